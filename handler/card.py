@@ -1,0 +1,151 @@
+"""The model card: what the weights are, how to run them, where they come from. Written by code, read by the handler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from handler.files import sha256_of, write_atomic
+
+CARD_FILE = "model-card.json"
+CARD_FORMAT = 1
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What :func:`handler.network.build` needs. ``encoder`` is a name of segmentation_models_pytorch."""
+
+    decoder: str = "unet"
+    encoder: str = "vgg16"
+    decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
+    in_channels: int = 3
+    classes: int = 1
+
+    @property
+    def label(self) -> str:
+        """As the answer shows it, such as ``unet-vgg16``."""
+        return f"{self.decoder}-{self.encoder}"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The network's grid in pixels, and the per-channel normalisation of RGB in 0..1."""
+
+    height: int = 256
+    width: int = 256
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Probability = sigmoid(scale * logit + offset) (Platt, 1999). The identity until it has been fitted."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file beside the card: its name, its digest as ``sha256:<hex>``, its size in bytes."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileRecord:
+        return cls(path.name, sha256_of(path), path.stat().st_size)
+
+    def verify(self, folder: Path) -> None:
+        """Raises ``ValueError`` when the file in ``folder`` is not the recorded one."""
+        found = sha256_of(folder / self.file)
+        if found != self.sha256:
+            raise ValueError(
+                f"{self.file} has digest {found}, its model card says {self.sha256}: the file was changed or swapped. "
+                "Package the release again from weights you trust."
+            )
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All a server needs to run a release and all a reader needs to judge it.
+
+    ``threshold``: 0 < t < 1, a pixel is tumour above it; ``min_lesion_pixels``: components smaller than this are
+    dropped; both are defaults that a request may override. ``data``, ``recipe``, ``metrics``, ``known_answers`` and
+    ``libraries`` are JSON objects documented by the code that writes them.
+    """
+
+    name: str
+    version: str
+    weights: FileRecord
+    architecture: Architecture = Architecture()
+    input: InputSpec = InputSpec()
+    threshold: float = 0.5
+    min_lesion_pixels: int = 0
+    calibration: Calibration = Calibration()
+    engines: Mapping[str, tuple[FileRecord, ...]] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    known_answers: tuple[Mapping[str, Any], ...] = ()
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    licences: Mapping[str, str] = field(default_factory=dict)
+    intended_use: str = "Research use only. Not a medical device."
+    limits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold {self.threshold}: expected 0 < threshold < 1")
+        if self.min_lesion_pixels < 0:
+            raise ValueError(f"min_lesion_pixels {self.min_lesion_pixels}: expected 0 or more")
+        if self.input.height % 32 or self.input.width % 32:
+            raise ValueError(f"input {self.input.height} x {self.input.width}: each side must be divisible by 32")
+        if Path(self.weights.file).name != self.weights.file:
+            raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
+
+    def to_json(self) -> str:
+        return json.dumps({"card_format": CARD_FORMAT, **asdict(self)}, indent=2, sort_keys=False) + "\n"
+
+    def write(self, folder: Path) -> Path:
+        path = folder / CARD_FILE
+        write_atomic(path, self.to_json().encode())
+        return path
+
+    def with_changes(self, **changes: Any) -> ModelCard:
+        """A copy with some fields replaced (an unknown name is a ``TypeError``)."""
+        return replace(self, **changes)
+
+
+def parse_card(text: str) -> ModelCard:
+    """The card in ``text`` (JSON). Raises ``ValueError`` that names what is wrong: another format number, a field
+    missing, unknown or of the wrong kind."""
+    try:
+        raw = json.loads(text)
+        if raw.pop("card_format") != CARD_FORMAT:
+            raise ValueError(f"card_format is not {CARD_FORMAT}")
+        architecture = {**raw["architecture"], "decoder_channels": tuple(raw["architecture"]["decoder_channels"])}
+        spec = {**raw["input"], "mean": tuple(raw["input"]["mean"]), "std": tuple(raw["input"]["std"])}
+        raw |= {
+            "weights": FileRecord(**raw["weights"]),
+            "architecture": Architecture(**architecture),
+            "input": InputSpec(**spec),
+            "calibration": Calibration(**raw["calibration"]),
+            "engines": {name: tuple(FileRecord(**f) for f in files) for name, files in raw["engines"].items()},
+            "known_answers": tuple(raw["known_answers"]),
+            "limits": tuple(raw["limits"]),
+        }
+        return ModelCard(**raw)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"not a BrainSeg model card of format {CARD_FORMAT}: {error!r}") from error
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card in ``folder``. Raises ``FileNotFoundError`` or ``ValueError``."""
+    return parse_card((folder / CARD_FILE).read_text(encoding="utf-8"))

@@ -1,0 +1,171 @@
+"""TIFF and BigTIFF, one page a slice, by tifffile; LZW, deflate, PackBits and JPEG compression by imagecodecs."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from handler.errors import RequestError
+from handler.formats.raster import Raster, channel_warnings, check_channels, drop_alpha, orient
+from handler.intensity import default_range
+from handler.limits import Limits
+from handler.scan import Warn
+
+NAME = "tiff"
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# TIFF 6.0 codes. Whatever else tifffile could decode stays outside: each codec is a door into the worker.
+COMPRESSIONS = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
+PHOTOMETRICS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
+RANGE_TAGS = ((340, 341), (280, 281))  # SMinSampleValue/SMaxSampleValue, then MinSampleValue/MaxSampleValue
+TAG_ORIENTATION = 274
+START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+def matches(data: bytes) -> bool:
+    return data[:4] in MAGIC
+
+
+def _pages(tif: tifffile.TiffFile, limits: Limits) -> list[tifffile.TiffPage]:
+    """All pages, as far as the limit goes; a stack without end is refused at the first page too many."""
+    pages: list[tifffile.TiffPage] = []
+    for page in tif.pages:
+        limits.check_pages(len(pages) + 1)
+        if not isinstance(page, tifffile.TiffPage):
+            page = page.aspage()
+        pages.append(page)
+    if not pages:
+        raise RequestError("corrupt_image", "The TIFF has no page.")
+    return pages
+
+
+def _check_page(page: tifffile.TiffPage) -> None:
+    if page.compression not in COMPRESSIONS:
+        raise RequestError(
+            "unsupported_format",
+            f"TIFF compression {int(page.compression)}; expected one of {sorted(set(COMPRESSIONS.values()))}.",
+        )
+    if page.photometric not in PHOTOMETRICS:
+        raise RequestError(
+            "unsupported_shape", f"TIFF colours {int(page.photometric)}; expected grey, RGB or palette. Convert the scan."
+        )
+    if page.imagedepth != 1:
+        raise RequestError("unsupported_shape", "The TIFF has volumetric tiles; send one page a slice.")
+    if page.dtype is None:
+        raise RequestError(
+            "unsupported_format", f"TIFF samples of {page.bitspersample} bits; expected 1 to 16 bits or float."
+        )
+    default_range(page.dtype if page.dtype.kind != "b" else np.dtype(np.uint8))
+    check_channels(page.samplesperpixel)
+
+
+def _check_pages(pages: list[tifffile.TiffPage], limits: Limits) -> None:
+    first = pages[0]
+    limits.check_geometry(first.imagewidth, first.imagelength, len(pages))
+    segments = 0
+    for number, page in enumerate(pages):
+        _check_page(page)
+        kind = (page.imagewidth, page.imagelength, page.samplesperpixel, page.dtype, page.bitspersample)
+        if kind != (first.imagewidth, first.imagelength, first.samplesperpixel, first.dtype, first.bitspersample):
+            raise RequestError(
+                "unsupported_shape",
+                f"Page {number} is {page.imagewidth} x {page.imagelength} x {page.samplesperpixel} {page.dtype}, page 0 "
+                f"is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: the pages of a "
+                "stack must share one size and sample type.",
+            )
+        if page.is_tiled:
+            limits.check_geometry(max(page.tilewidth, limits.min_side), max(page.tilelength, limits.min_side))
+        segments += max(len(page.dataoffsets), 1)
+    if segments > limits.segments:
+        raise RequestError(
+            "too_large", f"The TIFF has {segments} strips or tiles; at most {limits.segments} are taken. Use larger ones."
+        )
+
+
+def _jpeg_size(segment: bytes) -> tuple[int, int] | None:
+    """(width, height) that a JPEG strip claims for itself, None when it has no frame header."""
+    position = 2
+    while position + 9 <= len(segment):
+        if segment[position] != 0xFF:
+            return None
+        marker = segment[position + 1]
+        if marker in START_OF_FRAME:
+            height, width = struct.unpack_from(">HH", segment, position + 5)
+            return width, height
+        position += 2 + struct.unpack_from(">H", segment, position + 2)[0]
+    return None
+
+
+def _check_jpeg_segments(data: bytes, page: tifffile.TiffPage) -> None:
+    """A JPEG strip carries a size of its own, which the decoder obeys: it must not exceed what the page claims."""
+    bounds = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.imagelength)
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        size = _jpeg_size(data[offset : offset + count])
+        if size is None or size[0] > bounds[0] or size[1] > bounds[1]:
+            raise RequestError("corrupt_image", f"A JPEG strip of the TIFF claims {size} pixels, its page {bounds}.")
+
+
+def _colours(page: tifffile.TiffPage, image: NDArray[np.generic], top: float) -> NDArray[np.generic]:
+    """Palette to 8-bit RGB; white-is-zero turned round within 0..``top``."""
+    if page.photometric == PALETTE:
+        if page.colormap is None:
+            raise RequestError("corrupt_image", "The TIFF is a palette image without a palette.")
+        palette = np.asarray(page.colormap, np.uint16)  # (3, entries)
+        return (palette[:, image[..., 0]] >> 8).astype(np.uint8).transpose(1, 2, 0)
+    if page.photometric == MIN_IS_WHITE:
+        return (image.dtype.type(top) - image).astype(image.dtype, copy=False)
+    return image
+
+
+def _read_page(page: tifffile.TiffPage, top: float) -> NDArray[np.generic]:
+    """(h, w, 1 or 3) upright, native byte order."""
+    planes, _, height, width, samples = page.shaped
+    image = page.asarray(maxworkers=1).reshape(planes, height, width, samples)
+    image = image[0] if planes == 1 else image[..., 0].transpose(1, 2, 0)
+    if image.dtype.kind == "b":
+        image = image.astype(np.uint8)
+    image = image.astype(np.float32 if image.dtype.kind == "f" else image.dtype.newbyteorder("="), copy=False)
+    orientation = page.tags.valueof(TAG_ORIENTATION, 1)
+    return orient(_colours(page, drop_alpha(image), top), int(orientation))
+
+
+def _range(page: tifffile.TiffPage) -> tuple[tuple[float, float], tuple[Warn, ...]]:
+    """The intensity range of the samples: the file's own tags, else the rule of the sample type and bits."""
+    dtype = page.dtype if page.dtype is not None and page.dtype.kind != "b" else np.dtype(np.uint8)
+    if page.photometric == PALETTE:
+        return (0.0, 255.0), ()
+    rule = default_range(dtype, page.bitspersample)
+    for low_tag, high_tag in RANGE_TAGS:
+        if low_tag not in page.tags and high_tag not in page.tags:
+            continue
+        low = np.min(np.asarray(page.tags.valueof(low_tag, rule[0]), np.float64))
+        high = np.max(np.asarray(page.tags.valueof(high_tag, rule[1]), np.float64))
+        if np.isfinite(low) and np.isfinite(high) and low < high:
+            return (float(low), float(high)), ()
+        return rule, (Warn("range_tags_ignored", "the file's smallest and largest sample values make no range"),)
+    return rule, ()
+
+
+def read(data: bytes, limits: Limits) -> Raster:
+    """Slices in the order of the pages. Raises the contract's refusals; any other exception means a broken file."""
+    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+        pages = _pages(tif, limits)
+        _check_pages(pages, limits)
+        first = pages[0]
+        top = default_range(np.dtype(first.dtype), first.bitspersample)[1] if first.dtype.kind != "b" else 1.0
+        intensity_range, range_warnings = _range(first)
+        images = []
+        for page in pages:
+            if page.compression == 7:
+                _check_jpeg_segments(data, page)
+            images.append(_read_page(page, top))
+    if len({image.shape for image in images}) > 1:
+        raise RequestError("unsupported_shape", "The pages' orientations differ: a stack must share one size.")
+    pixels = np.stack(images)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise RequestError("corrupt_image", "The scan has samples that are not finite numbers (NaN or infinite).")
+    return Raster(pixels, intensity_range, channel_warnings(first.samplesperpixel if first.photometric != PALETTE else 3) + range_warnings)

@@ -1,0 +1,58 @@
+"""One stated rule per sample type for bringing intensities to 0..1. It never looks at the pixels, so the same tissue
+in the same file format always becomes the same number, in training as in serving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handler.errors import RequestError
+
+# Sample type -> the values that mean 0 and 1. Signed integers: negative values (air, in most exports) clip to 0.
+RANGES: dict[str, tuple[float, float]] = {
+    "uint8": (0.0, 255.0),
+    "uint16": (0.0, 65535.0),
+    "uint32": (0.0, 4294967295.0),
+    "int8": (0.0, 127.0),
+    "int16": (0.0, 32767.0),
+    "int32": (0.0, 2147483647.0),
+    "float16": (0.0, 1.0),
+    "float32": (0.0, 1.0),
+    "float64": (0.0, 1.0),
+}
+
+# A result with less than this share of pixels above this intensity is called nearly black.
+DARK_INTENSITY = 0.1
+DARK_SHARE = 0.001
+
+
+def default_range(dtype: np.dtype[np.generic], bits: int | None = None) -> tuple[float, float]:
+    """The range for ``dtype``; ``bits`` (1..16) where the file says that fewer bits are used, as in 12-bit TIFF.
+
+    Raises ``unsupported_format`` for a sample type without a rule (complex, 64-bit integers).
+    """
+    if bits is not None and dtype.kind == "u" and bits < dtype.itemsize * 8:
+        return 0.0, float(2**bits - 1)
+    if dtype.name not in RANGES:
+        raise RequestError(
+            "unsupported_format", f"Samples of type {dtype.name}; expected one of {', '.join(RANGES)}. Convert the scan."
+        )
+    return RANGES[dtype.name]
+
+
+def to_unit_rgb(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> NDArray[np.float32]:
+    """``pixels`` (n, h, w, 1 or 3) of any real dtype -> float32 (n, h, w, 3) in 0..1, clipped; grey is repeated."""
+    low, high = intensity_range
+    unit = pixels.astype(np.float32)
+    if low:
+        unit -= np.float32(low)
+    unit *= np.float32(1.0 / (high - low))
+    np.clip(unit, 0.0, 1.0, out=unit)
+    return np.repeat(unit, 3, axis=-1) if unit.shape[-1] == 1 else unit
+
+
+def bright_pixels(unit: NDArray[np.float32]) -> int:
+    """How many pixels of ``unit`` (n, h, w, c), 0..1, are above :data:`DARK_INTENSITY` in any channel."""
+    return int(np.count_nonzero(unit.max(axis=-1) > DARK_INTENSITY))

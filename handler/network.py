@@ -1,0 +1,49 @@
+"""The network, built from what the model card says; weights only ever come from a safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from handler.card import Architecture, ModelCard
+
+
+def build(architecture: Architecture) -> torch.nn.Module:
+    """A network of random weights: float32 (n, in_channels, h, w) -> logits (n, classes, h, w), h and w divisible by
+    32. Nothing is downloaded. Raises ``ValueError`` for a decoder that is not known here."""
+    import segmentation_models_pytorch as smp  # costs two seconds: not for those who only read cards
+
+    decoders = {"unet": smp.Unet}
+    if architecture.decoder not in decoders:
+        raise ValueError(f"decoder {architecture.decoder!r}: expected one of {', '.join(decoders)}")
+    return decoders[architecture.decoder](
+        encoder_name=architecture.encoder,
+        encoder_depth=len(architecture.decoder_channels),
+        encoder_weights=None,
+        decoder_channels=architecture.decoder_channels,
+        in_channels=architecture.in_channels,
+        classes=architecture.classes,
+    )
+
+
+def load(card: ModelCard, folder: Path) -> torch.nn.Module:
+    """The card's network with the weights beside it (``folder``), float32, in eval mode.
+
+    Raises ``ValueError`` when the file's digest or its tensors are not those of the card, ``FileNotFoundError`` when
+    it is missing."""
+    card.weights.verify(folder)
+    network = build(card.architecture)
+    state = {name: tensor.float() for name, tensor in load_file(folder / card.weights.file).items()}
+    expected = network.state_dict()
+    # BatchNorm's int64 step counter plays no part in inference and is not shipped.
+    lacking = sorted(n for n in expected.keys() - state.keys() if not n.endswith("num_batches_tracked"))
+    surplus = sorted(state.keys() - expected.keys())
+    if lacking or surplus:
+        raise ValueError(
+            f"{card.weights.file} does not hold a {card.architecture.label}: "
+            f"{len(lacking)} tensors missing {lacking[:3]}, {len(surplus)} unknown {surplus[:3]}"
+        )
+    network.load_state_dict(state, strict=False)
+    return network.eval()

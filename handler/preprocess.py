@@ -1,0 +1,40 @@
+"""Scan -> what the network sees. The same code feeds training and serving: there is no second path to drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handler.card import InputSpec
+from handler.intensity import to_unit_rgb
+from handler.scan import Scan
+
+
+def resize(images: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """``images`` (n, h, w, c) -> (n, height, width, c), bilinear with the pixel centres aligned, antialiased when
+    shrinking; the aspect ratio is not kept ("squashed", as published). Equal sizes return the input itself."""
+    if images.shape[1:3] == (height, width):
+        return images
+    tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    resized = torch.nn.functional.interpolate(
+        tensor, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+    )
+    return resized.numpy().transpose(0, 2, 3, 1)
+
+
+def normalise(rgb: NDArray[np.float32], mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
+    """``rgb`` (n, h, w, 3) in 0..1 -> contiguous float32 (n, 3, h, w), per channel (x - mean) / std."""
+    shifted = (rgb - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(shifted.transpose(0, 3, 1, 2))
+
+
+def preprocess(
+    scan: Scan, spec: InputSpec, start: int = 0, stop: int | None = None, intensity_range: Sequence[float] | None = None
+) -> NDArray[np.float32]:
+    """Slices ``start`` to ``stop`` (exclusive; None: all) of ``scan`` as network input: float32 (n, 3, spec.height,
+    spec.width). ``intensity_range`` replaces the scan's own. A slice's tensor does not depend on its neighbours."""
+    rgb = to_unit_rgb(scan.pixels[start:stop], intensity_range or scan.intensity_range)
+    return normalise(resize(rgb, spec.height, spec.width), spec.mean, spec.std)
