@@ -1,0 +1,28 @@
+"""A bar with a count and the time left, for work of known length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def counting(title: str, total: int, console: Console) -> Iterator[Callable[[], None]]:
+    """Shows a bar on `console`; the function it yields counts one step, and the bar goes away with the last."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console, transient=True)
+    task = progress.add_task(title, total=total)
+
+    def advance() -> None:
+        progress.advance(task)
+        if progress.finished:
+            progress.stop()  # before another bar starts: two live displays on one terminal are an error
+
+    progress.start()
+    try:
+        yield advance
+    finally:
+        progress.stop()

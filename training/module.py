@@ -1,0 +1,115 @@
+"""The Lightning module: network, loss, optimiser, averaged weights, validation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from handler.card import Architecture
+from handler.network import build
+from training.loss import SegmentationLoss
+from training.recipe import Recipe
+from training.schedule import factor
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+def architecture_of(recipe: Recipe) -> Architecture:
+    return Architecture(encoder=recipe.model.encoder, decoder_channels=recipe.model.decoder_channels)
+
+
+class SegmentationModule(pl.LightningModule):
+    """Trains `network` by a recipe; `averaged` follows it as an exponential moving average and is what is released."""
+
+    def __init__(self, recipe: Recipe, total_steps: int) -> None:
+        super().__init__()
+        self.recipe, self._total_steps = recipe, total_steps
+        # Channels-last is a fifth faster on CPUs (0.22 against 0.26 s a sample for VGG16) and on tensor cores.
+        self.network = build(architecture_of(recipe)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = self._average_of(self.network)
+        self.loss = SegmentationLoss(recipe.loss)
+        self._scores: list[Tensor] = []
+        self.save_hyperparameters({"recipe": asdict(recipe), "total_steps": total_steps})
+
+    def _average_of(self, network: torch.nn.Module) -> AveragedModel:
+        decay = self.recipe.optimiser.ema
+        return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True).requires_grad_(False)
+
+    def load_network(self, state: dict[str, Tensor]) -> None:
+        """Starts network and average from `state` (all of it, float32)."""
+        self.network.load_state_dict(state)
+        self.averaged = self._average_of(self.network)
+
+    @property
+    def best_network(self) -> torch.nn.Module:
+        """The averaged network, or the plain one when the recipe does not average."""
+        return self.averaged.module if self.recipe.optimiser.ema else self.network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images float32 (n, 3, h, w), normalised -> logits (n, 1, h, w) of the network to be released."""
+        logits: Tensor = self.best_network(images.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        self.averaged.eval()
+        if self.recipe.stage_of(self.current_epoch).freeze_batchnorm:
+            # Running statistics as in serving: weights settle on them before they are released.
+            for layer in self.network.modules():
+                if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        images, masks = batch
+        loss: Tensor = self.loss(self.network(images.contiguous(memory_format=torch.channels_last)), masks)
+        if not torch.isfinite(loss):
+            raise TrainingDiverged(
+                f"loss is {loss.item()} at step {self.global_step}; the last good checkpoint is kept. "
+                "Lower the learning rates or set clip_norm, and resume."
+            )
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.recipe.optimiser.ema:
+            self.averaged.update_parameters(self.network)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        images, masks = batch
+        logits = self(images).float()
+        self.log("val/loss", self.loss(logits, masks), batch_size=len(images), sync_dist=True)
+        self._scores.append(torch.stack(_counts(logits > 0, masks > 0), dim=1).cpu())
+
+    def on_validation_epoch_end(self) -> None:
+        """Dice over tumour slices at 0.5, and the share of tumour-free slices left without a tumour pixel."""
+        both, found, truth = torch.cat(self._scores).float().unbind(dim=1)
+        self._scores.clear()
+        tumour = truth > 0
+        dice = (2 * both / (found + truth).clamp(min=1))[tumour].mean() if tumour.any() else torch.tensor(0.0)
+        clean = (found == 0)[~tumour].float().mean() if (~tumour).any() else torch.tensor(1.0)
+        self.log("val/dice", dice.to(self.device), prog_bar=True, sync_dist=True)
+        self.log("val/specificity", clean.to(self.device), prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        settings = self.recipe.optimiser
+        encoder = [p for name, p in self.network.named_parameters() if name.startswith("encoder.")]
+        rest = [p for name, p in self.network.named_parameters() if not name.startswith("encoder.")]
+        kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
+        groups = [{"params": encoder, "lr": settings.encoder_lr}, {"params": rest, "lr": settings.decoder_lr}]
+        optimiser = kind(groups, weight_decay=settings.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: factor(settings.schedule, step, self._total_steps, settings.warm_up)
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _counts(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels in both, in `found` and in `truth`, for each slice of (n, 1, h, w)."""
+    axes = (1, 2, 3)
+    return (found & truth).sum(axes), found.sum(axes), truth.sum(axes)

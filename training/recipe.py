@@ -1,0 +1,151 @@
+"""A recipe: everything that decides what is trained, read from a commented YAML file in `training/recipes`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from training.settings import SettingsError, from_mapping
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class SplitRecipe:
+    """Shares of train, validation and test; `by: slice` exists to reproduce the published practice and leaks."""
+
+    train: float
+    validation: float
+    test: float
+    by: Literal["case", "slice"] = "case"
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """A U-Net of segmentation_models_pytorch and the input it sees (pixels; mean and std of RGB in 0..1)."""
+
+    encoder: str
+    decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
+    height: int = 256
+    width: int = 256
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
+    the whole batch, soft Dice of each tumour slice averaged."""
+
+    pos_weight: float = 1.0
+    bce: float = 1.0
+    batch_dice: float = 1.0
+    slice_dice: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """Learning rates are peaks of the schedule; `ema` is the decay of the averaged weights per step (0: none)."""
+
+    name: Literal["adam", "adamw"]
+    encoder_lr: float
+    decoder_lr: float
+    weight_decay: float = 0.0
+    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
+    warm_up: float = 0.1
+    clip_norm: float | None = None
+    ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs on windows of one size (height, width in pixels; null: whole slices)."""
+
+    epochs: int
+    window: tuple[int, int] | None = None
+    freeze_batchnorm: bool = False
+
+
+@dataclass(frozen=True)
+class SamplingRecipe:
+    """How samples are drawn; null for `samples_per_epoch` takes every slice, null `tumour_share` the natural one."""
+
+    batch_size: int
+    stages: tuple[Stage, ...]
+    samples_per_epoch: int | None = None
+    tumour_share: float | None = None
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """Probabilities (0..1) and sizes of the random changes; see `training.augment`."""
+
+    flip: float = 0.0
+    affine: float = 0.0
+    rotate_degrees: float = 15.0
+    scale_percent: float = 10.0
+    shift_percent: float = 5.0
+    elastic: float = 0.0
+    intensity: float = 0.0
+    missing_sequence: float = 0.0
+
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """Validation on whole slices after every so many epochs; early stop after `patience` of them without gain."""
+
+    every_epochs: int = 1
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run, but for the data folder, the machine and the start weights."""
+
+    name: str
+    seed: int
+    split: SplitRecipe
+    model: ModelRecipe
+    loss: LossRecipe
+    optimiser: OptimiserRecipe
+    sampling: SamplingRecipe
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+
+    @property
+    def epochs(self) -> int:
+        return sum(stage.epochs for stage in self.sampling.stages)
+
+    def stage_of(self, epoch: int) -> Stage:
+        """The stage that `epoch` (from 0) belongs to; the last one for epochs past the end."""
+        for stage in self.sampling.stages:
+            if epoch < stage.epochs:
+                return stage
+            epoch -= stage.epochs
+        return self.sampling.stages[-1]
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """Reads a recipe by its name in `training/recipes` or by the path of a YAML file; SettingsError if it is wrong."""
+    path = Path(name_or_file) if name_or_file.endswith((".yaml", ".yml")) else RECIPES / f"{name_or_file}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise SettingsError(f"no recipe {name_or_file!r}; give the path of a YAML file or one of: {known}")
+    recipe = from_mapping(Recipe, yaml.safe_load(path.read_text("utf-8")), f"recipe {path.name}")
+    _check(recipe, path.name)
+    return recipe
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    split, sides = recipe.split, [recipe.model.height, recipe.model.width]
+    for stage in recipe.sampling.stages:
+        sides.extend(stage.window or ())
+    if any(side % 32 or side <= 0 for side in sides):
+        raise SettingsError(f"{where}: sizes {sides} must be multiples of 32, the encoder halves five times")
+    if abs(split.train + split.validation + split.test - 1) > 1e-6:
+        raise SettingsError(f"{where}: shares of the split add up to something other than 1")
+    if not recipe.sampling.stages or recipe.epochs < 1:
+        raise SettingsError(f"{where}: sampling.stages has no epoch to train")

@@ -1,0 +1,182 @@
+"""One training run in a folder: assembled from recipe, data and machine, resumed from where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader, DistributedSampler
+
+from handler.files import write_atomic
+from training.cases import find_pairs
+from training.dataset import Sample, TrainingSlices, WholeSlices, input_spec
+from training.module import SegmentationModule
+from training.recipe import Recipe
+from training.sampler import SliceSampler
+from training.slices import LabelledSlice, load_slices
+from training.split import Split, make_split, read_split, write_split
+from training.start import encoder_state, network_state
+
+RECIPE_FILE, SPLIT_FILE, LAST, BEST = "recipe.json", "split.json", "last.ckpt", "best.ckpt"
+
+
+class RunError(ValueError):
+    """The run folder holds another run."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the run may use. `threads` are per process (None: torch's choice); `workers` load data (0: the trainer)."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "auto"
+    threads: int | None = None
+    workers: int = 0
+    progress: bool = True
+
+    def lightning_precision(self) -> str:
+        """bf16 on CUDA that has it (16 elsewhere on CUDA), full on CPU, unless `precision` says otherwise."""
+        if self.precision != "auto":
+            return self.precision
+        if self.accelerator == "cpu" or not torch.cuda.is_available():
+            return "32-true"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where weights come from: `encoder` is "imagenet", "none" or a file; `network` (a file or folder) wins."""
+
+    encoder: str = "none"
+    network: str | None = None
+
+
+def prepare(recipe: Recipe, data: Path, folder: Path, split_file: Path | None = None) -> Split:
+    """Writes recipe and split into the run folder, or checks that those there are the same; returns the split.
+
+    Raises RunError if `folder` was begun with another recipe.
+    """
+    wanted = json.dumps(asdict(recipe), indent=1)
+    written = folder / RECIPE_FILE
+    if written.is_file() and json.loads(written.read_text("utf-8")) != json.loads(wanted):
+        raise RunError(f"{folder} was begun with another recipe ({written}); resume with that one or take a new folder")
+    if (folder / SPLIT_FILE).is_file():
+        return read_split(folder / SPLIT_FILE)
+    pairs = find_pairs(data).pairs
+    split = read_split(split_file) if split_file else make_split(pairs, recipe.split, recipe.seed)
+    write_split(split, folder / SPLIT_FILE)
+    write_atomic(written, wanted.encode())
+    return split
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    start: Start,
+    machine: Machine,
+    advance: Callable[[], None] = lambda: None,
+    split_file: Path | None = None,
+) -> Path:
+    """Trains, or goes on from the last checkpoint in `folder`; returns that checkpoint's path.
+
+    `advance` is called for each slice read. Raises TrainingDiverged on a loss that is not finite.
+    """
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    split = prepare(recipe, data, folder, split_file)
+    pairs = find_pairs(data).pairs
+    trained_on = load_slices(split.select(pairs, "train"), advance)
+    chosen_on = load_slices(split.select(pairs, "validation"), advance)
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    trainer = _trainer(recipe, folder, machine)
+    loader = _training_loader(trained_on, recipe, machine, trainer)
+    module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs)
+    last = folder / LAST
+    if not last.is_file():
+        _start(module, start)
+    trainer.fit(
+        module,
+        loader,
+        _validation_loader(chosen_on, recipe, machine, trainer),
+        ckpt_path=str(last) if last.is_file() else None,
+        weights_only=True,
+    )
+    return last
+
+
+def _start(module: SegmentationModule, start: Start) -> None:
+    if start.network:
+        module.load_network(network_state(module.network, start.network))
+    else:
+        module.load_network(encoder_state(module.network, start.encoder, module.recipe.model.encoder))
+
+
+def _training_loader(
+    slices: Sequence[LabelledSlice], recipe: Recipe, machine: Machine, trainer: pl.Trainer
+) -> DataLoader[Sample]:
+    sampling = recipe.sampling
+    sampler = SliceSampler(
+        [item.tumour_pixels > 0 for item in slices],
+        sampling.samples_per_epoch,
+        sampling.tumour_share,
+        recipe.seed,
+        rank=trainer.global_rank,
+        processes=trainer.world_size,
+    )
+    # No half batch: batch statistics of one or two samples would upset BatchNorm.
+    return DataLoader(
+        TrainingSlices(slices, recipe),
+        batch_size=min(sampling.batch_size, len(sampler)),
+        sampler=sampler,
+        num_workers=machine.workers,
+        persistent_workers=machine.workers > 0,
+        drop_last=True,
+    )
+
+
+def _validation_loader(
+    slices: Sequence[LabelledSlice], recipe: Recipe, machine: Machine, trainer: pl.Trainer
+) -> DataLoader[Sample]:
+    whole = WholeSlices(slices, input_spec(recipe))
+    sampler = None
+    if trainer.world_size > 1:
+        sampler = DistributedSampler(whole, trainer.world_size, trainer.global_rank, shuffle=False)
+    return DataLoader(whole, batch_size=8, sampler=sampler, num_workers=0)
+
+
+def _trainer(recipe: Recipe, folder: Path, machine: Machine) -> pl.Trainer:
+    every = recipe.validation.every_epochs
+    callbacks: list[Callback] = [
+        ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False),
+        ModelCheckpoint(folder, "best", monitor="val/dice", mode="max", enable_version_counter=False),
+        LearningRateMonitor("step"),
+    ]
+    if recipe.validation.patience is not None:
+        callbacks.append(EarlyStopping("val/dice", patience=recipe.validation.patience, mode="max"))
+    if machine.progress:
+        callbacks.append(RichProgressBar(leave=True))
+    return pl.Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        strategy="ddp_find_unused_parameters_false" if machine.devices > 1 else "auto",
+        precision=machine.lightning_precision(),  # type: ignore[arg-type]
+        max_epochs=recipe.epochs,
+        check_val_every_n_epoch=every,
+        gradient_clip_val=recipe.optimiser.clip_norm,
+        logger=[CSVLogger(folder, name="logs", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_progress_bar=machine.progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
