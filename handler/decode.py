@@ -30,7 +30,8 @@ def _foreign(data: bytes) -> RequestError:
     if data[128:132] == b"DICM":
         kind = "DICOM"
     return RequestError(
-        "unsupported_format", f"The file is {kind or 'of an unknown format'}; expected JPEG, PNG or TIFF. Convert the scan."
+        "unsupported_format",
+        f"The file is {kind or 'of an unknown format'}; expected JPEG, PNG or TIFF. Convert the scan.",
     )
 
 

@@ -23,7 +23,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "float64": (0.0, 1.0),
 }
 
-# A result with less than this share of pixels above this intensity is called nearly black.
+# A result with less than this share of samples above this intensity is called nearly black.
 DARK_INTENSITY = 0.1
 DARK_SHARE = 0.001
 
@@ -37,7 +37,8 @@ def default_range(dtype: np.dtype[np.generic], bits: int | None = None) -> tuple
         return 0.0, float(2**bits - 1)
     if dtype.name not in RANGES:
         raise RequestError(
-            "unsupported_format", f"Samples of type {dtype.name}; expected one of {', '.join(RANGES)}. Convert the scan."
+            "unsupported_format",
+            f"Samples of type {dtype.name}; expected one of {', '.join(RANGES)}. Convert the scan.",
         )
     return RANGES[dtype.name]
 
@@ -53,6 +54,10 @@ def to_unit_rgb(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -
     return np.repeat(unit, 3, axis=-1) if unit.shape[-1] == 1 else unit
 
 
-def bright_pixels(unit: NDArray[np.float32]) -> int:
-    """How many pixels of ``unit`` (n, h, w, c), 0..1, are above :data:`DARK_INTENSITY` in any channel."""
-    return int(np.count_nonzero(unit.max(axis=-1) > DARK_INTENSITY))
+def nearly_black(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> bool:
+    """Whether fewer than :data:`DARK_SHARE` of the samples of ``pixels`` (n, h, w, c) come out above
+    :data:`DARK_INTENSITY`: the sign of a range far too wide, such as 12-bit samples read as 16-bit."""
+    low, high = intensity_range
+    cut = low + DARK_INTENSITY * (high - low)
+    bright = sum(int(np.count_nonzero(image > cut)) for image in pixels)
+    return bright < DARK_SHARE * pixels.size

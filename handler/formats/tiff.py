@@ -51,7 +51,8 @@ def _check_page(page: tifffile.TiffPage) -> None:
         )
     if page.photometric not in PHOTOMETRICS:
         raise RequestError(
-            "unsupported_shape", f"TIFF colours {int(page.photometric)}; expected grey, RGB or palette. Convert the scan."
+            "unsupported_shape",
+            f"TIFF colours {int(page.photometric)}; expected grey, RGB or palette. Convert the scan.",
         )
     if page.imagedepth != 1:
         raise RequestError("unsupported_shape", "The TIFF has volumetric tiles; send one page a slice.")
@@ -82,7 +83,8 @@ def _check_pages(pages: list[tifffile.TiffPage], limits: Limits) -> None:
         segments += max(len(page.dataoffsets), 1)
     if segments > limits.segments:
         raise RequestError(
-            "too_large", f"The TIFF has {segments} strips or tiles; at most {limits.segments} are taken. Use larger ones."
+            "too_large",
+            f"The TIFF has {segments} strips or tiles; at most {limits.segments} are taken. Use larger ones.",
         )
 
 
@@ -168,4 +170,8 @@ def read(data: bytes, limits: Limits) -> Raster:
     pixels = np.stack(images)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise RequestError("corrupt_image", "The scan has samples that are not finite numbers (NaN or infinite).")
-    return Raster(pixels, intensity_range, channel_warnings(first.samplesperpixel if first.photometric != PALETTE else 3) + range_warnings)
+    return Raster(
+        pixels,
+        intensity_range,
+        channel_warnings(first.samplesperpixel if first.photometric != PALETTE else 3) + range_warnings,
+    )

@@ -1,0 +1,41 @@
+"""What runs the network. A new engine is one module with a class like :class:`Engine`, and a line in :data:`ENGINES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handler.card import ModelCard
+
+
+class Engine(Protocol):
+    """``threads``: CPU threads one call uses. ``batch``: slices worth giving to one call."""
+
+    name: str
+    threads: int
+    batch: int
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, 3, h, w) normalised -> logits (n, h, w), float32, before calibration."""
+
+
+def _torch(card: ModelCard, folder: Path, threads: int) -> Engine:
+    from handler.engines.torch_engine import TorchEngine
+
+    return TorchEngine(card, folder, threads)
+
+
+ENGINES: dict[str, Callable[[ModelCard, Path, int], Engine]] = {"torch": _torch}
+
+
+def open_engine(name: str, card: ModelCard, folder: Path, threads: int) -> Engine:
+    """The engine ``name`` with the weights in ``folder``; ``auto`` is ``torch``, on CUDA where there is a GPU.
+    Raises ``ValueError`` for an unknown name or weights that are not the card's."""
+    chosen = "torch" if name == "auto" else name
+    if chosen not in ENGINES:
+        raise ValueError(f"engine {name!r}: expected auto or one of {', '.join(ENGINES)}")
+    return ENGINES[chosen](card, folder, threads)

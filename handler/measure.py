@@ -1,0 +1,82 @@
+"""Probabilities -> mask and measurements, in the grid of the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+# Probabilities are kept as 16-bit steps and the threshold is compared with the step. So the 16-bit probability picture
+# holds all there is to know: who redraws a mask from it gets the server's mask, pixel for pixel.
+STEPS = 65535
+EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True)
+class SliceMeasurement:
+    """Of one slice; ``max_probability`` in 0..1."""
+
+    index: int
+    tumor_pixels: int
+    total_pixels: int
+    max_probability: float
+
+    @property
+    def coverage_percent(self) -> float:
+        return 100.0 * self.tumor_pixels / self.total_pixels
+
+
+@dataclass(frozen=True)
+class SegmentedSlice:
+    """``steps``: uint16 (h, w), probability * 65535 rounded; ``mask``: bool (h, w)."""
+
+    steps: NDArray[np.uint16]
+    mask: NDArray[np.bool_]
+    measurement: SliceMeasurement
+
+
+def restore(probability: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """``probability`` (h, w) of the network's grid -> (height, width), the inverse of the squash in
+    :func:`handler.preprocess.resize`: bilinear, pixel centres aligned, antialiased when shrinking."""
+    if probability.shape == (height, width):
+        return probability
+    tensor = torch.from_numpy(np.ascontiguousarray(probability))[None, None]
+    resized = torch.nn.functional.interpolate(
+        tensor, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+    )
+    return resized[0, 0].numpy()
+
+
+def to_steps(probability: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """0..1 -> uint16 steps, rounded to the nearest."""
+    return np.rint(np.clip(probability, 0.0, 1.0) * np.float32(STEPS)).astype(np.uint16)
+
+
+def drop_small(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
+    """``mask`` (h, w) without its 8-connected components of fewer than ``smallest`` pixels."""
+    if smallest <= 1 or not mask.any():
+        return mask
+    labels, count = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    keep = sizes >= smallest
+    keep[0] = False
+    return keep[labels]
+
+
+def mask_of(steps: NDArray[np.uint16], threshold: float, min_lesion_pixels: int) -> NDArray[np.bool_]:
+    """True where the probability is above ``threshold`` (0 < t < 1), small components dropped. Per slice, so a slice
+    has the same mask in a stack as alone."""
+    return drop_small(steps > np.uint16(int(threshold * STEPS)), min_lesion_pixels)
+
+
+def measure(
+    probability: NDArray[np.float32], index: int, height: int, width: int, threshold: float, min_lesion_pixels: int
+) -> SegmentedSlice:
+    """``probability`` (h, w), 0..1, of the network's grid -> the slice's mask and measurements on ``height`` x ``width``."""
+    steps = to_steps(restore(probability, height, width))
+    mask = mask_of(steps, threshold, min_lesion_pixels)
+    found = SliceMeasurement(index, int(np.count_nonzero(mask)), height * width, float(steps.max()) / STEPS)
+    return SegmentedSlice(steps, mask, found)

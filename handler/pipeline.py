@@ -1,0 +1,200 @@
+"""The whole way of one request, in a plain Python process: decode, preprocess, predict, measure, render, answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handler import render
+from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer
+from handler.card import ModelCard, read_card
+from handler.decode import decode
+from handler.engines import Engine, open_engine
+from handler.errors import RequestError
+from handler.intensity import nearly_black, to_unit_rgb
+from handler.limits import DEFAULT_LIMITS, Limits
+from handler.measure import SegmentedSlice, SliceMeasurement, measure
+from handler.predict import Prediction, predict
+from handler.request import Request, parse_request
+from handler.scan import Scan, Warn
+
+logger = logging.getLogger(__name__)
+STAGES = ("decode", "preprocess", "inference", "render")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A release ready to run. ``deadline_seconds``: after this long a request is answered with ``timeout``."""
+
+    card: ModelCard
+    engine: Engine
+    limits: Limits = DEFAULT_LIMITS
+    deadline_seconds: float = float("inf")
+
+
+def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float = float("inf")) -> Model:
+    """The release in ``folder`` (card and weights). Raises ``ValueError`` when a file is not what the card says."""
+    card = read_card(folder)
+    return Model(card, open_engine(engine, card, folder, threads), deadline_seconds=deadline_seconds)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The fields of a request with the card's defaults filled in. ``first``/``last``: slices to draw, inclusive."""
+
+    threshold: float
+    min_lesion_pixels: int
+    intensity_range: tuple[float, float]
+    outputs: tuple[str, ...]
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer and what the metrics want to know of it. ``code``: ``ok`` or the problem's; ``summary``: None for a
+    problem; ``seconds`` by stage, for the stages that were reached."""
+
+    answer: Answer
+    code: str
+    summary: Summary | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def _drawn_slices(wanted: tuple[int, int] | None, slices: int) -> tuple[int, int]:
+    if wanted is None:
+        return 0, slices - 1
+    if wanted[1] >= slices:
+        raise RequestError(
+            "invalid_parameter", f"Field slices asks for slice {wanted[1]}; the scan has 0 to {slices - 1}."
+        )
+    return wanted
+
+
+def settle(request: Request, scan: Scan, card: ModelCard, limits: Limits) -> Settings:
+    """Settings for ``scan``; refuses here what cannot be answered, before the network runs.
+
+    Raises ``invalid_parameter`` (slices outside the stack), ``not_acceptable`` (a PNG of several slices),
+    ``response_too_large``."""
+    fields = request.fields
+    first, last = _drawn_slices(fields.slices, scan.slices)
+    if request.accept == "image/png" and first != last:
+        raise RequestError(
+            "not_acceptable",
+            f"A PNG holds one slice and {last - first + 1} are asked for; accept image/tiff or give slices.",
+        )
+    outputs = fields.outputs if request.accept == "application/json" else ("mask",)
+    render.check_answer_size(scan.width * scan.height, last - first + 1, outputs, limits)
+    return Settings(
+        card.threshold if fields.threshold is None else fields.threshold,
+        card.min_lesion_pixels if fields.min_lesion_pixels is None else fields.min_lesion_pixels,
+        fields.intensity_range or scan.intensity_range,
+        outputs,
+        first,
+        last,
+    )
+
+
+def _warnings(scan: Scan, settings: Settings) -> tuple[Warn, ...]:
+    if not nearly_black(scan.pixels, settings.intensity_range):
+        return scan.warnings
+    low, high = settings.intensity_range
+    dark = Warn(
+        "low_dynamic_range",
+        f"nearly all samples are close to black when {low:g} to {high:g} is mapped to 0..1; set intensity_range",
+    )
+    return (*scan.warnings, dark)
+
+
+def segment(scan: Scan, prediction: Prediction, settings: Settings) -> Iterator[SegmentedSlice]:
+    """Mask and measurements slice by slice, in the scan's own grid; only one slice is held at a time."""
+    for index, probability in enumerate(prediction.probabilities):
+        yield measure(probability, index, scan.height, scan.width, settings.threshold, settings.min_lesion_pixels)
+
+
+def _draw(scan: Scan, segmented: SegmentedSlice, settings: Settings) -> dict[str, bytes]:
+    index = segmented.measurement.index
+    if not settings.outputs or not settings.first <= index <= settings.last:
+        return {}
+    unit = to_unit_rgb(scan.pixels[index : index + 1], settings.intensity_range)
+    view = render.View(render.to_uint8(unit)[0], segmented)
+    return {name: render.OUTPUTS[name].encode(view) for name in settings.outputs}
+
+
+def _render(
+    model: Model, scan: Scan, prediction: Prediction, settings: Settings, accept: str
+) -> tuple[Summary, list[dict[str, bytes]], bytes]:
+    """Measurements and pictures; the last is the bare mask where ``accept`` asks for one. Raises
+    ``response_too_large`` as soon as the pictures outgrow the limit, whatever the estimate said."""
+    measurements: list[SliceMeasurement] = []
+    images: list[dict[str, bytes]] = []
+    masks = []
+    size = 0.0
+    for segmented in segment(scan, prediction, settings):
+        measurements.append(segmented.measurement)
+        inside = settings.first <= segmented.measurement.index <= settings.last
+        if accept != "application/json":
+            masks += [render.draw_mask(render.View(render.NO_SCAN, segmented))] if inside else []
+            continue
+        images.append(_draw(scan, segmented, settings))
+        size += render.BASE64 * sum(map(len, images[-1].values()))
+        if size > model.limits.answer_bytes:
+            raise RequestError("response_too_large", "The pictures outgrew the limit; ask for fewer outputs or slices.")
+    bare = b""
+    if masks:
+        bare = render.png(masks[0]) if accept == "image/png" else render.tiff(masks)
+    return Summary(tuple(measurements)), images, bare
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = time.perf_counter() - begin
+
+
+def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Outcome:
+    """One request, whatever it holds, to its outcome; never raises. Arguments as in
+    :func:`handler.request.parse_request`."""
+    seconds: dict[str, float] = {}
+    try:
+        return _answer(model, parts, headers, seconds)
+    except RequestError as error:
+        return Outcome(problem_answer(error), error.code, None, seconds)
+    except Exception:
+        # Our own fault: the neighbours in the batch and the worker must not pay for it.
+        logger.exception("a request failed inside the handler")
+        error = RequestError("internal_error", "The request could not be answered; the server's log says why.")
+        return Outcome(problem_answer(error), error.code, None, seconds)
+
+
+def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float]) -> Outcome:
+    deadline = time.monotonic() + model.deadline_seconds
+    request = parse_request(parts, headers)
+    with _timed(seconds, "decode"):
+        scan = decode(request.data, model.limits)
+    settings = settle(request, scan, model.card, model.limits)
+    prediction = predict(model.engine, model.card, scan, settings.intensity_range, deadline)
+    seconds |= {"preprocess": prediction.preprocess_seconds, "inference": prediction.inference_seconds}
+    with _timed(seconds, "render"):
+        summary, images, bare = _render(model, scan, prediction, settings, request.accept)
+    if request.accept != "application/json":
+        return Outcome(picture_answer(request.accept, bare, model.card, summary), "ok", summary, seconds)
+    reply = json_answer(
+        model.card,
+        scan,
+        settings.threshold,
+        settings.min_lesion_pixels,
+        summary,
+        images,
+        _warnings(scan, settings),
+        seconds,
+    )
+    return Outcome(reply, "ok", summary, seconds)

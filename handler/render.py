@@ -1,0 +1,118 @@
+"""Pictures: numpy and Pillow, PNG at the fastest compression level. One table of outputs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from handler.errors import RequestError
+from handler.limits import Limits
+from handler.measure import SegmentedSlice
+
+PNG_LEVEL = 1
+OVERLAY_COLOUR = np.array((255, 0, 0), np.uint16)
+# Probability 0, 1/4, ... 1: dark to bright, so that it also reads in grey and for the colour-blind.
+HEAT_STOPS = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+_POSITIONS = np.linspace(0, 1, len(HEAT_STOPS))
+HEAT = np.stack(
+    [np.interp(np.linspace(0, 1, 256), _POSITIONS, [stop[c] for stop in HEAT_STOPS]) for c in range(3)], axis=-1
+).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the pictures of a slice are drawn from. ``scan``: uint8 (h, w, 3)."""
+
+    scan: NDArray[np.uint8]
+    segmented: SegmentedSlice
+
+
+NO_SCAN = np.empty((0, 0, 3), np.uint8)  # for a view of which only the mask is drawn
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    """uint8 (h, w) or (h, w, 3) as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=PNG_LEVEL)
+    return buffer.getvalue()
+
+
+def to_uint8(unit: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """0..1 -> 0..255, rounded."""
+    return (unit * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def draw_mask(view: View) -> NDArray[np.uint8]:
+    return view.segmented.mask.astype(np.uint8) * np.uint8(255)
+
+
+def draw_overlay(view: View) -> NDArray[np.uint8]:
+    """The scan, half red where there is tumour."""
+    overlay = view.scan.copy()
+    inside = overlay[view.segmented.mask].astype(np.uint16)
+    overlay[view.segmented.mask] = ((inside + OVERLAY_COLOUR) // 2).astype(np.uint8)
+    return overlay
+
+
+def draw_panel(view: View) -> NDArray[np.uint8]:
+    """Scan, mask and overlay side by side: (h, 3 w, 3)."""
+    mask = np.repeat(draw_mask(view)[..., None], 3, axis=-1)
+    return np.concatenate([view.scan, mask, draw_overlay(view)], axis=1)
+
+
+def draw_heatmap(view: View) -> NDArray[np.uint8]:
+    return HEAT[view.segmented.steps >> 8]
+
+
+def _probability(view: View) -> bytes:
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(view.segmented.steps), level=PNG_LEVEL))
+
+
+@dataclass(frozen=True)
+class Output:
+    """``bytes_per_pixel``: what a PNG of it takes at most on MR slices (measured on the LGG set, rounded up); it is
+    an estimate to refuse by before the network runs, and the answer's true size is checked as it grows."""
+
+    encode: Callable[[View], bytes]
+    bytes_per_pixel: float
+
+
+OUTPUTS: dict[str, Output] = {
+    "scan": Output(lambda view: png(view.scan), 1.6),
+    "mask": Output(lambda view: png(draw_mask(view)), 0.02),
+    "overlay": Output(lambda view: png(draw_overlay(view)), 1.6),
+    "heatmap": Output(lambda view: png(draw_heatmap(view)), 0.5),
+    "panel": Output(lambda view: png(draw_panel(view)), 3.2),
+    "probability": Output(_probability, 1.0),
+}
+BASE64 = 4 / 3
+JSON_BYTES_PER_SLICE = 200
+
+
+def check_answer_size(pixels: int, slices: int, outputs: Sequence[str], limits: Limits) -> None:
+    """Raises ``response_too_large`` when pictures of ``slices`` slices, ``pixels`` pixels each, would not fit."""
+    estimate = slices * (
+        JSON_BYTES_PER_SLICE + pixels * BASE64 * sum(OUTPUTS[name].bytes_per_pixel for name in outputs)
+    )
+    if estimate > limits.answer_bytes:
+        raise RequestError(
+            "response_too_large",
+            f"{','.join(outputs)} of {slices} slices would take about {estimate / 2**20:.0f} MiB; at most "
+            f"{limits.answer_bytes / 2**20:.0f} are given. Ask for fewer outputs, or for slices in several requests.",
+        )
+
+
+def tiff(masks: Sequence[NDArray[np.uint8]]) -> bytes:
+    """uint8 masks (h, w), 0 or 255, as a deflate-compressed TIFF, a page a slice."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for mask in masks:
+            writer.write(mask, photometric="minisblack", compression="zlib", metadata=None, contiguous=False)
+    return buffer.getvalue()

@@ -1,0 +1,71 @@
+"""What came in -> the scan's bytes and the fields. Knows the shapes in which TorchServe hands over a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from handler.accept import negotiate
+from handler.errors import RequestError
+from handler.fields import Fields, header_fields, parse_fields
+
+FILE_PART = "file"
+RAW_PART = "body"
+
+
+@dataclass(frozen=True)
+class Request:
+    """``accept``: one of :data:`handler.accept.KINDS`."""
+
+    data: bytes
+    fields: Fields
+    accept: str
+
+
+def _text(value: object, name: str) -> str:
+    if isinstance(value, bytes | bytearray):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise RequestError("invalid_parameter", f"Field {name[:40]!r} is not UTF-8 text.") from None
+    return str(value)
+
+
+def _bytes(value: object) -> bytes:
+    """A body as sent. TorchServe turns ``text/*`` into str and JSON into Python objects before we see it."""
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    if isinstance(value, str):
+        return value.encode("utf-8")
+    raise RequestError(
+        "unsupported_format",
+        "The body is JSON; expected the bytes of a JPEG, PNG or TIFF file, raw or as the multipart field 'file'.",
+    )
+
+
+def _scan_bytes(parts: Mapping[str, Any], content_type: str) -> tuple[bytes, list[tuple[str, str]]]:
+    """The scan and the multipart fields beside it. Raises ``empty_body`` or ``no_image``."""
+    if content_type in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        if not parts:
+            raise RequestError("empty_body", "The form is empty; send the scan as the multipart field 'file'.")
+        if FILE_PART not in parts:
+            hint = " curl's -d sends a form: use -T FILE or -F file=@FILE." if "urlencoded" in content_type else ""
+            raise RequestError("no_image", f"The form has no field 'file' with the scan in it.{hint}")
+        return _bytes(parts[FILE_PART]), [(n, _text(v, n)) for n, v in parts.items() if n != FILE_PART]
+    data = _bytes(parts.get(RAW_PART, b""))
+    if not data:
+        raise RequestError("empty_body", "The request has no body; send the bytes of a JPEG, PNG or TIFF file.")
+    return data, []
+
+
+def parse_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Request:
+    """``parts``: name -> value as TorchServe gives them, ``body`` for a raw one. ``headers``: names in any case; values
+    that are not text (TorchServe mixes the types of the parts in) are passed over.
+
+    Raises ``empty_body``, ``no_image``, ``unsupported_format``, ``invalid_parameter`` or ``not_acceptable``."""
+    pairs = [(name.lower(), value) for name, value in headers.items() if isinstance(value, str)]
+    plain = dict(pairs)
+    content_type = plain.get("content-type", "").split(";")[0].strip().lower()
+    data, form = _scan_bytes(parts, content_type)
+    return Request(data, parse_fields([*form, *header_fields(pairs)]), negotiate(plain.get("accept")))

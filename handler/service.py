@@ -1,0 +1,79 @@
+"""The one class that knows TorchServe: it opens the model, hands every item of a batch to the pipeline, and counts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from ts.metrics.metric_type_enum import MetricTypes
+
+from handler.pipeline import Model, Outcome, answer, open_model
+from handler.resources import plan
+
+logger = logging.getLogger(__name__)
+
+
+class BrainSegService:
+    """TorchServe makes one in each worker, calls :meth:`initialize` once and :meth:`handle` for each batch."""
+
+    def __init__(self) -> None:
+        self._model: Model | None = None
+
+    def initialize(self, context: Any) -> None:
+        """Raises ``RuntimeError``, which keeps the worker from starting, when the archive's files are not those of its
+        model card (any other exception would make TorchServe wait for a worker that never answers)."""
+        settings: Mapping[str, Any] = (context.model_yaml_config or {}).get("brainseg", {})
+        try:
+            self._model = open_model(
+                Path(context.system_properties["model_dir"]),
+                os.environ.get("BRAINSEG_ENGINE") or settings.get("engine", "auto"),
+                int(os.environ.get("BRAINSEG_THREADS") or plan().threads),
+                float(settings.get("deadlineSeconds", "inf")),
+            )
+        except (ValueError, OSError) as error:
+            raise RuntimeError(f"BrainSeg refuses to start: {error}") from error
+        engine = self._model.engine
+        logger.info("brainseg %s: engine %s, %d threads", self._model.card.version, engine.name, engine.threads)
+
+    def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
+        """One answer an item, in the order of ``data``. What is wrong with an item stays with the item."""
+        if self._model is None:
+            raise RuntimeError("handle was called before initialize")
+        bodies = []
+        for index, parts in enumerate(data):
+            begin = time.perf_counter()
+            outcome = answer(self._model, parts, context.get_all_request_header(index))
+            _reply(context, index, outcome)
+            _count(context, index, self._model.card.version, outcome, time.perf_counter() - begin)
+            bodies.append(outcome.answer.body)
+        return bodies
+
+
+def _reply(context: Any, index: int, outcome: Outcome) -> None:
+    reply = outcome.answer
+    # A phrase or header that is not a plain ASCII string would kill the worker with the whole batch.
+    context.set_response_status(code=reply.status, phrase=HTTPStatus(reply.status).phrase, idx=index)
+    context.set_response_content_type(index, reply.content_type)
+    for name, value in reply.headers.items():
+        context.set_response_header(index, name, value)
+
+
+def _count(context: Any, index: int, version: str, outcome: Outcome, seconds: float) -> None:
+    """Metrics as declared in ``deploy/metrics.yaml``; an undeclared one would be dropped without a word."""
+    request = context.get_request_id(index)
+
+    def emit(name: str, kind: MetricTypes, value: float, label: str) -> None:
+        context.metrics.get_metric(name, kind).add_or_update(value, [version, label], request)
+
+    emit("brainseg_requests", MetricTypes.COUNTER, 1, outcome.code)
+    for stage, spent in {**outcome.seconds, "total": seconds}.items():
+        emit("brainseg_stage_seconds", MetricTypes.HISTOGRAM, spent, stage)
+    if outcome.summary is not None:
+        verdict = outcome.summary.verdict
+        emit("brainseg_verdicts", MetricTypes.COUNTER, 1, verdict)
+        emit("brainseg_tumor_coverage_percent", MetricTypes.HISTOGRAM, outcome.summary.coverage_percent, verdict)

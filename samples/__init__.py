@@ -1,0 +1,1 @@
+"""Sample scans: phantoms, and the code that draws them."""
