@@ -120,4 +120,5 @@ def picture_answer(kind: str, picture: bytes, card: ModelCard, summary: Summary)
 
 
 def problem_answer(error: RequestError) -> Answer:
+    """A refusal as RFC 9457 has it."""
     return Answer(error.problem.status, "application/problem+json", json.dumps(error.body()).encode())

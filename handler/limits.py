@@ -45,7 +45,7 @@ class Limits:
         if max(width, height) > self.max_side:
             raise RequestError(
                 "too_large",
-                f"The scan claims {width} x {height} pixels; each side may have at most {self.max_side}. Scale it down.",
+                f"The scan claims {width} x {height} pixels; a side may have at most {self.max_side}. Scale it down.",
             )
         self.check_pages(pages)
         if width * height * pages > self.pixels:

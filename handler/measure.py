@@ -75,7 +75,7 @@ def mask_of(steps: NDArray[np.uint16], threshold: float, min_lesion_pixels: int)
 def measure(
     probability: NDArray[np.float32], index: int, height: int, width: int, threshold: float, min_lesion_pixels: int
 ) -> SegmentedSlice:
-    """``probability`` (h, w), 0..1, of the network's grid -> the slice's mask and measurements on ``height`` x ``width``."""
+    """``probability`` (h, w), 0..1, of the network's grid -> its mask and measurements on ``height`` x ``width``."""
     steps = to_steps(restore(probability, height, width))
     mask = mask_of(steps, threshold, min_lesion_pixels)
     found = SliceMeasurement(index, int(np.count_nonzero(mask)), height * width, float(steps.max()) / STEPS)

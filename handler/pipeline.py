@@ -171,8 +171,8 @@ def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -
     except Exception:
         # Our own fault: the neighbours in the batch and the worker must not pay for it.
         logger.exception("a request failed inside the handler")
-        error = RequestError("internal_error", "The request could not be answered; the server's log says why.")
-        return Outcome(problem_answer(error), error.code, None, seconds)
+        fault = RequestError("internal_error", "The request could not be answered; the server's log says why.")
+        return Outcome(problem_answer(fault), fault.code, None, seconds)
 
 
 def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float]) -> Outcome:

@@ -50,6 +50,7 @@ def to_uint8(unit: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def draw_mask(view: View) -> NDArray[np.uint8]:
+    """(h, w), 255 where there is tumour."""
     return view.segmented.mask.astype(np.uint8) * np.uint8(255)
 
 
@@ -68,6 +69,7 @@ def draw_panel(view: View) -> NDArray[np.uint8]:
 
 
 def draw_heatmap(view: View) -> NDArray[np.uint8]:
+    """The probability in colours, (h, w, 3)."""
     return HEAT[view.segmented.steps >> 8]
 
 

@@ -37,7 +37,7 @@ def _texture(generator: np.random.Generator, size: int, grain: float) -> NDArray
 
 
 def draw(seed: int, lesion_radius: float = 0.0, size: int = 256) -> Phantom:
-    """A slice of ``size`` x ``size`` pixels; ``lesion_radius`` as a share of the size (0: no lesion; 0.08 is typical)."""
+    """A slice of ``size`` x ``size`` pixels; ``lesion_radius`` as a share of the size (0: none; 0.08: typical)."""
     generator = np.random.default_rng(seed)
     head = _ellipse(size, (0.5, 0.5), (0.42, 0.34))
     brain = head < 0.86

@@ -1,4 +1,4 @@
-"""What runs the network. A new engine is one module with a class like :class:`Engine`, and a line in :data:`ENGINES`."""
+"""What runs the network. A new engine is one module with a class like :class:`Engine`, and a line in ``ENGINES``."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class TorchEngine:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # On a CPU a batch is no faster than its slices one by one, takes more memory and its last bits depend on it.
         self.batch = 8 if self.device.type == "cuda" else 1
-        self._network = load(card, folder).to(self.device, memory_format=torch.channels_last)
+        self._network = load(card, folder).to(self.device).to(memory_format=torch.channels_last)
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():

@@ -16,6 +16,7 @@ ORIENTATION_TAG = 274
 
 
 def matches(data: bytes) -> bool:
+    """Whether ``data`` begins like this format."""
     return data[:3] == b"\xff\xd8\xff"
 
 

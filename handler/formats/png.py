@@ -20,6 +20,7 @@ ORIENTATION_TAG = 274
 
 
 def matches(data: bytes) -> bool:
+    """Whether ``data`` begins like this format."""
     return data[:8] == SIGNATURE
 
 

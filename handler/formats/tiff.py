@@ -19,14 +19,17 @@ NAME = "tiff"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # TIFF 6.0 codes. Whatever else tifffile could decode stays outside: each codec is a door into the worker.
 COMPRESSIONS = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
+JPEG = 7
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
-PHOTOMETRICS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
+PHOTOMETRICS = (JPEG = 7
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
 RANGE_TAGS = ((340, 341), (280, 281))  # SMinSampleValue/SMaxSampleValue, then MinSampleValue/MaxSampleValue
 TAG_ORIENTATION = 274
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 def matches(data: bytes) -> bool:
+    """Whether ``data`` begins like this format."""
     return data[:4] in MAGIC
 
 
@@ -41,6 +44,11 @@ def _pages(tif: tifffile.TiffFile, limits: Limits) -> list[tifffile.TiffPage]:
     if not pages:
         raise RequestError("corrupt_image", "The TIFF has no page.")
     return pages
+
+
+def _sample_type(page: tifffile.TiffPage) -> np.dtype[np.generic]:
+    """The dtype of the decoded samples; 1-bit ones become uint8."""
+    return np.dtype(np.uint8) if page.dtype is None or page.dtype.kind == "b" else np.dtype(page.dtype)
 
 
 def _check_page(page: tifffile.TiffPage) -> None:
@@ -60,7 +68,7 @@ def _check_page(page: tifffile.TiffPage) -> None:
         raise RequestError(
             "unsupported_format", f"TIFF samples of {page.bitspersample} bits; expected 1 to 16 bits or float."
         )
-    default_range(page.dtype if page.dtype.kind != "b" else np.dtype(np.uint8))
+    default_range(_sample_type(page))
     check_channels(page.samplesperpixel)
 
 
@@ -74,8 +82,8 @@ def _check_pages(pages: list[tifffile.TiffPage], limits: Limits) -> None:
         if kind != (first.imagewidth, first.imagelength, first.samplesperpixel, first.dtype, first.bitspersample):
             raise RequestError(
                 "unsupported_shape",
-                f"Page {number} is {page.imagewidth} x {page.imagelength} x {page.samplesperpixel} {page.dtype}, page 0 "
-                f"is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: the pages of a "
+                f"Page {number} is {page.imagewidth} x {page.imagelength} x {page.samplesperpixel} {page.dtype}, "
+                f"page 0 is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: the pages of a "
                 "stack must share one size and sample type.",
             )
         if page.is_tiled:
@@ -119,7 +127,7 @@ def _colours(page: tifffile.TiffPage, image: NDArray[np.generic], top: float) ->
         palette = np.asarray(page.colormap, np.uint16)  # (3, entries)
         return (palette[:, image[..., 0]] >> 8).astype(np.uint8).transpose(1, 2, 0)
     if page.photometric == MIN_IS_WHITE:
-        return (image.dtype.type(top) - image).astype(image.dtype, copy=False)
+        return np.asarray(top, image.dtype) - np.asarray(image)
     return image
 
 
@@ -135,12 +143,26 @@ def _read_page(page: tifffile.TiffPage, top: float) -> NDArray[np.generic]:
     return orient(_colours(page, drop_alpha(image), top), int(orientation))
 
 
-def _range(page: tifffile.TiffPage) -> tuple[tuple[float, float], tuple[Warn, ...]]:
-    """The intensity range of the samples: the file's own tags, else the rule of the sample type and bits."""
-    dtype = page.dtype if page.dtype is not None and page.dtype.kind != "b" else np.dtype(np.uint8)
+def _read_pages(data: bytes, pages: list[tifffile.TiffPage], top: float) -> NDArray[np.generic]:
+    """(pages, h, w, 1 or 3), filled page by page so that a stack is in memory once."""
+    pixels: NDArray[np.generic] | None = None
+    for number, page in enumerate(pages):
+        if page.compression == JPEG:
+            _check_jpeg_segments(data, page)
+        image = _read_page(page, top)
+        if pixels is None:
+            pixels = np.empty((len(pages), *image.shape), image.dtype)
+        if image.shape != pixels.shape[1:]:
+            raise RequestError("unsupported_shape", "The pages' orientations differ: a stack must share one size.")
+        pixels[number] = image
+    assert pixels is not None  # noqa: S101 - _pages refuses a file without pages
+    return pixels
+
+
+def _range(page: tifffile.TiffPage, rule: tuple[float, float]) -> tuple[tuple[float, float], tuple[Warn, ...]]:
+    """The intensity range of the samples: the file's own tags, else ``rule``, that of the sample type and bits."""
     if page.photometric == PALETTE:
         return (0.0, 255.0), ()
-    rule = default_range(dtype, page.bitspersample)
     for low_tag, high_tag in RANGE_TAGS:
         if low_tag not in page.tags and high_tag not in page.tags:
             continue
@@ -158,16 +180,9 @@ def read(data: bytes, limits: Limits) -> Raster:
         pages = _pages(tif, limits)
         _check_pages(pages, limits)
         first = pages[0]
-        top = default_range(np.dtype(first.dtype), first.bitspersample)[1] if first.dtype.kind != "b" else 1.0
-        intensity_range, range_warnings = _range(first)
-        images = []
-        for page in pages:
-            if page.compression == 7:
-                _check_jpeg_segments(data, page)
-            images.append(_read_page(page, top))
-    if len({image.shape for image in images}) > 1:
-        raise RequestError("unsupported_shape", "The pages' orientations differ: a stack must share one size.")
-    pixels = np.stack(images)
+        rule = default_range(_sample_type(first), first.bitspersample)
+        intensity_range, range_warnings = _range(first, rule)
+        pixels = _read_pages(data, pages, rule[1])
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise RequestError("corrupt_image", "The scan has samples that are not finite numbers (NaN or infinite).")
     return Raster(
