@@ -1,4 +1,4 @@
-"""The file formats a scan may come in. A new one is a module with ``NAME``, ``matches`` and ``read`` and a line here."""
+"""The file formats a scan may come in. A new one is one with ``NAME``, ``matches`` and ``read`` and a line here."""
 
 from __future__ import annotations
 

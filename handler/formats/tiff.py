@@ -21,8 +21,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 COMPRESSIONS = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
 JPEG = 7
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
-PHOTOMETRICS = (JPEG = 7
-MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
+PHOTOMETRICS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
 RANGE_TAGS = ((340, 341), (280, 281))  # SMinSampleValue/SMaxSampleValue, then MinSampleValue/MaxSampleValue
 TAG_ORIENTATION = 274
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -83,8 +82,8 @@ def _check_pages(pages: list[tifffile.TiffPage], limits: Limits) -> None:
             raise RequestError(
                 "unsupported_shape",
                 f"Page {number} is {page.imagewidth} x {page.imagelength} x {page.samplesperpixel} {page.dtype}, "
-                f"page 0 is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: the pages of a "
-                "stack must share one size and sample type.",
+                f"page 0 is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: the pages "
+                "of a stack must share one size and sample type.",
             )
         if page.is_tiled:
             limits.check_geometry(max(page.tilewidth, limits.min_side), max(page.tilelength, limits.min_side))
