@@ -1,0 +1,127 @@
+"""A release folder -> ``brainseg-<version>.mar``: by torch-model-archiver, then repacked so that equal inputs give equal
+bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from handler.card import CARD_FILE, ModelCard, read_card
+from handler.files import write_atomic
+from handler.pipeline import open_model
+from handler.resources import plan
+from scripts.tools.known import record
+from scripts.tools.places import MODEL_NAME, ROOT, SAMPLES
+
+INPUTS_FILE = "inputs.sha256"  # in the archive: digest of all it was made from
+MANIFEST = "MAR-INF/MANIFEST.json"
+CONFIG = ROOT / "deploy" / "model-config.yaml"
+SERVICE = ROOT / "handler" / "service.py"
+SAMPLE_SUFFIXES = (".png", ".tiff")
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+STORED = (".safetensors", ".png", ".bin")  # do not shrink
+
+
+def handler_sources() -> list[Path]:
+    """The package as it goes into the archive. ``service.py`` goes beside it: TorchServe imports it by itself."""
+    return sorted(path for path in (ROOT / "handler").rglob("*.py") if path != SERVICE)
+
+
+def sample_files() -> list[Path]:
+    """The sample scans."""
+    return sorted(path for path in SAMPLES.iterdir() if path.suffix in SAMPLE_SUFFIXES)
+
+
+def release_files(release: Path, card: ModelCard) -> list[Path]:
+    """What of a release travels in its archive beside the card: weights, engine files, licence."""
+    engines = [record.file for records in card.engines.values() for record in records]
+    licence = [name for name in ("LICENSE",) if (release / name).exists()]
+    return [release / name for name in dict.fromkeys([card.weights.file, *engines, *licence])]
+
+
+def inputs_digest(release: Path) -> str:
+    """``sha256:`` over names and bytes of everything the archive of ``release`` is made from."""
+    card = read_card(release)
+    paths = [release / CARD_FILE, *release_files(release, card), *handler_sources(), SERVICE, CONFIG, *sample_files()]
+    digest = hashlib.sha256()
+    for path in paths:
+        name = path.relative_to(release) if path.is_relative_to(release) else path.relative_to(ROOT)
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{name.as_posix()} {content}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def is_current(archive: Path, release: Path) -> bool:
+    """Whether ``archive`` exists and was made from what ``release`` and the code are now."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            return packed.read(INPUTS_FILE).decode() == inputs_digest(release)
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
+
+
+def _stage(release: Path, card: ModelCard, folder: Path) -> None:
+    for source in handler_sources():
+        target = folder / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    for source in release_files(release, card):
+        shutil.copyfile(source, folder / source.name)
+    (folder / "samples").mkdir()
+    for source in sample_files():
+        shutil.copyfile(source, folder / "samples" / source.name)
+    card.write(folder)
+    (folder / INPUTS_FILE).write_text(inputs_digest(release), encoding="utf-8")
+
+
+def _run_archiver(version: str, staged: Path, workspace: Path) -> Path:
+    output = workspace / "out"
+    output.mkdir()
+    command = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", MODEL_NAME, "--version", version]
+    command += ["--handler", str(SERVICE), "--extra-files", str(staged), "--config-file", str(CONFIG)]
+    command += ["--export-path", str(output), "--archive-format", "default"]
+    # The archiver builds in <temp>/<model name>: two builds at once would mix. Each gets a temp folder of its own.
+    environment = {**os.environ, "TMPDIR": str(workspace), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"torch-model-archiver failed: {done.stderr.strip()[-2000:]}")
+    return output / f"{MODEL_NAME}.mar"
+
+
+def _repacked(archive: Path) -> bytes:
+    """The archive's members under sorted names and a fixed date, the manifest without its creation time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(buffer, "w") as target:
+        for name in sorted(n for n in source.namelist() if not n.endswith("/")):
+            content = source.read(name)
+            if name == MANIFEST:
+                manifest = json.loads(content)
+                manifest.pop("createdOn", None)
+                content = json.dumps(manifest, indent=2, sort_keys=True).encode()
+            info = zipfile.ZipInfo(name, FIXED_DATE)
+            info.external_attr = 0o644 << 16
+            info.compress_type = zipfile.ZIP_STORED if name.endswith(STORED) else zipfile.ZIP_DEFLATED
+            target.writestr(info, content)
+    return buffer.getvalue()
+
+
+def package(release: Path, output: Path) -> ModelCard:
+    """Writes the archive of the release folder ``release`` to ``output``, whole or not at all; returns the card that
+    went in, with its known answers. Raises ``ValueError`` when the weights are not those of the card, ``RuntimeError``
+    when the archiver fails."""
+    model = open_model(release, "torch", plan().threads)
+    card = model.card.with_changes(known_answers=record(model, sample_files()))
+    with tempfile.TemporaryDirectory(prefix="brainseg-package-") as workspace:
+        staged = Path(workspace) / "staged"
+        staged.mkdir()
+        _stage(release, card, staged)
+        write_atomic(output, _repacked(_run_archiver(card.version, staged, Path(workspace))))
+    return card

@@ -1,0 +1,54 @@
+"""Known answers: what a release says to the sample scans, recorded at packaging, asked again wherever it runs.
+
+They show that an installation computes what the packaging machine computed. They say nothing about quality."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from handler.pipeline import Model, answer
+
+# Two machines' arithmetic differs in the last bits: enough to move a probability by 1e-5, or flip a pixel at the edge.
+PROBABILITY_TOLERANCE = 1e-3
+PIXEL_TOLERANCE = 5
+PIXEL_TOLERANCE_SHARE = 0.005
+
+
+def digest_answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a JSON answer that is known beforehand."""
+    return {
+        "sha256": body["input"]["sha256"],
+        "verdict": body["verdict"],
+        "slices": [[s["tumor_pixels"], round(s["max_probability"], 4)] for s in body["slices"]],
+    }
+
+
+def record(model: Model, samples: Sequence[Path]) -> tuple[dict[str, Any], ...]:
+    """Runs ``model`` on every sample; raises ``RuntimeError`` when one is refused."""
+    known = []
+    for sample in samples:
+        outcome = answer(model, {"body": sample.read_bytes()}, {"X-BrainSeg-Outputs": "none"})
+        if outcome.code != "ok":
+            raise RuntimeError(f"sample {sample.name} was refused: {outcome.answer.body.decode()}")
+        known.append({"sample": sample.name, **digest_answer(json.loads(outcome.answer.body))})
+    return tuple(known)
+
+
+def difference(expected: Mapping[str, Any], body: Mapping[str, Any]) -> str | None:
+    """What separates the answer ``body`` from the ``expected`` one, in words; None when they agree."""
+    found = digest_answer(body)
+    if found["sha256"] != expected["sha256"]:
+        return "the sample is not the one the answer was recorded with"
+    if found["verdict"] != expected["verdict"]:
+        return f"verdict {found['verdict']}, expected {expected['verdict']}"
+    if len(found["slices"]) != len(expected["slices"]):
+        return f"{len(found['slices'])} slices, expected {len(expected['slices'])}"
+    for index, (got, want) in enumerate(zip(found["slices"], expected["slices"], strict=True)):
+        if abs(got[0] - want[0]) > max(PIXEL_TOLERANCE, PIXEL_TOLERANCE_SHARE * want[0]):
+            return f"slice {index}: {got[0]} tumour pixels, expected {want[0]}"
+        if abs(got[1] - want[1]) > PROBABILITY_TOLERANCE:
+            return f"slice {index}: largest probability {got[1]}, expected {want[1]}"
+    return None

@@ -1,0 +1,42 @@
+"""``scripts/package``: archives from release folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from handler.files import sha256_of
+from scripts.tools.archive import is_current, package
+from scripts.tools.places import MODEL_STORE, archive_path, release_folder, released_versions
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+def main(
+    versions: Annotated[list[str] | None, typer.Argument(help="Versions to package; all that are released if none.")] = None,
+    model_store: Annotated[Path, typer.Option(help="Holds the release folders; archives are written here.")] = MODEL_STORE,
+    if_stale: Annotated[bool, typer.Option("--if-stale", help="Leave archives alone that are up to date.")] = False,
+) -> None:
+    """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal bytes."""
+    for version in versions or released_versions(model_store):
+        release, archive = release_folder(version, model_store), archive_path(version, model_store)
+        if not (release / "model-card.json").exists():
+            console.print(f"[red]no release {version}[/red]: expected {release}/model-card.json")
+            raise typer.Exit(1)
+        if if_stale and is_current(archive, release):
+            console.print(f"{archive.name} is up to date")
+            continue
+        try:
+            with console.status(f"packaging {version}"):
+                package(release, archive)
+        except (ValueError, RuntimeError) as error:
+            console.print(f"[red]not packaged:[/red] {error}")
+            raise typer.Exit(1) from error
+        console.print(f"{archive} {sha256_of(archive)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
