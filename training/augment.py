@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.recipe import AugmentRecipe
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks PyPI for its latest version
-import albumentations as A  # noqa: E402
+import albumentations as alb
 
 # Pixels brighter than this (of 0..1) count as head; air in the TCGA slices stays below 0.05.
 _HEAD = 0.1
@@ -55,17 +55,17 @@ class Augment:
         return image
 
 
-def build_shapes(recipe: AugmentRecipe) -> A.Compose | None:
+def build_shapes(recipe: AugmentRecipe) -> alb.Compose | None:
     """The geometric part; None when all its probabilities are 0. A misspelt argument is an error, not a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        changes: list[A.BasicTransform] = []
+        changes: list[alb.BasicTransform] = []
         if recipe.flip:
-            changes.append(A.HorizontalFlip(p=recipe.flip))
+            changes.append(alb.HorizontalFlip(p=recipe.flip))
         if recipe.affine:
             scale, shift = recipe.scale_percent / 100, recipe.shift_percent / 100
             changes.append(
-                A.Affine(
+                alb.Affine(
                     scale=(1 - scale, 1 + scale),
                     translate_percent=(-shift, shift),
                     rotate=(-recipe.rotate_degrees, recipe.rotate_degrees),
@@ -74,12 +74,12 @@ def build_shapes(recipe: AugmentRecipe) -> A.Compose | None:
                 )
             )
         if recipe.elastic:
-            changes.append(A.ElasticTransform(alpha=60, sigma=8, p=recipe.elastic))
-        return A.Compose(changes) if changes else None
+            changes.append(alb.ElasticTransform(alpha=60, sigma=8, p=recipe.elastic))
+        return alb.Compose(changes) if changes else None
 
 
 def head_span(image: NDArray[np.float32]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First and last row, first and last column of the head in `image`, float32 (h, w, 3) in 0..1; all of it if none."""
+    """First and last row, first and last column of the head in `image`, float32 (h, w, 3) in 0..1; of all if none."""
     bright = image.max(axis=2) > _HEAD
     spans = []
     for axis in (1, 0):
@@ -100,7 +100,7 @@ def cut_window(
         return image, mask
     rng = np.random.default_rng((seed, 1))
     where = []
-    for (first, last), size, full in zip(head_span(image), window, image.shape[:2]):
+    for (first, last), size, full in zip(head_span(image), window, image.shape[:2], strict=True):
         size = min(size, full)
         ends = sorted((first, last + 1 - size))
         start = int(rng.integers(ends[0], ends[1] + 1))

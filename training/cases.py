@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_MASK = re.compile(r"^(?P<stem>.+_(?P<number>\d+))_mask\.tif$")
+_MASK = re.compile(r"^.+_\d+_mask\.tif$")
 _IMAGE = re.compile(r"^.+_\d+\.tif$")
 
 
@@ -71,11 +71,10 @@ def find_pairs(folder: Path) -> Listing:
     files = {path for path in root.glob("*/*.tif") if path.is_file()}
     pairs, lonely = [], []
     for mask in sorted(path for path in files if _MASK.match(path.name)):
-        match = _MASK.match(mask.name)
-        assert match is not None
-        image = mask.with_name(f"{match['stem']}.tif")
+        stem = mask.stem.removesuffix("_mask")
+        image = mask.with_name(f"{stem}.tif")
         if image in files:
-            pairs.append(Pair(mask.parent.name, int(match["number"]), image, mask))
+            pairs.append(Pair(mask.parent.name, int(stem.rpartition("_")[2]), image, mask))
         else:
             lonely.append(mask)
     paired = {pair.image for pair in pairs}

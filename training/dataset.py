@@ -38,7 +38,7 @@ class TrainingSlices(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self._slices)
 
-    def __getitem__(self, draw: Draw) -> Sample:  # type: ignore[override]  # keys are draws, not bare indices
+    def __getitem__(self, draw: Draw) -> Sample:
         item = self._slices[draw.index]
         image, mask = self._augment(item.unit_rgb(self._spec), item.mask_on(self._spec), draw.seed)
         image, mask = cut_window(image, mask, self._recipe.stage_of(draw.epoch).window, draw.seed)

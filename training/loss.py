@@ -9,7 +9,7 @@ from training.recipe import LossRecipe
 
 
 class SegmentationLoss(torch.nn.Module):
-    """`bce` * BCE(pos_weight) + `batch_dice` * (1 - Dice) + `slice_dice` * (1 - Dice), in float32 whatever the network's.
+    """`bce` * BCE(pos_weight) + `batch_dice` * (1 - Dice) + `slice_dice` * (1 - Dice), in float32.
 
     Dice over the batch counts all its pixels together, so slices without tumour matter and small lesions weigh little;
     Dice over slices is the mean over slices that have tumour, as the metric is.
@@ -18,6 +18,7 @@ class SegmentationLoss(torch.nn.Module):
     def __init__(self, recipe: LossRecipe) -> None:
         super().__init__()
         self._recipe = recipe
+        self.pos_weight: Tensor
         self.register_buffer("pos_weight", torch.tensor(recipe.pos_weight), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def train(
 ) -> Path:
     """Trains, or goes on from the last checkpoint in `folder`; returns that checkpoint's path.
 
-    `advance` is called for each slice read. Raises TrainingDiverged on a loss that is not finite.
+    `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite.
     """
     if machine.threads:
         torch.set_num_threads(machine.threads)
@@ -146,7 +146,7 @@ def _validation_loader(
     slices: Sequence[LabelledSlice], recipe: Recipe, machine: Machine, trainer: pl.Trainer
 ) -> DataLoader[Sample]:
     whole = WholeSlices(slices, input_spec(recipe))
-    sampler = None
+    sampler: DistributedSampler[Sample] | None = None
     if trainer.world_size > 1:
         sampler = DistributedSampler(whole, trainer.world_size, trainer.global_rank, shuffle=False)
     return DataLoader(whole, batch_size=8, sampler=sampler, num_workers=0)

@@ -52,7 +52,9 @@ class SliceSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng((self._seed, self._epoch))
         tumour = round(self._share * self._samples)
-        order = np.concatenate([_cycle(self._kinds[0], tumour, rng), _cycle(self._kinds[1], self._samples - tumour, rng)])
+        order = np.concatenate(
+            [_cycle(self._kinds[0], tumour, rng), _cycle(self._kinds[1], self._samples - tumour, rng)]
+        )
         rng.shuffle(order)
         seeds = rng.integers(0, 2**31, size=len(order))
         for position in range(self._rank, len(self) * self._processes, self._processes):

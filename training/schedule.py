@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-# One-cycle starts at a twenty-fifth of the peak and ends at a ten-thousandth (Smith and Topin, Super-Convergence, 2018).
+# One-cycle starts at a twenty-fifth of the peak and ends at a ten-thousandth (Smith and Topin, 2018).
 _START, _END = 0.04, 1e-4
 
 

@@ -65,7 +65,9 @@ def _tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...
         kinds = arguments
     if len(kinds) != len(value):
         raise SettingsError(f"{where}: got {len(value)} values, expected {len(kinds)}")
-    return tuple(_convert(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(kinds, value)))
+    return tuple(
+        _convert(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:

@@ -59,8 +59,9 @@ def checkpoint_state(path: Path) -> State:
 def _existing(source: str) -> Path:
     path = Path(source)
     if not path.exists():
-        raise StartWeightsError(f"start weights {source} do not exist; give a file, a released folder, or for an encoder "
-                                "imagenet or none")
+        raise StartWeightsError(
+            f"start weights {source} do not exist; give a file, a released folder, or for an encoder imagenet or none"
+        )
     return path
 
 
@@ -72,7 +73,7 @@ def _replace(state: State, given: State, prefix: str, source: str) -> State:
     differ = sorted(key for key in wanted & given.keys() if state[key].shape != given[key].shape)
     if missing or unknown or differ:
         raise StartWeightsError(
-            f"{source} does not fit: {len(missing)} tensors missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, "
-            f"{len(differ)} of another shape {differ[:3]}; start with weights of the same architecture"
+            f"{source} does not fit: {len(missing)} tensors missing {missing[:3]}, {len(unknown)} unknown "
+            f"{unknown[:3]}, {len(differ)} of another shape {differ[:3]}; start with weights of the same architecture"
         )
-    return {**state, **{key: given[key].to(state[key].dtype) for key in given.keys()}}
+    return {**state, **{key: value.to(state[key].dtype) for key, value in given.items()}}

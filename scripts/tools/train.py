@@ -10,7 +10,7 @@ from rich.console import Console
 
 from scripts.tools.progress import counting
 from training.cases import DataError, data_folder, find_pairs
-from training.module import TrainingDiverged
+from training.module import TrainingDivergedError
 from training.recipe import load_recipe
 from training.run import Machine, RunError, Start, train
 from training.settings import SettingsError
@@ -28,11 +28,15 @@ def main(
     data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
     split: Annotated[Path | None, typer.Option(help="Use this split file instead of drawing one.")] = None,
     encoder_weights: Annotated[str, typer.Option(help="imagenet, none, or a safetensors file.")] = "none",
-    init: Annotated[str | None, typer.Option(help="Fine-tune from a released folder, safetensors or checkpoint.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Fine-tune from a released folder, safetensors or checkpoint.")
+    ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes: one per GPU, or that many on the CPU.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed, 16-mixed.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads per process; torch's choice if not given.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads per process; torch's choice if not given.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data, per training process.")] = 0,
 ) -> None:
     """Trains a network by RECIPE into RUN, or resumes what RUN holds."""
@@ -42,7 +46,7 @@ def main(
         machine = Machine(accelerator, devices, precision, threads, workers)
         with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
             last = train(chosen, folder, run, Start(encoder_weights, init), machine, advance, split)
-    except (DataError, SettingsError, StartWeightsError, RunError, LeakError, TrainingDiverged) as error:
+    except (DataError, SettingsError, StartWeightsError, RunError, LeakError, TrainingDivergedError) as error:
         console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     typer.echo(f"trained: {last}")

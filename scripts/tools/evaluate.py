@@ -1,0 +1,115 @@
+"""scripts/evaluate: judges weights, an archive, a checkpoint or a running server on one side of a split."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import requests
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from handler.files import write_atomic
+from scripts.tools.progress import counting
+from training.cases import DataError, Pair, data_folder, find_pairs
+from training.evaluation import Report, evaluate, to_json
+from training.gallery import gallery
+from training.page import LEAK, report_page
+from training.predictor import Predictor, SourceError, open_predictor
+from training.run import SPLIT_FILE
+from training.settings import SettingsError
+from training.slices import load_slices
+from training.split import SIDES, LeakError, Split, read_split
+from training.start import StartWeightsError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True)
+
+
+@app.command()
+def main(
+    source: Annotated[str, typer.Argument(help="A released folder, an archive, a .ckpt, or the URL of predictions.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.json and report.html; made when missing.")],
+    data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
+    side: Annotated[str, typer.Option(help="train, validation, test, or all for every case of the folder.")] = "test",
+    split: Annotated[Path | None, typer.Option(help="Split file; else that of the run or the model card.")] = None,
+    slices: Annotated[bool, typer.Option(help="Show best and worst slices: the page then holds licensed data.")] = True,
+    log: Annotated[Path | None, typer.Option(help="Training log (metrics.csv) to draw curves from.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="TorchServe's key_file.json, for a URL.")] = None,
+) -> None:
+    """Scores SOURCE by the metric policy and writes JSON and one self-contained HTML page into OUT."""
+    try:
+        with ExitStack() as keep:
+            predictor = open_predictor(source, keep, token=_token(token_file))
+            chosen, leaks = _pairs(find_pairs(data_folder(data)).pairs, side, split, source, predictor)
+            with counting("reading slices", len(chosen), console) as advance:
+                loaded = load_slices(chosen, advance)
+            with counting("segmenting", len(loaded), console) as advance:
+                report = evaluate(predictor, loaded, side, leaks, advance)
+            shown = gallery(predictor, loaded, report.scores) if slices else []
+    except (DataError, SettingsError, SourceError, StartWeightsError, LeakError, requests.ConnectionError) as error:
+        console.print(f"[bold red]evaluate:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    write_atomic(out / "report.json", (json.dumps(to_json(report), indent=1) + "\n").encode())
+    write_atomic(out / "report.html", report_page(report, _log_of(source, log), shown).encode())
+    _print(report)
+    typer.echo(f"wrote {out / 'report.json'} and {out / 'report.html'}")
+
+
+def _pairs(
+    pairs: tuple[Pair, ...], side: str, split_file: Path | None, source: str, predictor: Predictor
+) -> tuple[tuple[Pair, ...], bool]:
+    """The pairs to judge and whether their split leaks. Raises DataError if none is left."""
+    if side == "all":
+        return pairs, False
+    split = _split(split_file, source, predictor)
+    chosen = split.select(pairs, side)
+    if not chosen:
+        raise DataError(f"no slice of the {side} side is in the data folder; is it the data of that split?")
+    return chosen, split.leaks
+
+
+def _split(split_file: Path | None, source: str, predictor: Predictor) -> Split:
+    beside = Path(source).parent / SPLIT_FILE
+    if split_file is None and source.endswith(".ckpt") and beside.is_file():
+        split_file = beside
+    if split_file is not None:
+        return read_split(split_file)
+    if predictor.card is None or "split" not in predictor.card.data:
+        raise DataError("no split known for this source; pass --split FILE, or --side all for every case")
+    data = predictor.card.data
+    return Split(data["split"]["by"], data["split"]["seed"], *(tuple(data[side]) for side in SIDES))
+
+
+def _log_of(source: str, log: Path | None) -> Path | None:
+    return log or (Path(source).parent / "logs" / "metrics.csv" if source.endswith(".ckpt") else None)
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        key: str = json.loads(file.read_text("utf-8"))["inference"]["key"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f"{file}: no inference key in it; expected the key_file.json that TorchServe writes"
+        ) from error
+    return key
+
+
+def _print(report: Report) -> None:
+    if report.leaks:
+        console.print(f"[bold red]{LEAK}[/]")
+    table = Table("figure", "value", "95 % interval", "slices", "cases", title=f"{report.model}, {report.side}")
+    for figure in report.figures:
+        ends = "-" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+        value = "-" if figure.value is None else f"{figure.value:.3f}"
+        table.add_row(figure.name, value, ends, str(figure.slices), str(figure.cases))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,98 @@
+"""Chooses calibration, threshold and smallest lesion. Give it validation cases only: never those that will judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from handler.card import Calibration
+from handler.measure import mask_of, restore, to_steps
+from handler.predict import calibrated
+from training.figures import case_dice
+from training.slices import LabelledSlice
+
+# Coarse on purpose: nine cases cannot tell 0.47 from 0.5.
+THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
+SMALLEST_LESIONS = (0, 5, 10, 20, 40)
+# Logits beyond this (probability 0.007) are decided; they would fit the tails instead of the edge that is judged.
+_UNDECIDED = 5.0
+_BINS = 2001
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold (0..1) and smallest lesion (pixels) with what they score on the validation cases (0..1)."""
+
+    threshold: float
+    min_lesion_pixels: int
+    score: float
+
+
+def fit_calibration(logits: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.bool_]]) -> Calibration:
+    """Scale and offset of the logit that make the masks most likely (Platt, 1999), over pixels with |logit| < 5.
+
+    Logits and masks are (h, w) on the same grid. Without both kinds of pixel among those: the identity.
+    """
+    edges = np.linspace(-_UNDECIDED, _UNDECIDED, _BINS + 1)
+    tumour, clear = np.zeros(_BINS), np.zeros(_BINS)
+    for values, mask in zip(logits, masks, strict=True):
+        tumour += np.histogram(values[mask], edges)[0]
+        clear += np.histogram(values[~mask], edges)[0]
+    if not tumour.sum() or not clear.sum():
+        return Calibration()
+    centres = (edges[:-1] + edges[1:]) / 2
+    total = tumour.sum() + clear.sum()
+
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = parameters[0] * centres + parameters[1]
+        value = (tumour * np.logaddexp(0, -z) + clear * np.logaddexp(0, z)).sum() / total
+        slope = ((tumour + clear) * expit(z) - tumour) / total
+        return float(value), np.array([(slope * centres).sum(), slope.sum()])
+
+    # A scale at or below zero would turn the ranking round; the network's ranking is the one thing not in question.
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=[(0.05, 20), (-20, 20)])
+    return Calibration(scale=float(found.x[0]), offset=float(found.x[1]))
+
+
+def choose(
+    logits: Sequence[NDArray[np.float32]], slices: Sequence[LabelledSlice], calibration: Calibration
+) -> tuple[Choice, ...]:
+    """Every combination of `THRESHOLDS` and `SMALLEST_LESIONS`, best first; ties go to the threshold nearest 0.5.
+
+    The score is the mean of three figures: Dice per tumour slice, Dice per case, and balanced accuracy of "slice has
+    tumour", so that neither small lesions nor false alarms are paid for by the other.
+    """
+    steps = [
+        to_steps(restore(calibrated(values, calibration), item.scan.height, item.scan.width))
+        for values, item in zip(logits, slices, strict=True)
+    ]
+    names = sorted({item.pair.case for item in slices})
+    case = np.array([names.index(item.pair.case) for item in slices])
+    choices = []
+    for threshold in THRESHOLDS:
+        for smallest in SMALLEST_LESIONS:
+            masks = [mask_of(one, threshold, smallest) for one in steps]
+            counts = np.array([_counts(mask, item.mask) for mask, item in zip(masks, slices, strict=True)])
+            choices.append(Choice(threshold, smallest, objective(case, counts)))
+    return tuple(sorted(choices, key=lambda c: (-round(c.score, 4), abs(c.threshold - 0.5), c.min_lesion_pixels)))
+
+
+def _counts(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int, int]:
+    return int((found & truth).sum()), int(found.sum()), int(truth.sum())
+
+
+def objective(case: NDArray[np.int64], counts: NDArray[np.int64]) -> float:
+    """The mean named in `choose`, 0..1, from case numbers (n,) and pixel counts (n, 3); undefined figures left out."""
+    both, found, truth = counts.astype(np.float64).T
+    tumour = truth > 0
+    parts = [float(case_dice(case, counts).mean())]
+    if tumour.any():
+        parts.append(float((2 * both / np.maximum(found + truth, 1))[tumour].mean()))
+    if tumour.any() and not tumour.all():
+        parts.append(float(((found > 0)[tumour].mean() + (found == 0)[~tumour].mean()) / 2))
+    return sum(parts) / len(parts)

@@ -1,0 +1,134 @@
+"""What is judged: released weights, an archive, a checkpoint or a running server, all giving what a client gets."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import tempfile
+import zipfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from PIL import Image
+
+from handler.card import CARD_FILE, ModelCard, read_card
+from handler.engines import Engine, open_engine
+from handler.measure import SegmentedSlice, SliceMeasurement, measure
+from handler.predict import predict
+from handler.preprocess import preprocess
+from training.card import card_of, read_checkpoint
+from training.release import write_release
+from training.run import SPLIT_FILE
+from training.slices import LabelledSlice
+from training.split import Split, read_split
+
+SERVER_TIMEOUT_SECONDS = 120
+
+
+class SourceError(ValueError):
+    """The thing to be judged is none of those that can be."""
+
+
+class Predictor(Protocol):
+    """`name` says what is judged; `card` is None where only answers can be had."""
+
+    name: str
+    card: ModelCard | None
+
+    def segment(self, item: LabelledSlice) -> SegmentedSlice:
+        """Probability and mask of one slice, in its own grid, as a client gets them."""
+
+
+class LocalPredictor:
+    """Runs the handler's own stages in this process on released weights in `folder`."""
+
+    def __init__(
+        self, name: str, card: ModelCard, folder: Path, engine: str = "torch", threads: int | None = None
+    ) -> None:
+        self.name = name
+        self.card: ModelCard | None = card
+        self._card = card
+        self._engine: Engine = open_engine(engine, card, folder, threads or os.cpu_count() or 1)
+
+    def segment(self, item: LabelledSlice) -> SegmentedSlice:
+        card, scan = self._card, item.scan
+        probability = predict(self._engine, card, scan).probabilities[0]
+        return measure(probability, 0, scan.height, scan.width, card.threshold, card.min_lesion_pixels)
+
+    def logits(self, item: LabelledSlice) -> NDArray[np.float32]:
+        """Logits on the network's grid, float32 (h, w), before calibration."""
+        return self._engine.logits(preprocess(item.scan, self._card.input))[0]
+
+
+class ServerPredictor:
+    """Asks a running server, with its own threshold and smallest lesion. `token` is TorchServe's inference key."""
+
+    card: ModelCard | None = None
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.name, self._url = url, url
+        self._headers = {"Content-Type": "application/octet-stream", "X-BrainSeg-Outputs": "mask,probability"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def segment(self, item: LabelledSlice) -> SegmentedSlice:
+        reply = requests.post(
+            self._url, data=item.pair.image.read_bytes(), headers=self._headers, timeout=SERVER_TIMEOUT_SECONDS
+        )
+        if reply.status_code != requests.codes.ok:
+            raise SourceError(f"{item.pair.name}: the server answered {reply.status_code}: {reply.text[:300]}")
+        answer = reply.json()["slices"][0]
+        steps, mask = (_picture(answer["images"][kind]) for kind in ("probability", "mask"))
+        found = SliceMeasurement(0, answer["tumor_pixels"], mask.size, answer["max_probability"])
+        return SegmentedSlice(steps, mask > 0, found)
+
+
+def _picture(encoded: str) -> NDArray[np.uint16]:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)))).astype(np.uint16)
+
+
+def open_predictor(source: str, keep: ExitStack, version: str = "0", token: str | None = None) -> Predictor:
+    """A predictor for `source`: an http(s) URL of a server's predictions, an archive (.mar), a released folder, or a
+    checkpoint (.ckpt) of scripts/train. Temporary files live until `keep` is closed. Raises SourceError otherwise."""
+    if source.startswith(("http://", "https://")):
+        return ServerPredictor(source, token)
+    path = Path(source)
+    if path.suffix == ".mar" and path.is_file():
+        folder = _temporary(keep)
+        _unpack(path, folder)
+        return LocalPredictor(path.name, read_card(folder), folder)
+    if path.suffix == ".ckpt" and path.is_file():
+        return open_checkpoint(path, keep, version)
+    if (path / CARD_FILE).is_file():
+        return LocalPredictor(str(path), read_card(path), path)
+    raise SourceError(f"{source}: expected a URL, an archive (.mar), a released folder with {CARD_FILE}, or a .ckpt")
+
+
+def open_checkpoint(path: Path, keep: ExitStack, version: str) -> LocalPredictor:
+    """A checkpoint as it would be released: in half precision, uncalibrated. Its run's split goes in the card."""
+    folder = _temporary(keep)
+    split_file = path.parent / SPLIT_FILE
+    split = read_split(split_file) if split_file.is_file() else Split("case", 0, (), (), ())
+    trained = read_checkpoint(path)
+    card = write_release(folder, trained.state, card_of(trained, split, version))
+    return LocalPredictor(str(path), card, folder)
+
+
+def _temporary(keep: ExitStack) -> Path:
+    return Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="brainseg-")))
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Card and weights out of an archive; only those names are written, whatever else the archive holds."""
+    with zipfile.ZipFile(archive) as content:
+        try:
+            (folder / CARD_FILE).write_bytes(content.read(CARD_FILE))
+            weights = read_card(folder).weights.file
+            (folder / weights).write_bytes(content.read(weights))
+        except KeyError as error:
+            raise SourceError(f"{archive}: {error}; expected an archive made by scripts/package") from error
