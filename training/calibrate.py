@@ -19,6 +19,7 @@ from training.slices import LabelledSlice
 # Coarse on purpose: nine cases cannot tell 0.47 from 0.5.
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
 SMALLEST_LESIONS = (0, 5, 10, 20, 40)
+TIE = 0.005
 # Logits beyond this (probability 0.007) are decided; they would fit the tails instead of the edge that is judged.
 _UNDECIDED = 5.0
 _BINS = 2001
@@ -62,7 +63,10 @@ def fit_calibration(logits: Sequence[NDArray[np.float32]], masks: Sequence[NDArr
 def choose(
     logits: Sequence[NDArray[np.float32]], slices: Sequence[LabelledSlice], calibration: Calibration
 ) -> tuple[Choice, ...]:
-    """Every combination of `THRESHOLDS` and `SMALLEST_LESIONS`, best first; ties go to the threshold nearest 0.5.
+    """Every combination of `THRESHOLDS` and `SMALLEST_LESIONS`, the one to take first.
+
+    Those within `TIE` of the best score count as equal; of them the threshold nearest 0.5 is taken, then the smallest
+    lesion, for a rare pixel's worth on a few cases is chance. The others follow by score.
 
     The score is the mean of three figures: Dice per tumour slice, Dice per case, and balanced accuracy of "slice has
     tumour", so that neither small lesions nor false alarms are paid for by the other.
@@ -79,7 +83,14 @@ def choose(
             masks = [mask_of(one, threshold, smallest) for one in steps]
             counts = np.array([_counts(mask, item.mask) for mask, item in zip(masks, slices, strict=True)])
             choices.append(Choice(threshold, smallest, objective(case, counts)))
-    return tuple(sorted(choices, key=lambda c: (-round(c.score, 4), abs(c.threshold - 0.5), c.min_lesion_pixels)))
+    best = max(choice.score for choice in choices)
+    return tuple(sorted(choices, key=lambda c: _preference(c, best)))
+
+
+def _preference(choice: Choice, best: float) -> tuple[float, float, int]:
+    if choice.score >= best - TIE:
+        return -best, abs(choice.threshold - 0.5), choice.min_lesion_pixels
+    return -choice.score, abs(choice.threshold - 0.5), choice.min_lesion_pixels
 
 
 def _counts(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int, int]:

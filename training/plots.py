@@ -112,9 +112,9 @@ def dice_by_size(scores: Sequence[SliceScore]) -> Canvas:
     return canvas
 
 
-def histogram(values: Sequence[float], label: str) -> Canvas:
-    """How `values` are spread, in thirty bins."""
-    canvas, axes = _axes(label, "slices")
+def histogram(values: Sequence[float], label: str, counted: str = "slices") -> Canvas:
+    """How `values` are spread, in thirty bins; `counted` names what has them."""
+    canvas, axes = _axes(label, counted)
     axes.hist(values, bins=30, color=_BLUE)
     return canvas
 

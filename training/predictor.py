@@ -45,24 +45,26 @@ class Predictor(Protocol):
 
 
 class LocalPredictor:
-    """Runs the handler's own stages in this process on released weights in `folder`."""
+    """Runs the handler's own stages in this process; `card` and `engine` belong to the same weights."""
 
-    def __init__(
-        self, name: str, card: ModelCard, folder: Path, engine: str = "torch", threads: int | None = None
-    ) -> None:
+    def __init__(self, name: str, card: ModelCard, engine: Engine) -> None:
         self.name = name
         self.card: ModelCard | None = card
-        self._card = card
-        self._engine: Engine = open_engine(engine, card, folder, threads or os.cpu_count() or 1)
+        self.released_card = card
+        self._engine = engine
+
+    def with_card(self, card: ModelCard) -> LocalPredictor:
+        """The same weights under another card: other calibration, threshold or smallest lesion."""
+        return LocalPredictor(self.name, card, self._engine)
 
     def segment(self, item: LabelledSlice) -> SegmentedSlice:
-        card, scan = self._card, item.scan
+        card, scan = self.released_card, item.scan
         probability = predict(self._engine, card, scan).probabilities[0]
         return measure(probability, 0, scan.height, scan.width, card.threshold, card.min_lesion_pixels)
 
     def logits(self, item: LabelledSlice) -> NDArray[np.float32]:
         """Logits on the network's grid, float32 (h, w), before calibration."""
-        return self._engine.logits(preprocess(item.scan, self._card.input))[0]
+        return self._engine.logits(preprocess(item.scan, self.released_card.input))[0]
 
 
 class ServerPredictor:
@@ -101,11 +103,11 @@ def open_predictor(source: str, keep: ExitStack, version: str = "0", token: str 
     if path.suffix == ".mar" and path.is_file():
         folder = _temporary(keep)
         _unpack(path, folder)
-        return LocalPredictor(path.name, read_card(folder), folder)
+        return _local(path.name, read_card(folder), folder)
     if path.suffix == ".ckpt" and path.is_file():
         return open_checkpoint(path, keep, version)
     if (path / CARD_FILE).is_file():
-        return LocalPredictor(str(path), read_card(path), path)
+        return _local(str(path), read_card(path), path)
     raise SourceError(f"{source}: expected a URL, an archive (.mar), a released folder with {CARD_FILE}, or a .ckpt")
 
 
@@ -116,7 +118,12 @@ def open_checkpoint(path: Path, keep: ExitStack, version: str) -> LocalPredictor
     split = read_split(split_file) if split_file.is_file() else Split("case", 0, (), (), ())
     trained = read_checkpoint(path)
     card = write_release(folder, trained.state, card_of(trained, split, version))
-    return LocalPredictor(str(path), card, folder)
+    return _local(str(path), card, folder)
+
+
+def _local(name: str, card: ModelCard, folder: Path) -> LocalPredictor:
+    # The reference engine: figures are of the weights, and packaging proves the other engines equal to it.
+    return LocalPredictor(name, card, open_engine("torch", card, folder, os.cpu_count() or 1))
 
 
 def _temporary(keep: ExitStack) -> Path:

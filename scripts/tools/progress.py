@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Bars:
+    """One bar at a time on `console`: calling it with a title and a total starts a bar, ending the one before."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._open = console, ExitStack()
+
+    def __call__(self, title: str, total: int) -> Callable[[], None]:
+        self._open.close()
+        return self._open.enter_context(counting(title, total, self._console))
+
+    def close(self) -> None:
+        self._open.close()
 
 
 @contextmanager

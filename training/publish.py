@@ -1,0 +1,123 @@
+"""From a checkpoint to a released folder: calibrate and choose on validation cases, judge, write card and reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from handler.card import ModelCard
+from handler.files import write_atomic
+from training.calibrate import Choice, choose, fit_calibration
+from training.card import metrics_entry, read_checkpoint
+from training.cases import find_pairs
+from training.evaluation import Report, evaluate, to_json
+from training.page import report_page
+from training.predictor import LocalPredictor, open_checkpoint
+from training.release import write_release
+from training.run import SPLIT_FILE
+from training.slices import LabelledSlice, load_slices
+from training.split import read_split
+
+NOTES = {
+    "validation": "these cases chose calibration, threshold and smallest lesion, so the figures flatter a little",
+    "test": "these cases chose nothing",
+}
+_LICENCE = """The weights in this folder are licensed under the Creative Commons Attribution-NonCommercial-ShareAlike 4.0
+International licence (CC BY-NC-SA 4.0, https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode), which they
+inherit from the data they were trained on. The code of this repository is under another licence.
+
+Data: brain MR slices of lower-grade glioma with FLAIR-abnormality masks, from The Cancer Imaging Archive's TCGA-LGG
+collection, published as "mateuszbuda/lgg-mri-segmentation" under CC BY-NC-SA 4.0. Changed: a network was trained on it.
+Please cite
+  M. Buda, A. Saha, M. A. Mazurowski. Association of genomic subtypes of lower-grade gliomas with shape features
+  automatically extracted by a deep learning algorithm. Computers in Biology and Medicine, 2019.
+  M. A. Mazurowski et al. Radiogenomics of lower-grade glioma: algorithmically-assessed tumor shape is associated with
+  tumor genomic subtypes and patient outcomes in a multi-institutional study with The Cancer Genome Atlas data.
+  Journal of Neuro-Oncology, 2017.
+
+Research use only. Not a medical device.
+"""
+
+Progress = Callable[[str, int], Callable[[], None]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to release: a checkpoint as `version` into `folder`. `attribution` credits the start weights; without
+    `judge_test` the test cases are left untouched, for releases that are not final."""
+
+    checkpoint: Path
+    version: str
+    folder: Path
+    attribution: str = ""
+    judge_test: bool = True
+
+
+def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
+    """Writes weights, card, LICENSE, report.json and report.html (plots only) into the order's folder.
+
+    `progress(title, total)` starts a bar and returns what counts one step on it. Returns the card. Raises as
+    `read_checkpoint`, `read_split` and `find_pairs` do, and ValueError when the split has no validation slice there.
+    """
+    split = read_split(order.checkpoint.parent / SPLIT_FILE)
+    pairs = find_pairs(data).pairs
+    reports = []
+    with ExitStack() as keep:
+        predictor = open_checkpoint(order.checkpoint, keep, order.version)
+        tuned, choices = _tune(predictor, _load(split.select(pairs, "validation"), progress), progress)
+        for side in ("validation", "test") if order.judge_test else ("validation",):
+            slices = _load(split.select(pairs, side), progress)
+            advance = progress(f"judging {side}", len(slices))
+            reports.append(evaluate(tuned, slices, side, split.leaks, advance))
+    card = _finished(tuned.released_card, order, reports, choices)
+    _write_reports(order, reports, choices)
+    return write_release(order.folder, read_checkpoint(order.checkpoint).state, card)
+
+
+def _load(pairs: Sequence[Any], progress: Progress) -> list[LabelledSlice]:
+    if not pairs:
+        raise ValueError("a side of the split has no slice in the data folder; release from the data it was made of")
+    return load_slices(pairs, progress("reading slices", len(pairs)))
+
+
+def _tune(
+    predictor: LocalPredictor, slices: list[LabelledSlice], progress: Progress
+) -> tuple[LocalPredictor, tuple[Choice, ...]]:
+    """The predictor with calibration, threshold and smallest lesion chosen on `slices`, and all choices, best first."""
+    advance = progress("calibrating", len(slices))
+    card, logits = predictor.released_card, []
+    for item in slices:
+        logits.append(predictor.logits(item))
+        advance()
+    calibration = fit_calibration(logits, [item.mask_on(card.input) for item in slices])
+    choices = choose(logits, slices, calibration)
+    best = choices[0]
+    changed = card.with_changes(
+        calibration=calibration, threshold=best.threshold, min_lesion_pixels=best.min_lesion_pixels
+    )
+    return predictor.with_card(changed), choices
+
+
+def _finished(card: ModelCard, order: Order, reports: Sequence[Report], choices: Sequence[Choice]) -> ModelCard:
+    metrics = {report.side: metrics_entry(report.side, report.figures, NOTES[report.side]) for report in reports}
+    licences = {**card.licences, **({"start weights": order.attribution} if order.attribution else {})}
+    chosen = {"chosen_on": "validation", "score": choices[0].score, "at_0.5": _plain(choices)}
+    return card.with_changes(metrics={**metrics, "threshold": chosen}, licences=licences)
+
+
+def _plain(choices: Sequence[Choice]) -> float:
+    """The score of threshold 0.5 with every component kept: what choosing gained is the difference."""
+    return next(c.score for c in choices if c.threshold == 0.5 and c.min_lesion_pixels == 0)
+
+
+def _write_reports(order: Order, reports: Sequence[Report], choices: Sequence[Choice]) -> None:
+    credit = f"\nStart weights: {order.attribution}\n" if order.attribution else ""
+    content = {**{report.side: to_json(report) for report in reports}, "choices": [asdict(c) for c in choices[:10]]}
+    html = report_page(reports[-1], order.checkpoint.parent / "logs" / "metrics.csv")
+    write_atomic(order.folder / "LICENSE", (_LICENCE + credit).encode())
+    write_atomic(order.folder / "report.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_atomic(order.folder / "report.html", html.encode())
