@@ -12,7 +12,7 @@ MIB = 2**20
 @dataclass(frozen=True)
 class Limits:
     """Sides in pixels, sizes in bytes. ``pixels`` counts all pages together; ``segments`` bounds the strips or tiles
-    of a TIFF, each of which costs a Python call however small it is."""
+    of a TIFF, each of which costs a Python call however small it is; ``jpeg_scans``: passes of a progressive JPEG."""
 
     request_bytes: int = 64 * MIB
     answer_bytes: int = 32 * MIB
@@ -21,6 +21,7 @@ class Limits:
     max_side: int = 4096
     pixels: int = 100_000_000
     segments: int = 200_000
+    jpeg_scans: int = 64
 
     def check_bytes(self, size: int) -> None:
         """Raises ``too_large`` for a file of more than ``request_bytes``."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-import struct
+from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from handler.errors import RequestError
+from handler.formats.ifd import check_ifds
+from handler.formats.jpeg import check_scans, frame_size
 from handler.formats.raster import Raster, channel_warnings, check_channels, drop_alpha, orient
 from handler.intensity import default_range
 from handler.limits import Limits
@@ -24,7 +26,10 @@ MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 PHOTOMETRICS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
 RANGE_TAGS = ((340, 341), (280, 281))  # SMinSampleValue/SMaxSampleValue, then MinSampleValue/MaxSampleValue
 TAG_ORIENTATION = 274
-START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# Blank tiles may share their bytes; a file that is nothing but one strip, read again and again, is a trap.
+OVERLAP, OVERRUN = 4, 4096
+# Microscopes' dialects, in which tifffile would find pages in other ways than the one that is checked here.
+PLAIN: dict[str, Any] = {f"is_{dialect}": False for dialect in tifffile.TIFF.FILE_FLAGS}
 
 
 def matches(data: bytes) -> bool:
@@ -61,6 +66,8 @@ def _check_page(page: tifffile.TiffPage) -> None:
             "unsupported_shape",
             f"TIFF colours {int(page.photometric)}; expected grey, RGB or palette. Convert the scan.",
         )
+    if page.photometric == YCBCR and page.compression != JPEG:
+        raise RequestError("unsupported_shape", "TIFF colours YCbCr without JPEG compression; save it as RGB.")
     if page.imagedepth != 1:
         raise RequestError("unsupported_shape", "The TIFF has volumetric tiles; send one page a slice.")
     if page.dtype is None:
@@ -71,10 +78,11 @@ def _check_page(page: tifffile.TiffPage) -> None:
     check_channels(page.samplesperpixel)
 
 
-def _check_pages(pages: list[tifffile.TiffPage], limits: Limits) -> None:
+def _check_pages(pages: list[tifffile.TiffPage], size: int, limits: Limits) -> None:
+    """``size``: that of the file in bytes."""
     first = pages[0]
     limits.check_geometry(first.imagewidth, first.imagelength, len(pages))
-    segments = 0
+    segments = claimed = 0
     for number, page in enumerate(pages):
         _check_page(page)
         kind = (page.imagewidth, page.imagelength, page.samplesperpixel, page.dtype, page.bitspersample)
@@ -82,56 +90,52 @@ def _check_pages(pages: list[tifffile.TiffPage], limits: Limits) -> None:
             raise RequestError(
                 "unsupported_shape",
                 f"Page {number} is {page.imagewidth} x {page.imagelength} x {page.samplesperpixel} {page.dtype}, "
-                f"page 0 is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: the pages "
-                "of a stack must share one size and sample type.",
+                f"page 0 is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: "
+                "the pages of a stack must share one size and sample type.",
             )
         if page.is_tiled:
             limits.check_geometry(max(page.tilewidth, limits.min_side), max(page.tilelength, limits.min_side))
         segments += max(len(page.dataoffsets), 1)
+        claimed += sum(min(count, size) for count in page.databytecounts)
     if segments > limits.segments:
         raise RequestError(
             "too_large",
             f"The TIFF has {segments} strips or tiles; at most {limits.segments} are taken. Use larger ones.",
         )
+    if claimed > OVERLAP * size + segments * OVERRUN:
+        raise RequestError("corrupt_image", f"The strips or tiles claim {claimed} bytes of a file of {size}.")
 
 
-def _jpeg_size(segment: bytes) -> tuple[int, int] | None:
-    """(width, height) that a JPEG strip claims for itself, None when it has no frame header."""
-    position = 2
-    while position + 9 <= len(segment):
-        if segment[position] != 0xFF:
-            return None
-        marker = segment[position + 1]
-        if marker in START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", segment, position + 5)
-            return width, height
-        position += 2 + struct.unpack_from(">H", segment, position + 2)[0]
-    return None
-
-
-def _check_jpeg_segments(data: bytes, page: tifffile.TiffPage) -> None:
+def _check_jpeg_segments(data: bytes, page: tifffile.TiffPage, limits: Limits) -> None:
     """A JPEG strip carries a size of its own, which the decoder obeys: it must not exceed what the page claims."""
     bounds = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.imagelength)
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
-        size = _jpeg_size(data[offset : offset + count])
+        segment = data[offset : offset + count]
+        check_scans(segment, limits)
+        size = frame_size(segment)
         if size is None or size[0] > bounds[0] or size[1] > bounds[1]:
             raise RequestError("corrupt_image", f"A JPEG strip of the TIFF claims {size} pixels, its page {bounds}.")
 
 
-def _colours(page: tifffile.TiffPage, image: NDArray[np.generic], top: float) -> NDArray[np.generic]:
-    """Palette to 8-bit RGB; white-is-zero turned round within 0..``top``."""
+def _colours(
+    page: tifffile.TiffPage, image: NDArray[np.generic], white_black: tuple[float, float]
+) -> NDArray[np.generic]:
+    """Palette to 8-bit RGB; white-is-zero turned round within ``white_black``, the range of its samples."""
     if page.photometric == PALETTE:
         if page.colormap is None:
             raise RequestError("corrupt_image", "The TIFF is a palette image without a palette.")
         palette = np.asarray(page.colormap, np.uint16)  # (3, entries)
         return (palette[:, image[..., 0]] >> 8).astype(np.uint8).transpose(1, 2, 0)
     if page.photometric == MIN_IS_WHITE:
-        return np.asarray(top, image.dtype) - np.asarray(image)
+        white, black = white_black
+        # float64: what lies outside the range would wrap round in an integer type.
+        turned = white + black - np.clip(image.astype(np.float64), white, black)
+        return (turned if image.dtype.kind == "f" else np.rint(turned)).astype(image.dtype)
     return image
 
 
-def _read_page(page: tifffile.TiffPage, top: float) -> NDArray[np.generic]:
-    """(h, w, 1 or 3) upright, native byte order."""
+def _read_page(page: tifffile.TiffPage, white_black: tuple[float, float]) -> NDArray[np.generic]:
+    """(h, w, 1 or 3) upright, native byte order, black below white."""
     planes, _, height, width, samples = page.shaped
     image = page.asarray(maxworkers=1).reshape(planes, height, width, samples)
     image = image[0] if planes == 1 else image[..., 0].transpose(1, 2, 0)
@@ -139,16 +143,18 @@ def _read_page(page: tifffile.TiffPage, top: float) -> NDArray[np.generic]:
         image = image.astype(np.uint8)
     image = image.astype(np.float32 if image.dtype.kind == "f" else image.dtype.newbyteorder("="), copy=False)
     orientation = page.tags.valueof(TAG_ORIENTATION, 1)
-    return orient(_colours(page, drop_alpha(image), top), int(orientation))
+    return orient(_colours(page, drop_alpha(image), white_black), int(orientation))
 
 
-def _read_pages(data: bytes, pages: list[tifffile.TiffPage], top: float) -> NDArray[np.generic]:
+def _read_pages(
+    data: bytes, pages: list[tifffile.TiffPage], white_black: tuple[float, float], limits: Limits
+) -> NDArray[np.generic]:
     """(pages, h, w, 1 or 3), filled page by page so that a stack is in memory once."""
     pixels: NDArray[np.generic] | None = None
     for number, page in enumerate(pages):
         if page.compression == JPEG:
-            _check_jpeg_segments(data, page)
-        image = _read_page(page, top)
+            _check_jpeg_segments(data, page, limits)
+        image = _read_page(page, white_black)
         if pixels is None:
             pixels = np.empty((len(pages), *image.shape), image.dtype)
         if image.shape != pixels.shape[1:]:
@@ -175,13 +181,14 @@ def _range(page: tifffile.TiffPage, rule: tuple[float, float]) -> tuple[tuple[fl
 
 def read(data: bytes, limits: Limits) -> Raster:
     """Slices in the order of the pages. Raises the contract's refusals; any other exception means a broken file."""
-    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+    check_ifds(data, limits)
+    with tifffile.TiffFile(io.BytesIO(data), **PLAIN) as tif:
         pages = _pages(tif, limits)
-        _check_pages(pages, limits)
+        _check_pages(pages, len(data), limits)
         first = pages[0]
         rule = default_range(_sample_type(first), first.bitspersample)
         intensity_range, range_warnings = _range(first, rule)
-        pixels = _read_pages(data, pages, rule[1])
+        pixels = _read_pages(data, pages, intensity_range, limits)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise RequestError("corrupt_image", "The scan has samples that are not finite numbers (NaN or infinite).")
     return Raster(
