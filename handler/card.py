@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,18 @@ class ModelCard:
         return replace(self, **changes)
 
 
+PARTS = {"weights": FileRecord, "architecture": Architecture, "input": InputSpec, "calibration": Calibration}
+
+
+def _check_names(raw: Mapping[str, Any], kind: type, place: str) -> None:
+    """Raises ``ValueError`` unless ``raw`` has exactly the fields of the dataclass ``kind``."""
+    names = {f.name for f in fields(kind)}
+    if missing := sorted(names - raw.keys()):
+        raise ValueError(f"{place} lacks {', '.join(missing)}")
+    if unknown := sorted(raw.keys() - names):
+        raise ValueError(f"{place} has unknown {', '.join(unknown)}")
+
+
 def parse_card(text: str) -> ModelCard:
     """The card in ``text`` (JSON). Raises ``ValueError`` that names what is wrong: another format number, a field
     missing, unknown or of the wrong kind."""
@@ -130,6 +142,9 @@ def parse_card(text: str) -> ModelCard:
         raw = json.loads(text)
         if raw.pop("card_format") != CARD_FORMAT:
             raise ValueError(f"card_format is not {CARD_FORMAT}")
+        _check_names(raw, ModelCard, "the card")
+        for name, kind in PARTS.items():
+            _check_names(raw[name], kind, name)
         architecture = {**raw["architecture"], "decoder_channels": tuple(raw["architecture"]["decoder_channels"])}
         spec = {**raw["input"], "mean": tuple(raw["input"]["mean"]), "std": tuple(raw["input"]["std"])}
         raw |= {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from handler.card import Architecture, ModelCard
@@ -35,7 +36,10 @@ def load(card: ModelCard, folder: Path) -> torch.nn.Module:
     it is missing."""
     card.weights.verify(folder)
     network = build(card.architecture)
-    state = {name: tensor.float() for name, tensor in load_file(folder / card.weights.file).items()}
+    try:
+        state = {name: tensor.float() for name, tensor in load_file(folder / card.weights.file).items()}
+    except SafetensorError as error:
+        raise ValueError(f"{card.weights.file} is not a safetensors file: {error}") from error
     expected = network.state_dict()
     # BatchNorm's int64 step counter plays no part in inference and is not shipped.
     lacking = sorted(n for n in expected.keys() - state.keys() if not n.endswith("num_batches_tracked"))
@@ -44,6 +48,12 @@ def load(card: ModelCard, folder: Path) -> torch.nn.Module:
         raise ValueError(
             f"{card.weights.file} does not hold a {card.architecture.label}: "
             f"{len(lacking)} tensors missing {lacking[:3]}, {len(surplus)} unknown {surplus[:3]}"
+        )
+    reshaped = sorted(name for name, tensor in state.items() if tensor.shape != expected[name].shape)
+    if reshaped:
+        raise ValueError(
+            f"{card.weights.file} does not hold this {card.architecture.label}: {len(reshaped)} tensors have another "
+            f"shape, such as {reshaped[0]} {tuple(state[reshaped[0]].shape)}"
         )
     network.load_state_dict(state, strict=False)
     return network.eval()

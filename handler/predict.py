@@ -30,7 +30,10 @@ class Prediction:
 
 
 def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-    """Logits of any shape -> probabilities."""
+    """Logits of any shape -> probabilities. Raises ``FloatingPointError`` for NaN, which no threshold would ever find:
+    a broken network must not say that there is no tumour."""
+    if np.isnan(logits).any():
+        raise FloatingPointError("the network's output is not a number: its weights or its engine are broken")
     return expit(np.float32(calibration.scale) * logits + np.float32(calibration.offset)).astype(np.float32)
 
 

@@ -41,9 +41,13 @@ class BrainSegService:
         logger.info("brainseg %s: engine %s, %d threads", self._model.card.version, engine.name, engine.threads)
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
-        """One answer an item, in the order of ``data``. What is wrong with an item stays with the item."""
+        """One answer an item, in the order of ``data``. What is wrong with an item stays with the item.
+
+        TorchServe's "describe with customized metadata" comes here too, alone in its batch: it gets the model card."""
         if self._model is None:
             raise RuntimeError("handle was called before initialize")
+        if context.get_request_header(0, "describe"):
+            return [self._model.card.to_json().encode()]
         bodies = []
         for index, parts in enumerate(data):
             begin = time.perf_counter()

@@ -1,1 +1,1 @@
-"""The Python behind the commands of ``scripts/``; each module is one command."""
+"""The Python behind the commands of ``scripts/``; each module is one command, or what several share."""

@@ -1,5 +1,5 @@
-"""A release folder -> ``brainseg-<version>.mar``: by torch-model-archiver, then repacked so that equal inputs give equal
-bytes."""
+"""A release folder -> ``brainseg-<version>.mar``: by torch-model-archiver, then repacked so that equal inputs give
+equal bytes."""
 
 from __future__ import annotations
 

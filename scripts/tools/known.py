@@ -22,6 +22,7 @@ def digest_answer(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "sha256": body["input"]["sha256"],
         "verdict": body["verdict"],
+        "tumor_pixels": body["tumor_pixels"],
         "slices": [[s["tumor_pixels"], round(s["max_probability"], 4)] for s in body["slices"]],
     }
 

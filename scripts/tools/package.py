@@ -16,8 +16,12 @@ console = Console(soft_wrap=True, highlight=False)
 
 
 def main(
-    versions: Annotated[list[str] | None, typer.Argument(help="Versions to package; all that are released if none.")] = None,
-    model_store: Annotated[Path, typer.Option(help="Holds the release folders; archives are written here.")] = MODEL_STORE,
+    versions: Annotated[
+        list[str] | None, typer.Argument(help="Versions to package; all that are released if none.")
+    ] = None,
+    model_store: Annotated[
+        Path, typer.Option(help="Holds the release folders; archives are written here.")
+    ] = MODEL_STORE,
     if_stale: Annotated[bool, typer.Option("--if-stale", help="Leave archives alone that are up to date.")] = False,
 ) -> None:
     """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal bytes."""

@@ -33,7 +33,9 @@ def default_version(store: Path = MODEL_STORE) -> str:
     """The version that answers when none is named. Raises ``FileNotFoundError`` when there is no release."""
     versions = released_versions(store)
     if not versions:
-        raise FileNotFoundError(f"no release in {store}: expected a folder such as {MODEL_NAME}-1.0 with its model card")
+        raise FileNotFoundError(
+            f"no release in {store}: expected a folder such as {MODEL_NAME}-1.0 with its model card"
+        )
     marker = store / DEFAULT_VERSION_FILE
     chosen = marker.read_text(encoding="utf-8").strip() if marker.exists() else versions[-1]
     if chosen not in versions:

@@ -1,0 +1,71 @@
+# Sourced by the commands beside it. Makes .venv with the pinned dependencies, once, and again when the pins change.
+#   brainseg_run LEVEL MODULE [ARGUMENTS…]     LEVEL: serve, train (also what training needs) or test (everything)
+set -euo pipefail
+BRAINSEG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+PYTHON="$BRAINSEG_ROOT/.venv/bin/python"
+export PYTHONPATH="$BRAINSEG_ROOT" NO_ALBUMENTATIONS_UPDATE=1
+
+brainseg_fail() {
+    printf 'brainseg: %s\n' "$*" >&2
+    exit 1
+}
+
+brainseg_find_python() {
+    local candidate
+    for candidate in python3.11 python3.12 python3.13 python3; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    brainseg_fail "Python 3.11 or newer with venv is needed. Install it (Debian: apt-get install python3 python3-venv)."
+}
+
+brainseg_pins() { cat "$BRAINSEG_ROOT/pyproject.toml" "$BRAINSEG_ROOT/constraints.txt" | cksum; }
+
+# brainseg_has LEVEL…: whether .venv holds one of the levels, as the pins are now.
+brainseg_has() {
+    local level
+    for level in "$@"; do
+        [ -x "$PYTHON" ] && [ "$(cat "$BRAINSEG_ROOT/.venv/.brainseg-$level" 2>/dev/null)" = "$(brainseg_pins)" ] && return
+    done
+    return 1
+}
+
+# brainseg_requirements GROUP…: the dependencies in pyproject.toml, one a line.
+brainseg_requirements() {
+    "$PYTHON" - "$BRAINSEG_ROOT/pyproject.toml" "$@" <<'EOF'
+import sys, tomllib
+project = tomllib.load(open(sys.argv[1], "rb"))["project"]
+print(*project["dependencies"], *(r for g in sys.argv[2:] for r in project["optional-dependencies"][g]), sep="\n")
+EOF
+}
+
+brainseg_environment() {
+    local level="$1" groups enough
+    case "$level" in
+        serve) groups="" enough="serve train test" ;;
+        train) groups="train" enough="train test" ;;
+        test) groups="train test" enough="test" ;;
+    esac
+    if brainseg_has $enough; then return; fi
+    exec 9>"$BRAINSEG_ROOT/.venv.lock"
+    flock 9 # two commands at once: the second finds the work done
+    if ! brainseg_has $enough; then
+        [ -x "$PYTHON" ] || "$(brainseg_find_python)" -m venv "$BRAINSEG_ROOT/.venv"
+        echo "brainseg: installing the pinned dependencies into .venv (some minutes the first time)" >&2
+        brainseg_requirements $groups > "$BRAINSEG_ROOT/.venv/requirements.txt"
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$BRAINSEG_ROOT/constraints.txt" \
+            -r "$BRAINSEG_ROOT/.venv/requirements.txt" >&2 ||
+            brainseg_fail "pip could not install the dependencies, its message is above. For a mirror or a CPU-only wheel index set PIP_INDEX_URL or PIP_EXTRA_INDEX_URL."
+        brainseg_pins > "$BRAINSEG_ROOT/.venv/.brainseg-$level"
+    fi
+    exec 9>&-
+}
+
+brainseg_run() {
+    local level="$1" module="$2"
+    shift 2
+    brainseg_environment "$level"
+    exec "$PYTHON" -m "$module" "$@"
+}

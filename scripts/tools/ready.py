@@ -1,0 +1,104 @@
+"""When is a TorchServe ready? When every wanted worker is, and the known answers come back right: its own ``/ping``
+says yes before any worker has loaded."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from handler.card import CARD_FILE, ModelCard, parse_card
+from scripts.tools.known import difference
+from scripts.tools.places import MODEL_NAME, archive_path
+from scripts.tools.torchserve import Places, Ports
+
+POLL_SECONDS = 0.3
+REQUEST_SECONDS = 300
+
+
+def read_token(key_file: Path, kind: str) -> str:
+    """The token ``kind`` (``inference``, ``management`` or ``API``). Raises ``OSError`` or ``ValueError`` while
+    TorchServe has not written its file whole."""
+    try:
+        return str(json.loads(key_file.read_text(encoding="utf-8"))[kind]["key"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{key_file} has no {kind} token") from error
+
+
+def bearer(key_file: Path, kind: str) -> dict[str, str]:
+    """The header that carries the token; read anew each time, since tokens rotate."""
+    return {"Authorization": f"Bearer {read_token(key_file, kind)}"}
+
+
+def workers_ready(places: Places, ports: Ports, version: str) -> bool:
+    """Whether all the workers that ``version`` should have are READY."""
+    url = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
+    try:
+        reply = requests.get(url, headers=bearer(places.key_file, "management"), timeout=10)
+        described: dict[str, Any] = reply.json()[0] if reply.ok else {}
+    except (requests.RequestException, OSError, ValueError, LookupError):
+        return False
+    workers = described.get("workers", [])
+    return bool(workers) and len(workers) >= described["minWorkers"] and all(w["status"] == "READY" for w in workers)
+
+
+def check_known_answers(places: Places, ports: Ports, version: str) -> str | None:
+    """Asks ``version`` for its known answers; what is wrong in words, None when all are right."""
+    with zipfile.ZipFile(io.BytesIO(archive_path(version, places.model_store).read_bytes())) as archive:
+        card: ModelCard = parse_card(archive.read(CARD_FILE).decode())
+        samples = {known["sample"]: archive.read(f"samples/{known['sample']}") for known in card.known_answers}
+    if not card.known_answers:
+        return "the archive holds no known answers; package it again"
+    url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}/{version}"
+    for known in card.known_answers:
+        headers = {**bearer(places.key_file, "inference"), "X-BrainSeg-Outputs": "none"}
+        headers["Content-Type"] = "application/octet-stream"
+        reply = requests.post(url, data=samples[known["sample"]], headers=headers, timeout=REQUEST_SECONDS)
+        if not reply.ok:
+            return f"{known['sample']}: status {reply.status_code}: {reply.text[:300]}"
+        if wrong := difference(known, reply.json()):
+            return f"{known['sample']}: {wrong}"
+    return None
+
+
+def wait_ready(
+    places: Places, ports: Ports, versions: Sequence[str], alive: Callable[[], bool], seconds: float
+) -> None:
+    """Returns when every one of ``versions`` gives its known answers. Raises ``RuntimeError`` when TorchServe ends
+    (``alive`` says no), when ``seconds`` pass, or when an answer is wrong."""
+    deadline = time.monotonic() + seconds
+    waiting = list(versions)
+    while waiting:
+        if not alive():
+            raise RuntimeError("TorchServe ended while it was starting")
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the workers of version {waiting[0]} were not ready after {seconds:.0f} s")
+        if workers_ready(places, ports, waiting[0]):
+            waiting.pop(0)
+        else:
+            time.sleep(POLL_SECONDS)
+    for version in versions:
+        if wrong := check_known_answers(places, ports, version):
+            raise RuntimeError(f"version {version} does not give its known answers: {wrong}")
+
+
+def wait_front_door(url: str, alive: Callable[[], bool], seconds: float) -> None:
+    """Returns when the front door at ``url`` says it is ready. Raises ``RuntimeError`` when it ends or ``seconds`` pass."""
+    deadline = time.monotonic() + seconds
+    reason = "no answer"
+    while alive() and time.monotonic() < deadline:
+        try:
+            reply = requests.get(f"{url}readyz", timeout=10)
+            if reply.ok:
+                return
+            reason = reply.text[:300]
+        except requests.RequestException:
+            pass  # it does not listen yet
+        time.sleep(POLL_SECONDS)
+    raise RuntimeError(f"the front door is not ready: {reason}")

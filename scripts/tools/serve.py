@@ -1,0 +1,225 @@
+"""``scripts/serve``: from a clean checkout to a server that answers, and back to nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from handler.resources import plan
+from scripts.tools import torchserve
+from scripts.tools.archive import CONFIG, is_current, package
+from scripts.tools.java import find_java_home
+from scripts.tools.places import (
+    MODEL_NAME,
+    MODEL_STORE,
+    ROOT,
+    SAMPLES,
+    STATE,
+    archive_path,
+    default_version,
+    release_folder,
+    released_versions,
+)
+from scripts.tools.ready import wait_front_door, wait_ready
+from scripts.tools.torchserve import Places, Ports
+
+console = Console(soft_wrap=True, highlight=False)
+START_SECONDS = 300
+WATCH_SECONDS = 0.5
+LOG_LINES = 15
+LOOPBACK = "127.0.0.1"
+FRONT_DOOR = "the front door"
+DOOR_SECONDS = 60
+
+
+class StartError(Exception):
+    """The server did not start; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback."""
+
+    host: str
+    port: int
+    api_keys: Path | None
+
+    @property
+    def url(self) -> str:
+        shown = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
+
+
+@dataclass
+class Running:
+    """What this command has started, in the order of starting."""
+
+    places: Places
+    processes: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+
+    def ended(self) -> str | None:
+        """The name of a process that has ended by itself."""
+        return next((name for name, process in self.processes if process.poll() is not None), None)
+
+    def stop(self) -> None:
+        for name, process in reversed(self.processes):
+            if name == "TorchServe":
+                torchserve.stop(process, self.places)
+            else:
+                _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _check_ports(named: dict[str, int]) -> None:
+    for option, port in named.items():
+        if not torchserve.port_is_free(port):
+            raise StartError(f"port {port} is in use. Stop what uses it, or choose another one with {option}.")
+    if len(set(named.values())) < len(named):
+        raise StartError(f"the ports must differ: {', '.join(f'{o} {p}' for o, p in named.items())}")
+
+
+def _archives(store: Path) -> list[str]:
+    """Packages what is missing or stale; the released versions."""
+    versions = released_versions(store)
+    for version in versions:
+        release, archive = release_folder(version, store), archive_path(version, store)
+        if not is_current(archive, release):
+            console.print(f"packaging {archive.name}")
+            package(release, archive)
+    return versions
+
+
+def _tail(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:] if path.exists() else []
+    return "\n".join(f"  {line}" for line in lines)
+
+
+@contextlib.contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set. A second signal changes nothing: the end is under way."""
+    told = threading.Event()
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start_torchserve(running: Running, ports: Ports, told: threading.Event) -> None:
+    places = running.places
+    java_home = find_java_home(console.print, ROOT / "constraints.txt")
+    versions = _archives(places.model_store)
+    layout = plan()
+    models = torchserve.snapshot(
+        versions, default_version(places.model_store), layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    )
+    settings = torchserve.write_settings(places, ports, models)
+    console.print(f"starting TorchServe: {layout.workers} worker a version, {layout.threads} threads each")
+    process = torchserve.start(places, settings, java_home, layout)
+    running.processes.append(("TorchServe", process))
+    wait_ready(places, ports, versions, lambda: process.poll() is None and not told.is_set(), START_SECONDS)
+
+
+def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
+    command = [sys.executable, "-m", "web.server", "--host", door.host, "--port", str(door.port)]
+    command += ["--inference-url", f"http://127.0.0.1:{ports.inference}"]
+    command += ["--management-url", f"http://127.0.0.1:{ports.management}"]
+    command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]
+    command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
+    log = running.places.logs / "web.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    running.processes.append((FRONT_DOOR, process))
+    wait_front_door(door.url, lambda: process.poll() is None, DOOR_SECONDS)
+
+
+def _greet(places: Places, ports: Ports, door: Door) -> None:
+    token = f"$({shlex.quote(str(ROOT / 'scripts' / 'token'))} --state {shlex.quote(str(places.state))})"
+    url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}"
+    console.print(f"BrainSeg is ready: {door.url}", style="bold green")
+    console.print("Research use only. Not a medical device. The page is there; TorchServe itself answers to:")
+    sample = shlex.quote(str(SAMPLES / "lesion.png"))
+    print(f'curl -sS -H "Authorization: Bearer {token}" -X POST -T {sample} {url}', flush=True)
+
+
+def run(running: Running, ports: Ports, door: Door, told: threading.Event) -> None:
+    """Starts everything and waits for the end. Raises ``StartError``, or ``RuntimeError`` when a part ends by itself
+    later."""
+    try:
+        _start_torchserve(running, ports, told)
+        _start_front_door(running, ports, door)
+    except (RuntimeError, ValueError, OSError) as error:
+        if told.is_set():
+            return
+        started = [name for name, _ in running.processes]
+        log = running.places.logs / ("web.log" if FRONT_DOOR in started else "torchserve.log")
+        raise StartError(f"{error}\nLast lines of {log}:\n{_tail(log)}") from error
+    _greet(running.places, ports, door)
+    while not told.wait(WATCH_SECONDS):
+        if name := running.ended():
+            raise RuntimeError(f"{name} ended by itself; its log is in {running.places.logs}. Start again.")
+
+
+def main(
+    inference_port: Annotated[int, typer.Option(help="TorchServe's predictions.")] = 8080,
+    management_port: Annotated[int, typer.Option(help="TorchServe's management.")] = 8081,
+    metrics_port: Annotated[int, typer.Option(help="TorchServe's metrics.")] = 8082,
+    port: Annotated[int, typer.Option(help="The front door: page and API.")] = 8000,
+    host: Annotated[str, typer.Option(help="Where the front door listens; beyond loopback it needs keys.")] = LOOPBACK,
+    api_keys: Annotated[Path | None, typer.Option(help="File of API keys, one a line.", exists=True)] = None,
+    state: Annotated[Path, typer.Option(help="Token file, logs, temporary files.")] = STATE,
+    model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
+) -> None:
+    """Serve BrainSeg until Ctrl-C: makes the archives that are missing, starts TorchServe, and says when it is ready."""
+    ports = Ports(inference_port, management_port, metrics_port)
+    with _until_told() as told:
+        running: Running | None = None
+        try:
+            _check_ports(
+                {
+                    "--inference-port": inference_port,
+                    "--management-port": management_port,
+                    "--metrics-port": metrics_port,
+                    "--port": port,
+                }
+            )
+            running = Running(torchserve.make_places(state, model_store))
+            run(running, ports, Door(host, port, api_keys), told)
+        except (StartError, RuntimeError) as error:
+            said = "did not start" if isinstance(error, StartError) else "stopped"
+            console.print(f"[red]BrainSeg {said}:[/red] {error}")
+            sys.exit(1)
+        finally:
+            if running:
+                running.stop()
+        console.print("stopped")
+
+
+if __name__ == "__main__":
+    typer.run(main)

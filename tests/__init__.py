@@ -1,0 +1,1 @@
+"""Tests: unit (plain Python), server (a real TorchServe), web and browser (the front door), training."""

@@ -1,0 +1,29 @@
+"""A release small enough to run in milliseconds: a real network and a real card, with random weights of a fixed seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from handler.card import Architecture, FileRecord, InputSpec, ModelCard
+from handler.network import build
+from training.release import write_release
+
+TINY = Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8))
+
+
+def write_tiny_release(store: Path, version: str = "1.0", seed: int = 0, threshold: float = 0.5) -> Path:
+    """``store``/brainseg-<version>, its input 64 x 64."""
+    torch.manual_seed(seed)
+    card = ModelCard(
+        name="brainseg",
+        version=version,
+        weights=FileRecord("weights.safetensors", "", 0),
+        architecture=TINY,
+        input=InputSpec(64, 64),
+        threshold=threshold,
+    )
+    folder = store / f"brainseg-{version}"
+    write_release(folder, build(TINY).state_dict(), card)
+    return folder
