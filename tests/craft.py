@@ -125,6 +125,21 @@ def oriented(orientation: int) -> tuple[tuple[Any, ...], ...]:
     return ((ORIENTATION, "H", 1, orientation, True),)
 
 
+TAG_CODES = {
+    "width": 256,
+    "height": 257,
+    "bits": 258,
+    "compression": 259,
+    "photometric": 262,
+    "samples": 277,
+    "rows": 278,
+    "planar": 284,
+    "tile_width": 322,
+    "tile_height": 323,
+    "format": 339,
+}
+
+
 class TiffPage:
     """One hand-made page of a little-endian classic TIFF: tags and the data they point to."""
 
@@ -142,23 +157,9 @@ class TiffPage:
         }
         self.extra: list[tuple[int, int, Sequence[int]]] = []
 
-    CODES = {
-        "width": 256,
-        "height": 257,
-        "bits": 258,
-        "compression": 259,
-        "photometric": 262,
-        "samples": 277,
-        "rows": 278,
-        "planar": 284,
-        "tile_width": 322,
-        "tile_height": 323,
-        "format": 339,
-    }
-
     def entries(self, strip_at: int) -> list[tuple[int, int, Sequence[int]]]:
         offsets, counts = (324, 325) if "tile_width" in self.values else (273, 279)
-        plain = [(self.CODES[name], LONG, (value,)) for name, value in self.values.items()]
+        plain = [(TAG_CODES[name], LONG, (value,)) for name, value in self.values.items()]
         return sorted([*plain, (offsets, LONG, (strip_at,)), (counts, LONG, (len(self.strip),)), *self.extra])
 
 
