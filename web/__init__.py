@@ -1,0 +1,4 @@
+"""The front door: the web page and the API in front of TorchServe, and the Python client that speaks to it.
+
+It talks to TorchServe over HTTP only and imports neither ``handler`` nor ``training``.
+"""

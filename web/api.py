@@ -1,0 +1,108 @@
+"""The routes of the API: /api/v1, and what a supervisor asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from flask import Blueprint, Response, current_app, g, request
+
+from web.admission import SEGMENT_PATH, too_large
+from web.cards import models_answer
+from web.contract import RefusedError
+from web.door import Door
+from web.gate import GoneError
+from web.metrics import BYTES, KIND
+from web.openapi import document
+from web.submission import read_submission
+from web.translate import problem_code
+
+api = Blueprint("api", __name__)
+
+
+def door() -> Door:
+    """The door of the application that serves this request."""
+    found = current_app.extensions["brainseg"]
+    assert isinstance(found, Door)  # noqa: S101
+    return found
+
+
+def _client() -> str:
+    return door().access.client(
+        request.headers.get("Authorization", ""), request.headers.get("Host", ""), request.remote_addr or ""
+    )
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")
+
+
+def _body() -> bytes:
+    """The request's bytes, read past Flask, whose form parser would put a scan on disk."""
+    size, limit = request.content_length or 0, door().settings.bounds.request_bytes
+    if size > limit:
+        raise too_large(limit)
+    return bytes(request.environ["wsgi.input"].read(size))
+
+
+def _gone() -> Callable[[], bool]:
+    """Whether the client hung up, as far as the server can tell."""
+    told: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+    return told
+
+
+@api.post(SEGMENT_PATH)
+def segment() -> Response:
+    """A scan in, the contract's answer out."""
+    client, here = _client(), door()
+    here.quota.spend(client)
+    submission = read_submission(_body(), dict(request.headers), request.query_string.decode("latin-1"))
+    here.metrics.observe("brainseg_front_scan_bytes", len(submission.scan), BYTES)
+    expected = here.readiness.expected(submission.version)
+    try:
+        answer = here.forward(submission, g.request_id, client, _gone())
+    except GoneError:
+        raise RefusedError("request_timeout", "The client hung up while it waited.") from None
+    if answer.status == 200:
+        here.readiness.proven(expected)
+    else:
+        g.code = problem_code(answer)
+    return Response(answer.body, answer.status, dict(answer.headers))
+
+
+@api.get("/api/v1/models")
+def models() -> Response:
+    """The versions, the default and the model cards."""
+    _client()
+    here = door()
+    view = here.watch.view()
+    if view.fleet is None:
+        raise RefusedError("not_ready", f"{view.reason}; try again.", 5)
+    return _json(models_answer(here.settings.model, view.fleet, here.cards))
+
+
+@api.get("/api/v1/openapi.json")
+def openapi() -> Response:
+    """This API in OpenAPI 3.1."""
+    return _json(document())
+
+
+@api.get("/livez")
+def livez() -> Response:
+    """The front door itself runs; whether TorchServe does is :func:`readyz`'s to say."""
+    return _json({"status": "alive"})
+
+
+@api.get("/readyz")
+def readyz() -> Response:
+    """200 when a scan sent now would be answered, else 503; why not is in the body. No key is needed."""
+    report = door().readiness.report()
+    body = {"status": "ready" if report.ready else "not_ready", "reasons": list(report.reasons)}
+    return _json(body, 200 if report.ready else 503)
+
+
+@api.get("/metrics")
+def metrics() -> Response:
+    """Prometheus' text format. Needs a key where there are keys."""
+    _client()
+    return Response(door().metrics.text(), content_type=KIND)

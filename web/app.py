@@ -1,0 +1,91 @@
+"""The application: the routes, one form for every error, the headers of every answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from web.api import api
+from web.contract import RefusedError
+from web.door import open_door
+from web.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
+from web.metrics import SECONDS
+from web.page import page
+from web.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> Flask:
+    """The front door as a WSGI application. Raises ``OSError`` or ``ValueError`` for unusable API keys."""
+    app = Flask(__name__)
+    app.extensions["brainseg"] = open_door(settings)
+    app.url_map.merge_slashes = False
+    app.register_blueprint(api)
+    app.register_blueprint(page)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(RefusedError, _refused)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _fault)
+    return app
+
+
+def _begin() -> None:
+    g.request_id = request_id(request.headers.get(REQUEST_ID))
+    g.began = time.perf_counter()
+    g.code = "ok"
+
+
+def _finish(response: Response) -> Response:
+    """Adds headers, counts, and logs one line: never a file name, a key, a query or a client's address."""
+    from web.api import door
+
+    response.headers[REQUEST_ID] = g.request_id
+    response.headers.extend({k: v for k, v in SECURITY.items() if k not in response.headers})
+    route = request.endpoint or "none"
+    if route != "static" and "Cache-Control" not in response.headers:
+        response.headers.extend(NEVER_STORED)
+    seconds = time.perf_counter() - g.began
+    metrics = door().metrics
+    code = g.code if g.code != "ok" or response.status_code < 400 else f"status_{response.status_code}"
+    metrics.count("brainseg_front_requests_total", {"route": route, "code": code})
+    if route == "api.segment":
+        metrics.observe("brainseg_front_segment_seconds", seconds, SECONDS)
+        logger.info("segment id=%s status=%d code=%s seconds=%.3f", g.request_id, response.status_code, code, seconds)
+    return response
+
+
+def _problem(refusal: RefusedError) -> Response:
+    g.code = refusal.code
+    return Response(refusal.body(), refusal.status, refusal.headers())
+
+
+def _refused(refusal: RefusedError) -> Response:
+    return _problem(refusal)
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Flask's own: no such path, wrong method."""
+    if error.code == 405:
+        response = _problem(RefusedError("method_not_allowed", "GET /api/v1/openapi.json lists what is allowed where."))
+        response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+        return response
+    if error.code == 404:
+        return _problem(
+            RefusedError("not_found", "There is nothing at this path; GET /api/v1/openapi.json lists the paths.")
+        )
+    return _problem(RefusedError("bad_request", f"The request was refused with status {error.code}."))
+
+
+def _fault(error: Exception) -> Response:
+    """Ours. The message may quote what came in, so the log gets the type and the place only."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+    logger.error("fault id=%s %s at %s", g.request_id, type(error).__name__, where)
+    return _problem(RefusedError("internal_error", "The request could not be answered; the server's log says why."))

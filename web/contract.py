@@ -1,0 +1,101 @@
+"""The REST contract as the front door needs it: the fields, the kinds of answer, the refusals.
+
+The handler has tables of its own; a test keeps the two equal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range")
+OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
+HEADER_PREFIX = "X-BrainSeg-"
+FILE_PART = "file"
+KINDS = ("application/json", "image/png", "image/tiff")
+PROBLEM_KIND = "application/problem+json"
+NOTICE = "Research use only. Not a medical device."
+MIB = 2**20
+REQUEST_BYTES = 64 * MIB
+LONGEST_VALUE = 200  # characters of a field's value
+
+# code -> (HTTP status, title), as in the contract.
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "empty_body": (400, "The request has no body"),
+    "no_image": (400, "The request carries no scan"),
+    "invalid_parameter": (400, "A field is unknown, doubled or out of range"),
+    "unauthorized": (401, "A valid key is needed"),
+    "model_not_found": (404, "No such model version"),
+    "not_acceptable": (406, "The answer cannot be given in the accepted types"),
+    "too_large": (413, "The scan is larger than the limits allow"),
+    "response_too_large": (413, "The answer would be larger than the limit"),
+    "unsupported_format": (415, "The format of the scan is not supported"),
+    "corrupt_image": (422, "The scan cannot be decoded"),
+    "unsupported_shape": (422, "The shape of the scan is not supported"),
+    "rate_limited": (429, "Too many requests"),
+    "internal_error": (500, "An error on our side"),
+    "worker_lost": (502, "The worker died on this request"),
+    "queue_full": (503, "The queue is full"),
+    "not_ready": (503, "No worker is ready"),
+    "timeout": (504, "The answer took too long"),
+}
+# Beyond the contract of TorchServe: what only a web server meets.
+HTTP_PROBLEMS: dict[str, tuple[int, str]] = {
+    "not_found": (404, "No such page"),
+    "method_not_allowed": (405, "The method is not allowed here"),
+    "bad_request": (400, "The request is not well-formed HTTP"),
+    "request_timeout": (408, "The body took too long to arrive"),
+}
+
+
+class RefusedError(Exception):
+    """A request that is refused. ``code`` is a key of :data:`PROBLEMS` or :data:`HTTP_PROBLEMS`; ``detail`` says what
+    came, what was expected and what to do, and never quotes keys, file names or bytes of the scan.
+    ``retry_after``: seconds after which the same request is worth another try; None: it is not, as it stands."""
+
+    def __init__(self, code: str, detail: str, retry_after: int | None = None) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+        self.status, self.title = (PROBLEMS | HTTP_PROBLEMS)[code]
+
+    def body(self) -> bytes:
+        """``application/problem+json`` (RFC 9457)."""
+        return json.dumps(
+            {
+                "type": f"urn:brainseg:problem:{self.code}",
+                "title": self.title,
+                "status": self.status,
+                "detail": self.detail,
+                "code": self.code,
+            }
+        ).encode()
+
+    def headers(self) -> dict[str, str]:
+        """Headers that go with the body."""
+        headers = {"Content-Type": PROBLEM_KIND}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = 'Bearer realm="brainseg"'
+        return headers
+
+
+def unknown_field(name: str) -> RefusedError:
+    """For a field, header or query parameter that is not one of :data:`FIELDS`."""
+    return RefusedError("invalid_parameter", f"Unknown field {name[:40]!r}; expected one of {', '.join(FIELDS)}.")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back to the client. Header names and values are latin-1 text without line breaks."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def field_header(name: str) -> str:
+    """``min_lesion_pixels`` -> ``X-BrainSeg-Min-Lesion-Pixels``."""
+    return HEADER_PREFIX + name.replace("_", "-").title()

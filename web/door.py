@@ -1,0 +1,48 @@
+"""The parts of the front door, put together once for each application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from web.access import Access
+from web.cards import Cards
+from web.forward import Forward
+from web.gate import Gate
+from web.metrics import Metrics
+from web.probe import Probe
+from web.quota import Quota
+from web.readiness import Readiness
+from web.settings import Settings
+from web.torchserve import TorchServe
+from web.watch import Watch
+
+
+@dataclass(frozen=True)
+class Door:
+    """What the routes work with."""
+
+    settings: Settings
+    access: Access
+    quota: Quota
+    gate: Gate
+    watch: Watch
+    cards: Cards
+    readiness: Readiness
+    forward: Forward
+    metrics: Metrics
+
+
+def open_door(settings: Settings) -> Door:
+    """Connects nothing yet: TorchServe may still be starting. Raises ``OSError`` or ``ValueError`` for a file of API
+    keys that cannot be used."""
+    metrics = Metrics()
+    server = TorchServe(settings)
+    gate, watch, cards = Gate(settings.bounds), Watch(server), Cards(server)
+    readiness = Readiness(watch, Probe(server, cards, settings.samples), lambda: gate.running > 0)
+    forward = Forward(server, watch, gate, settings.bounds, lambda: metrics.count("brainseg_front_retries_total"))
+    metrics.gauge("brainseg_front_running", lambda: gate.running)
+    metrics.gauge("brainseg_front_waiting", lambda: gate.waiting)
+    metrics.gauge("brainseg_front_running_bytes", lambda: gate.running_bytes)
+    metrics.gauge("brainseg_front_ready", lambda: float(readiness.report().ready))
+    quota = Quota(settings.bounds.rate_per_minute)
+    return Door(settings, Access(settings.api_keys), quota, gate, watch, cards, readiness, forward, metrics)

@@ -1,0 +1,56 @@
+"""The web page and its sample scans."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flask import Blueprint, Response, current_app, jsonify, render_template, send_from_directory
+
+from web.contract import NOTICE, RefusedError
+from web.door import Door
+
+page = Blueprint("page", __name__)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scan to try the page with. ``file``: its name in the folder of samples."""
+
+    file: str
+    title: str
+    note: str
+
+
+SAMPLES = (
+    Sample("lesion.png", "Head with a lesion", "Drawn phantom, one slice"),
+    Sample("healthy.png", "Head without a lesion", "Drawn phantom, one slice"),
+    Sample("stack.tiff", "Stack of slices", "Drawn phantom, lesion grows and shrinks"),
+)
+
+
+def _folder() -> Path | None:
+    door = current_app.extensions["brainseg"]
+    return door.settings.samples if isinstance(door, Door) else None
+
+
+@page.get("/")
+def index() -> str:
+    """The one page."""
+    return render_template("index.html", notice=NOTICE)
+
+
+@page.get("/samples/")
+def samples() -> Response:
+    """The samples that are there."""
+    folder = _folder()
+    return jsonify([asdict(sample) for sample in SAMPLES if folder and (folder / sample.file).is_file()])
+
+
+@page.get("/samples/<name>")
+def sample(name: str) -> Response:
+    """One of :data:`SAMPLES`."""
+    folder = _folder()
+    if folder is None or name not in {known.file for known in SAMPLES} or not (folder / name).is_file():
+        raise RefusedError("not_found", "No such sample; GET /samples/ lists them.")
+    return send_from_directory(folder.resolve(), name)
