@@ -26,8 +26,8 @@ NOTES = {
     "validation": "these cases chose calibration, threshold and smallest lesion, so the figures flatter a little",
     "test": "these cases chose nothing",
 }
-_LICENCE = """The weights in this folder are licensed under the Creative Commons Attribution-NonCommercial-ShareAlike 4.0
-International licence (CC BY-NC-SA 4.0, https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode), which they
+_LICENCE = """The weights in this folder are licensed under the Creative Commons Attribution-NonCommercial-ShareAlike
+4.0 International licence (CC BY-NC-SA 4.0, https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode), which they
 inherit from the data they were trained on. The code of this repository is under another licence.
 
 Data: brain MR slices of lower-grade glioma with FLAIR-abnormality masks, from The Cancer Imaging Archive's TCGA-LGG

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from handler.card import InputSpec
 from handler.decode import decode
+from handler.errors import RequestError
 from handler.intensity import to_unit_rgb
 from handler.preprocess import resize
 from handler.scan import Scan
@@ -51,7 +52,7 @@ def load_slice(pair: Pair) -> LabelledSlice:
     try:
         scan = decode(pair.image.read_bytes())
         mask = decode(pair.mask.read_bytes()).pixels[0].max(axis=-1) > 0
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, RequestError) as error:
         raise DataError(f"{pair.name}: cannot be read: {error}") from error
     if scan.slices != 1 or mask.shape != (scan.height, scan.width):
         raise DataError(

@@ -1,0 +1,224 @@
+"""Training itself, on phantoms: whole runs by the command, and the pieces a run is made of."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from handler.network import build, load
+from tests.training.conftest import ROOT, call, command
+from training.card import card_of, read_checkpoint
+from training.loss import SegmentationLoss, soft_dice
+from training.module import SegmentationModule, TrainingDivergedError, architecture_of
+from training.recipe import LossRecipe, Recipe, load_recipe
+from training.release import write_release
+from training.split import Split, read_split
+from training.start import StartWeightsError, checkpoint_state, encoder_state, network_state
+
+SMOKE = load_recipe("smoke")
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return checkpoint_state(run / "last.ckpt")
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def test_loss_is_low_when_right_and_finite_at_extremes() -> None:
+    target = torch.zeros(2, 1, 8, 8)
+    target[0, :, 2:5, 2:5] = 1
+    loss = SegmentationLoss(LossRecipe(pos_weight=3, slice_dice=0.5))
+    right = loss(torch.where(target > 0, 20.0, -20.0), target)
+    wrong = loss(torch.where(target > 0, -20.0, 20.0), target)
+    assert right < 1e-3 < 10 < wrong < 1e3
+    assert torch.isfinite(loss(torch.full_like(target, -1e4), torch.zeros_like(target)))
+
+
+def test_slice_dice_weighs_slices_and_batch_dice_pixels() -> None:
+    truth = torch.zeros(2, 1, 10, 10)
+    truth[0, :, :9] = 1
+    truth[1, :, 0, 0] = 1
+    found = truth.clone()
+    found[1] = 0
+    assert soft_dice(found, truth, (0, 1, 2, 3)) > 0.99
+    assert soft_dice(found, truth, (1, 2, 3)) == pytest.approx(0.75)
+
+
+def test_a_run_leaves_checkpoints_split_recipe_and_logs(smoke_run: Path, phantoms: Path) -> None:
+    for name in ("last.ckpt", "best.ckpt", "recipe.json", "split.json", "logs/metrics.csv"):
+        assert (smoke_run / name).stat().st_size, name
+    assert list((smoke_run / "tensorboard").glob("events.*"))
+    split = read_split(smoke_run / "split.json")
+    assert not (set(split.train) & set(split.test) or set(split.train) & set(split.validation))
+    with (smoke_run / "logs" / "metrics.csv").open() as file:
+        dice = [float(row["val/dice"]) for row in csv.DictReader(file) if row["val/dice"]]
+    assert len(dice) == SMOKE.epochs
+
+
+def test_a_finished_run_started_again_does_nothing(smoke_run: Path, phantoms: Path) -> None:
+    before = weights_of(smoke_run)
+    done = call("train", "--run", smoke_run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    assert done.code == 0, done.error
+    assert_equal(before, weights_of(smoke_run))
+
+
+def test_another_recipe_in_the_same_folder_is_refused(smoke_run: Path, phantoms: Path) -> None:
+    done = call("train", "--run", smoke_run, "--recipe", "cpu", "--data", phantoms)
+    assert done.code == 1
+    assert "begun with another recipe" in done.error
+    assert "Traceback" not in done.error
+
+
+def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = command("train", "--run", run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (run / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert read_checkpoint(run / "last.ckpt").epochs < SMOKE.epochs, "the run was over before it was killed"
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_equal(weights_of(smoke_run), weights_of(run))
+
+
+def test_two_processes_train_together(phantoms: Path, tmp_path: Path) -> None:
+    done = call(
+        "train", "--run", tmp_path / "run", "--recipe", "smoke", "--data", phantoms,
+        "--accelerator", "cpu", "--devices", "2", "--threads", "1",
+    )  # fmt: skip
+    assert done.code == 0, done.error
+    assert read_checkpoint(tmp_path / "run" / "last.ckpt").epochs == SMOKE.epochs
+    # Two processes with half the draws each: half the steps of one process.
+    content = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert content["global_step"] == SMOKE.epochs * 24 // (2 * SMOKE.sampling.batch_size)
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_clear_error() -> None:
+    module = module_of(SMOKE)
+    with torch.no_grad():
+        next(module.network.segmentation_head.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match=r"loss is nan.*last good checkpoint is kept"):
+        module.training_step((torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)), 0)
+
+
+def test_a_diverging_run_keeps_its_last_good_checkpoint(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
+    """Fine-tuned with start weights in which one is NaN: the command fails, and no checkpoint of it is written."""
+    state = checkpoint_state(smoke_run / "last.ckpt")
+    state["segmentation_head.0.bias"] = torch.full((1,), float("nan"))
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "bad.safetensors")
+    done = call(
+        "train", "--run", tmp_path / "run", "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1",
+        "--init", tmp_path / "bad.safetensors",
+    )  # fmt: skip
+    assert done.code == 1
+    assert "loss is nan" in done.error
+    assert "Traceback" not in done.error
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def module_of(recipe: Recipe) -> SegmentationModule:
+    torch.manual_seed(0)
+    return SegmentationModule(recipe, total_steps=4)
+
+
+@pytest.mark.parametrize("encoder", ["vgg16", "resnet34", "efficientnet-b4", "tu-tf_efficientnet_lite0"])
+def test_encoders_train_a_step_and_are_released_and_loaded(encoder: str, tmp_path: Path) -> None:
+    recipe = replace(SMOKE, model=replace(SMOKE.model, encoder=encoder))
+    module = module_of(recipe)
+    optimiser = torch.optim.SGD(module.network.parameters(), 0.01)
+    images, masks = torch.randn(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
+    masks[:, :, 20:30, 20:30] = 1
+    before = {name: tensor.clone() for name, tensor in module.network.named_parameters()}
+    module.loss(module.network(images), masks).backward()
+    optimiser.step()
+    moved = [name for name, tensor in module.network.named_parameters() if not torch.equal(tensor, before[name])]
+    assert any(name.startswith("encoder.") for name in moved)
+    assert any(name.startswith("decoder.") for name in moved)
+    card = write_release(tmp_path, module.network.state_dict(), _card(recipe))
+    served = load(card, tmp_path)
+    with torch.inference_mode():
+        difference = served(images) - module.network.eval()(images)
+    assert difference.abs().max() < 0.05  # half precision
+
+
+def _card(recipe: Recipe):  # type: ignore[no-untyped-def]
+    from training.card import Trained
+
+    return card_of(Trained({}, recipe, 1, "sha256:0"), Split("case", 1, ("a",), ("b",), ("c",)), "0.1")
+
+
+def test_validation_during_training_is_of_the_averaged_network() -> None:
+    module = module_of(SMOKE)
+    assert module.best_network is module.averaged.module
+    plain = module_of(replace(SMOKE, optimiser=replace(SMOKE.optimiser, ema=0.0)))
+    assert plain.best_network is plain.network
+
+
+def test_encoder_weights_from_a_file_reach_the_encoder_only(tmp_path: Path) -> None:
+    network = build(architecture_of(SMOKE))
+    given = {
+        name.removeprefix("encoder."): torch.full_like(tensor, 0.5).half()
+        for name, tensor in network.state_dict().items()
+        if name.startswith("encoder.") and tensor.is_floating_point()
+    }
+    save_file(given, tmp_path / "encoder.safetensors")
+    state = encoder_state(network, str(tmp_path / "encoder.safetensors"), "resnet18")
+    assert float(state["encoder.conv1.weight"].mean()) == 0.5
+    assert state["encoder.conv1.weight"].dtype == torch.float32
+    assert torch.equal(state["segmentation_head.0.weight"], network.state_dict()["segmentation_head.0.weight"])
+    given.pop("conv1.weight")
+    save_file(given, tmp_path / "short.safetensors")
+    with pytest.raises(StartWeightsError, match="1 tensors missing"):
+        encoder_state(network, str(tmp_path / "short.safetensors"), "resnet18")
+
+
+def test_timm_names_get_their_prefix(tmp_path: Path) -> None:
+    recipe = replace(SMOKE, model=replace(SMOKE.model, encoder="tu-tf_efficientnet_lite0"))
+    network = build(architecture_of(recipe))
+    prefix = "encoder.model."
+    given = {n.removeprefix(prefix): t for n, t in network.state_dict().items() if n.startswith(prefix)}
+    save_file(given, tmp_path / "timm.safetensors")
+    assert_equal(encoder_state(network, str(tmp_path / "timm.safetensors"), "lite0"), network.state_dict())
+
+
+def test_init_takes_released_folders_and_checkpoints_and_nothing_else(smoke_run: Path, tmp_path: Path) -> None:
+    trained = read_checkpoint(smoke_run / "last.ckpt")
+    network = build(architecture_of(trained.recipe))
+    assert_equal(network_state(network, str(smoke_run / "last.ckpt")), trained.state)
+    write_release(tmp_path / "r", trained.state, card_of(trained, read_split(smoke_run / "split.json"), "1.0"))
+    released = network_state(network, str(tmp_path / "r"))
+    weight = "segmentation_head.0.weight"
+    assert np.allclose(released[weight], trained.state[weight], rtol=1e-3)
+    with pytest.raises(StartWeightsError, match="do not exist"):
+        network_state(network, str(tmp_path / "nowhere"))
+    torch.save({"model": 1}, tmp_path / "other.ckpt")
+    with pytest.raises(StartWeightsError, match="import-checkpoint"):
+        network_state(network, str(tmp_path / "other.ckpt"))
+
+
+def test_the_recipe_travels_in_the_checkpoint(smoke_run: Path) -> None:
+    assert read_checkpoint(smoke_run / "last.ckpt").recipe == SMOKE
+    assert json.loads((smoke_run / "recipe.json").read_text())["name"] == "smoke"
+
+
+def test_a_run_without_data_says_what_to_do(tmp_path: Path) -> None:
+    done = call("train", "--run", tmp_path / "run", "--recipe", "smoke")
+    assert done.code == 1
+    assert "--data DIR or set BRAINSEG_DATA" in done.error
