@@ -1,4 +1,4 @@
-"""A BrainSeg of its own for tests: ``scripts/serve`` on free ports, with a state folder and a model store it is told."""
+"""A BrainSeg of its own for tests: ``scripts/serve`` on free ports, with a state folder and a model store."""
 
 from __future__ import annotations
 

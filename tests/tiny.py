@@ -1,4 +1,4 @@
-"""A release small enough to run in milliseconds: a real network and a real card, with random weights of a fixed seed."""
+"""A release small enough to run in milliseconds: a real network and a real card, random weights of a fixed seed."""
 
 from __future__ import annotations
 

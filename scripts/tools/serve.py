@@ -173,7 +173,8 @@ def run(running: Running, ports: Ports, door: Door, told: threading.Event) -> No
     later."""
     try:
         _start_torchserve(running, ports, told)
-        _start_front_door(running, ports, door)
+        if (ROOT / "web" / "openapi.py").exists() and (ROOT / "web" / "page.py").exists():
+            _start_front_door(running, ports, door)
     except (RuntimeError, ValueError, OSError) as error:
         if told.is_set():
             return
@@ -196,7 +197,7 @@ def main(
     state: Annotated[Path, typer.Option(help="Token file, logs, temporary files.")] = STATE,
     model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
 ) -> None:
-    """Serve BrainSeg until Ctrl-C: makes the archives that are missing, starts TorchServe, and says when it is ready."""
+    """Serve BrainSeg until Ctrl-C: makes the archives that are missing, starts everything, says when it is ready."""
     ports = Ports(inference_port, management_port, metrics_port)
     with _until_told() as told:
         running: Running | None = None

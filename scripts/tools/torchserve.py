@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from handler.files import write_atomic
 from handler.resources import Plan
 from scripts.tools.places import KEY_FILE, MODEL_NAME, ROOT
@@ -159,7 +161,10 @@ def start(places: Places, settings: Path, java_home: Path, plan: Plan) -> subpro
 def stop(process: subprocess.Popen[bytes], places: Places) -> None:
     """Ends TorchServe, its JVM and its workers: asked first, forced after :data:`STOP_SECONDS`. Removes the keys and
     temporary files."""
-    _signal_group(process, signal.SIGTERM)
+    # The JVM first: its launcher waits for it, and would leave it an orphan if told to end at the same time.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children():
+            child.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
     _signal_group(process, signal.SIGKILL)
