@@ -28,7 +28,7 @@ def _layout(data: bytes) -> tuple[str, str, str, int, int]:
 
 def check_ifds(data: bytes, limits: Limits) -> None:
     """Raises ``too_large`` for too many pages, strips or tiles; ``corrupt_image`` for pages in a circle or tags that
-    hold more than the file. A directory that runs past the end of ``data`` is left for the reader to find."""
+    hold more than the file, or a page beyond the end, which the reader would pass over as if there were none."""
     count_format, tag_format, next_format, inline, position = _layout(data)
     tag_bytes = struct.calcsize(tag_format)
     seen: set[int] = set()
@@ -44,7 +44,9 @@ def check_ifds(data: bytes, limits: Limits) -> None:
             end = begin + tags * tag_bytes
             (position,) = struct.unpack_from(next_format, data, end)
         except struct.error:
-            return
+            raise RequestError(
+                "corrupt_image", f"Page {len(seen) - 1} of the TIFF lies beyond its end: it was cut off. Send it whole."
+            ) from None
         if tags > MOST_TAGS:
             raise RequestError("corrupt_image", f"A page of the TIFF claims {tags} tags.")
         for code, kind, count in struct.iter_unpack(tag_format, data[begin:end]):

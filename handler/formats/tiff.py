@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # TIFF 6.0 codes. Whatever else tifffile could decode stays outside: each codec is a door into the worker.
 COMPRESSIONS = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
 JPEG = 7
+SEPARATE_PLANES = 2
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 PHOTOMETRICS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
 RANGE_TAGS = ((340, 341), (280, 281))  # SMinSampleValue/SMaxSampleValue, then MinSampleValue/MaxSampleValue
@@ -78,6 +80,14 @@ def _check_page(page: tifffile.TiffPage) -> None:
     check_channels(page.samplesperpixel)
 
 
+def _segments(page: tifffile.TiffPage) -> int:
+    """How many strips or tiles make up ``page`` by its size, whatever number of them it lists."""
+    planes = page.samplesperpixel if page.planarconfig == SEPARATE_PLANES else 1
+    if page.is_tiled:
+        return planes * math.ceil(page.imagewidth / page.tilewidth) * math.ceil(page.imagelength / page.tilelength)
+    return planes * math.ceil(page.imagelength / page.rowsperstrip)
+
+
 def _check_pages(pages: list[tifffile.TiffPage], size: int, limits: Limits) -> None:
     """``size``: that of the file in bytes."""
     first = pages[0]
@@ -95,13 +105,15 @@ def _check_pages(pages: list[tifffile.TiffPage], size: int, limits: Limits) -> N
             )
         if page.is_tiled:
             limits.check_geometry(max(page.tilewidth, limits.min_side), max(page.tilelength, limits.min_side))
-        segments += max(len(page.dataoffsets), 1)
+        segments += max(len(page.dataoffsets), _segments(page))
         claimed += sum(min(count, size) for count in page.databytecounts)
     if segments > limits.segments:
         raise RequestError(
             "too_large",
             f"The TIFF has {segments} strips or tiles; at most {limits.segments} are taken. Use larger ones.",
         )
+    if any(len(page.dataoffsets) < _segments(page) for page in pages):
+        raise RequestError("corrupt_image", "A page of the TIFF lacks some of its strips or tiles.")
     if claimed > OVERLAP * size + segments * OVERRUN:
         raise RequestError("corrupt_image", f"The strips or tiles claim {claimed} bytes of a file of {size}.")
 
