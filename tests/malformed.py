@@ -142,7 +142,7 @@ def _animation(kind: str) -> bytes:
 def _zipped(data: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("scan.png", data)
+        archive.writestr(zipfile.ZipInfo("scan.png"), data)
     return buffer.getvalue()
 
 
