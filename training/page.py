@@ -92,7 +92,10 @@ def _interval(figure: Figure) -> str | None:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of Lightning's metrics.csv as numbers, empty cells left out, rows without an epoch dropped."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    """Rows of Lightning's metrics.csv as numbers, those of a run's earlier pieces (metrics-001.csv, …) before them;
+    empty cells are left out, rows without an epoch dropped."""
+    rows = []
+    for piece in [*sorted(path.parent.glob("metrics-*.csv")), path]:
+        with piece.open(newline="", encoding="utf-8") as file:
+            rows += [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
     return [row for row in rows if "epoch" in row]

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import write_atomic
@@ -23,7 +24,8 @@ from training.slices import LabelledSlice, load_slices
 from training.split import Split, make_split, read_split, write_split
 from training.start import encoder_state, network_state
 
-RECIPE_FILE, SPLIT_FILE, LAST, BEST = "recipe.json", "split.json", "last.ckpt", "best.ckpt"
+RECIPE_FILE, SPLIT_FILE, LAST = "recipe.json", "split.json", "last.ckpt"
+LOGS, LOG_FILE = "logs", "metrics.csv"
 
 
 class RunError(ValueError):
@@ -96,6 +98,7 @@ def train(
     trained_on = load_slices(split.select(pairs, "train"), advance)
     chosen_on = load_slices(split.select(pairs, "validation"), advance)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    _keep_log(folder)
     trainer = _trainer(recipe, folder, machine)
     loader = _training_loader(trained_on, recipe, machine, trainer)
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs)
@@ -110,6 +113,15 @@ def train(
         weights_only=True,
     )
     return last
+
+
+@rank_zero_only
+def _keep_log(folder: Path) -> None:
+    """Moves the log of the run so far aside, for Lightning deletes what it finds; reports read the pieces in order."""
+    log = folder / LOGS / LOG_FILE
+    if log.is_file():
+        pieces = len(list(log.parent.glob("metrics-*.csv")))
+        log.rename(log.with_name(f"metrics-{pieces + 1:03}.csv"))
 
 
 def _start(module: SegmentationModule, start: Start) -> None:
@@ -171,7 +183,7 @@ def _trainer(recipe: Recipe, folder: Path, machine: Machine) -> pl.Trainer:
         max_epochs=recipe.epochs,
         check_val_every_n_epoch=every,
         gradient_clip_val=recipe.optimiser.clip_norm,
-        logger=[CSVLogger(folder, name="logs", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        logger=[CSVLogger(folder, name=LOGS, version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
         callbacks=callbacks,
         num_sanity_val_steps=0,
         log_every_n_steps=10,

@@ -5,38 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 
-from samples.phantom import draw
+from training.phantoms import write_phantoms
 
 ROOT = Path(__file__).parents[2]
 SIZE = 64
-CASES = tuple(
-    f"TCGA_{institution}_{number:04d}_20000101"
-    for institution, count in (("CS", 3), ("DU", 4), ("HT", 3))
-    for number in range(count)
-)
-
-
-def write_pair(folder: Path, case: str, number: int, image: np.ndarray, mask: np.ndarray) -> None:
-    stem = folder / case / f"{case}_{number}"
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(stem.with_suffix(".tif"), image, photometric="rgb")
-    tifffile.imwrite(stem.with_name(f"{stem.name}_mask.tif"), mask.astype(np.uint8) * 255)
-
-
-def write_phantoms(folder: Path, cases: Sequence[str] = CASES, slices: int = 4) -> None:
-    """Half the slices of each case have a lesion."""
-    for index, case in enumerate(cases):
-        for number in range(1, slices + 1):
-            phantom = draw(100 * index + number, 0.1 if number % 2 else 0.0, SIZE)
-            write_pair(folder / "kaggle_3m", case, number, phantom.image, phantom.mask)
 
 
 def command(tool: str, *arguments: str | Path) -> list[str]:
@@ -62,7 +39,7 @@ def call(tool: str, *arguments: str | Path) -> Outcome:
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
-    write_phantoms(folder)
+    write_phantoms(folder, SIZE)
     return folder
 
 

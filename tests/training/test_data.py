@@ -11,11 +11,12 @@ import torch
 from handler.card import InputSpec
 from handler.decode import decode
 from handler.preprocess import preprocess
-from tests.training.conftest import CASES, SIZE, write_pair, write_phantoms
+from tests.training.conftest import SIZE
 from training.augment import Augment, build_shapes, cut_window, head_span
 from training.cases import DataError, data_folder, find_pairs
 from training.dataset import TrainingSlices, WholeSlices, input_spec
 from training.inspection import inspect, inspection_page, summary
+from training.phantoms import PHANTOM_CASES, write_pair, write_phantoms
 from training.recipe import AugmentRecipe, load_recipe
 from training.sampler import Draw, SliceSampler
 from training.slices import load_slice, load_slices
@@ -26,8 +27,8 @@ FULL = AugmentRecipe(flip=0.5, affine=1, elastic=1, intensity=1, missing_sequenc
 def test_pairs_are_found_from_either_level(phantoms: Path) -> None:
     listing = find_pairs(phantoms)
     assert find_pairs(phantoms / "kaggle_3m") == listing
-    assert listing.cases == CASES
-    assert len(listing.pairs) == 4 * len(CASES)
+    assert listing.cases == PHANTOM_CASES
+    assert len(listing.pairs) == 4 * len(PHANTOM_CASES)
     assert not listing.lonely
 
 
@@ -44,18 +45,20 @@ def test_data_folder_comes_from_argument_or_environment(monkeypatch: pytest.Monk
 
 
 def test_inspection_names_broken_and_lonely_files(tmp_path: Path) -> None:
-    write_phantoms(tmp_path, CASES[:2])
-    folder = tmp_path / "kaggle_3m" / CASES[0]
-    (folder / f"{CASES[0]}_1.tif").write_bytes(b"II*\0broken")
-    (folder / f"{CASES[0]}_2_mask.tif").unlink()
-    write_pair(tmp_path / "kaggle_3m", CASES[1], 3, np.zeros((SIZE, SIZE, 3), np.uint8), np.zeros((SIZE, 32), bool))
+    write_phantoms(tmp_path, SIZE, cases=PHANTOM_CASES[:2])
+    folder = tmp_path / "kaggle_3m" / PHANTOM_CASES[0]
+    (folder / f"{PHANTOM_CASES[0]}_1.tif").write_bytes(b"II*\0broken")
+    (folder / f"{PHANTOM_CASES[0]}_2_mask.tif").unlink()
+    write_pair(
+        tmp_path / "kaggle_3m", PHANTOM_CASES[1], 3, np.zeros((SIZE, SIZE, 3), np.uint8), np.zeros((SIZE, 32), bool)
+    )
     steps: list[int] = []
     found = inspect(find_pairs(tmp_path), lambda: steps.append(1))
     assert len(steps) == 7
     assert len(found.broken) == 2
-    assert f"{CASES[0]}/1" in found.broken[0]
+    assert f"{PHANTOM_CASES[0]}/1" in found.broken[0]
     assert "expected one page and equal sizes" in found.broken[1]
-    assert found.missing == (f"{CASES[0]}/{CASES[0]}_2.tif has no partner",)
+    assert found.missing == (f"{PHANTOM_CASES[0]}/{PHANTOM_CASES[0]}_2.tif has no partner",)
     facts = summary(found)
     assert facts["pairs"] == 5
     assert facts["institutions"]["CS"]["with_tumour"] == facts["with_tumour"] == 2

@@ -63,7 +63,7 @@ def test_a_run_leaves_checkpoints_split_recipe_and_logs(smoke_run: Path, phantom
         assert (smoke_run / name).stat().st_size, name
     assert list((smoke_run / "tensorboard").glob("events.*"))
     split = read_split(smoke_run / "split.json")
-    assert not (set(split.train) & set(split.test) or set(split.train) & set(split.validation))
+    assert not set(split.train) & {*split.test, *split.validation}
     with (smoke_run / "logs" / "metrics.csv").open() as file:
         dice = [float(row["val/dice"]) for row in csv.DictReader(file) if row["val/dice"]]
     assert len(dice) == SMOKE.epochs
@@ -71,7 +71,9 @@ def test_a_run_leaves_checkpoints_split_recipe_and_logs(smoke_run: Path, phantom
 
 def test_a_finished_run_started_again_does_nothing(smoke_run: Path, phantoms: Path) -> None:
     before = weights_of(smoke_run)
-    done = call("train", "--run", smoke_run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    done = call(
+        "train", "--run", smoke_run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1"
+    )
     assert done.code == 0, done.error
     assert_equal(before, weights_of(smoke_run))
 
@@ -85,7 +87,9 @@ def test_another_recipe_in_the_same_folder_is_refused(smoke_run: Path, phantoms:
 
 def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    arguments = command("train", "--run", run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    arguments = command(
+        "train", "--run", run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1"
+    )
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (run / "last.ckpt").exists() and time.monotonic() < deadline:
@@ -124,8 +128,8 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(smoke_run: Path, phantom
     state["segmentation_head.0.bias"] = torch.full((1,), float("nan"))
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "bad.safetensors")
     done = call(
-        "train", "--run", tmp_path / "run", "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1",
-        "--init", tmp_path / "bad.safetensors",
+        "train", "--run", tmp_path / "run", "--recipe", "smoke", "--data", phantoms,
+        "--accelerator", "cpu", "--threads", "1", "--init", tmp_path / "bad.safetensors",
     )  # fmt: skip
     assert done.code == 1
     assert "loss is nan" in done.error
