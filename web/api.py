@@ -93,12 +93,22 @@ def livez() -> Response:
     return _json({"status": "alive"})
 
 
+def _readiness(otherwise: int) -> Response:
+    report = door().readiness.report()
+    body = {"status": "ready" if report.ready else "not_ready", "reasons": list(report.reasons)}
+    return _json(body, 200 if report.ready else otherwise)
+
+
 @api.get("/readyz")
 def readyz() -> Response:
     """200 when a scan sent now would be answered, else 503; why not is in the body. No key is needed."""
-    report = door().readiness.report()
-    body = {"status": "ready" if report.ready else "not_ready", "reasons": list(report.reasons)}
-    return _json(body, 200 if report.ready else 503)
+    return _readiness(503)
+
+
+@api.get("/api/v1/status")
+def status() -> Response:
+    """As :func:`readyz`, with status 200 either way: for the page, where a 503 would be an error in the console."""
+    return _readiness(200)
 
 
 @api.get("/metrics")

@@ -104,6 +104,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/openapi.json": _get("openapi", "This document", itself | free, True),
         "/livez": _get("livez", "The front door runs", {"200": _json(reference("Alive"), "It does")} | free, True),
         "/readyz": _get("readyz", "A scan sent now would be answered", health | free, True),
+        "/api/v1/status": _get("status", "As /readyz, always with 200", {"200": health["200"]} | free, True),
         "/metrics": _get("metrics", "Counters and histograms", exposition | guarded),
     }
 

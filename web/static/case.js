@@ -1,0 +1,126 @@
+// One scan with one model version: what the server said of it, and the slices' numbers, fetched in windows.
+
+import { segment } from "./api.js";
+import { maskOf, measure } from "./mask.js";
+import { decodePng } from "./png.js";
+import { readTiff } from "./tiff.js";
+
+const ANSWER_BYTES = 28 * 2 ** 20; // the server gives 32 MiB at most and estimates before it starts
+const BYTES_PER_PIXEL = { scan: 1.6 * 4 / 3, probability: 4 / 3 };
+const KEPT_PIXELS = 60e6; // decoded slices in memory, five bytes a pixel
+
+const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+
+const cost = (outputs) => outputs.reduce((sum, name) => sum + BYTES_PER_PIXEL[name], 0);
+
+// The richest pictures that fit into one answer for at least one slice, and how many slices then fit.
+function plan(pixels) {
+  const rich = Math.floor(ANSWER_BYTES / (pixels * cost(["scan", "probability"])));
+  if (rich) return { outputs: ["scan", "probability"], length: rich };
+  return { outputs: ["probability"], length: Math.max(1, Math.floor(ANSWER_BYTES / (pixels * cost(["probability"])))) };
+}
+
+// The scan as the browser itself shows it, for pictures too large to be sent back.
+async function ownPixels(file) {
+  try {
+    const bitmap = await createImageBitmap(file);
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    context.drawImage(bitmap, 0, 0);
+    const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+    return data.filter((_, i) => i % 4 !== 3);
+  } catch {
+    return null;
+  }
+}
+
+export class Case {
+  // `answer`: the contract's, set by open(). `slices`: index -> {width, height, scan, steps}, decoded.
+  constructor(file, name, version) {
+    Object.assign(this, { file, name, version, answer: null, slices: new Map(), loading: new Map() });
+  }
+
+  async open(settings, options) {
+    const shape = await readTiff(this.file);
+    this.plan = plan(shape ? shape.width * shape.height : 1);
+    const whole = !shape || shape.slices <= this.plan.length;
+    try {
+      await this.ask(settings, whole ? this.plan.outputs : ["none"], undefined, options);
+    } catch (error) {
+      if (error.code !== "response_too_large" || !whole) throw error;
+      this.plan = { outputs: ["probability"], length: 1 };
+      await this.ask(settings, ["probability"], undefined, options);
+    }
+    this.plan = { ...plan(this.width * this.height), ...(this.plan.outputs.length === 1 ? { outputs: ["probability"] } : {}) };
+    await this.ensure(this.richest, options);
+  }
+
+  get width() { return this.answer.input.width; }
+  get height() { return this.answer.input.height; }
+  get count() { return this.answer.input.slices; }
+  // The slice to begin with: the one with most tumour.
+  get richest() {
+    const pixels = this.answer.slices.map((slice) => slice.tumor_pixels);
+    return Math.max(0, pixels.indexOf(Math.max(...pixels)));
+  }
+  get complete() { return this.slices.size === this.count; }
+
+  async ask(settings, outputs, slices, options) {
+    const answer = await segment(this.file, { ...settings, outputs: outputs.join(","), slices, version: this.version }, options);
+    await Promise.all(answer.slices.filter((slice) => slice.images.probability).map((slice) => this.keep(slice)));
+    for (const slice of answer.slices) slice.images = {};
+    this.answer = answer;
+  }
+
+  async keep({ index, images }) {
+    const probability = await decodePng(fromBase64(images.probability));
+    const scan = images.scan ? (await decodePng(fromBase64(images.scan))).data : await ownPixels(this.file);
+    const { width, height } = probability;
+    this.slices.set(index, { width, height, scan, steps: probability.data });
+  }
+
+  // Fetches the window around slice `index` when it is not there; each window costs the server a run.
+  async ensure(index, options = {}) {
+    if (this.slices.has(index)) return;
+    const { length, outputs } = this.plan;
+    const first = Math.floor(index / length) * length;
+    const span = `${first}-${Math.min(first + length, this.count) - 1}`;
+    const { threshold, min_lesion_pixels } = this.answer;
+    if (!this.loading.has(first)) {
+      this.makeRoom(length);
+      const asked = this.ask({ threshold, min_lesion_pixels }, outputs, span, options);
+      this.loading.set(first, asked.finally(() => this.loading.delete(first)));
+    }
+    await this.loading.get(first);
+  }
+
+  makeRoom(coming) {
+    const most = Math.max(1, Math.floor(KEPT_PIXELS / (this.width * this.height)));
+    for (const index of this.slices.keys()) {
+      if (this.slices.size + coming <= most) return;
+      this.slices.delete(index);
+    }
+  }
+
+  maskOf(index, { threshold, lesion }) {
+    const { steps, width, height } = this.slices.get(index);
+    return maskOf(steps, width, height, threshold, lesion);
+  }
+
+  // {pixels, highest, mean} of a slice with these settings; null where only the server could tell.
+  figures(index, settings) {
+    const slice = this.slices.get(index);
+    if (slice) return measure(slice.steps, this.maskOf(index, settings));
+    if (!this.answered(settings)) return null;
+    const { tumor_pixels: pixels, max_probability: highest } = this.answer.slices[index];
+    return { pixels, highest, mean: null };
+  }
+
+  answered({ threshold, lesion }) {
+    return threshold === this.answer.threshold && lesion === this.answer.min_lesion_pixels;
+  }
+
+  // Asks the server to measure with other settings, where not all slices are here to do so.
+  async remeasure({ threshold, lesion }, options = {}) {
+    await this.ask({ threshold, min_lesion_pixels: lesion }, ["none"], undefined, options);
+  }
+}

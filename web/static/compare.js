@@ -1,0 +1,48 @@
+// Two model versions on the same slice.
+
+import { Case } from "./case.js";
+import { $, percent, setText, show } from "./dom.js";
+import { drawDifference, drawOverlay } from "./draw.js";
+import { dice } from "./mask.js";
+
+export class Comparison {
+  constructor() {
+    this.other = null;
+  }
+
+  close() {
+    this.other = null;
+    $("compare").value = "";
+    show($("comparison"), false);
+  }
+
+  // Runs `version` over the scan of `first`, with the settings on show.
+  async open(first, version, settings, options) {
+    const other = new Case(first.file, first.name, version);
+    await other.open({ threshold: settings.threshold, min_lesion_pixels: settings.lesion }, options);
+    this.other = other;
+    show($("comparison"), true);
+  }
+
+  // Draws slice `index`; both must have it.
+  async show(first, index, settings) {
+    const { other } = this;
+    if (!other) return;
+    await other.ensure(index);
+    if (other !== this.other || !first.slices.has(index)) return;
+    const slice = first.slices.get(index);
+    const one = first.maskOf(index, settings);
+    const two = other.maskOf(index, settings);
+    const names = [first, other].map((item) => `Version ${item.answer.model.version}`);
+    drawOverlay($("compare-first"), slice, one, settings.opacity, settings.contour);
+    drawOverlay($("compare-second"), slice, two, settings.opacity, settings.contour);
+    drawDifference($("compare-difference"), slice, one, two);
+    const coverage = [one, two].map((mask) => percent(mask.reduce((sum, value) => sum + value, 0) / mask.length, 3));
+    setText("comparison-title", `${names[0]} and ${names[1].toLowerCase()}`);
+    setText("comparison-words", `On this slice ${coverage[0]} against ${coverage[1]} of the pixels; the masks agree to Dice ${dice(one, two).toFixed(3)}.`);
+    setText("first-caption", `${names[0]} · ${coverage[0]}`);
+    setText("second-caption", `${names[1]} · ${coverage[1]}`);
+    setText("only-first", `${names[0].toLowerCase()} only`);
+    setText("only-second", `${names[1].toLowerCase()} only`);
+  }
+}

@@ -1,0 +1,64 @@
+// Ways for a scan to come in: drop, choose, sample.
+
+import { getFile, getJson } from "./api.js";
+import { $, show } from "./dom.js";
+
+const LARGEST = 64 * 2 ** 20;
+
+function picture({ file }) {
+  if (!file.endsWith(".tiff")) return Object.assign(new Image(64, 64), { src: `/samples/${file}`, alt: "" });
+  const pile = Object.assign(document.createElement("span"), { className: "pile" });
+  pile.append(...[1, 2, 3].map(() => document.createElement("i")));
+  return pile;
+}
+
+function card(sample, choose) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "sample" });
+  button.classList.toggle("stacked", sample.file.endsWith(".tiff"));
+  const words = document.createElement("span");
+  words.append(Object.assign(document.createElement("strong"), { textContent: sample.title }));
+  words.append(Object.assign(document.createElement("span"), { textContent: sample.note }));
+  button.append(picture(sample), words);
+  button.addEventListener("click", () => choose(sample));
+  const item = document.createElement("li");
+  item.append(button);
+  return item;
+}
+
+async function showSamples(onFile, onError) {
+  const samples = await getJson("/samples/").catch(() => []);
+  const choose = ({ file }) => getFile(`/samples/${file}`).then((blob) => onFile(new File([blob], file)), onError);
+  $("samples").replaceChildren(...samples.map((sample) => card(sample, choose)));
+  show($("samples-box"), samples.length > 0);
+}
+
+// A code of words.js for a file not worth sending, else null.
+export function objection(file) {
+  if (!file.size) return "empty_body";
+  return file.size > LARGEST ? "too_large" : null;
+}
+
+// `onFile(file)` gets whatever comes in.
+export function openIntake(onFile, onError) {
+  const drop = $("drop");
+  $("file").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    event.target.value = ""; // so that the same file can be chosen again
+    if (file) onFile(file);
+  });
+  // The whole page takes a drop: a scan let go beside the box must not replace the page.
+  for (const kind of ["dragenter", "dragover"]) {
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  document.addEventListener("dragleave", (event) => event.relatedTarget || drop.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file) onFile(file);
+  });
+  showSamples(onFile, onError);
+}

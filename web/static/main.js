@@ -1,0 +1,143 @@
+// The page: a scan in, a finding out, and settings that redraw it at once.
+
+import { showModel } from "./about.js";
+import { setKey } from "./api.js";
+import { Case } from "./case.js";
+import { Comparison } from "./compare.js";
+import { $, perFrame, setText, settled, show } from "./dom.js";
+import { drawHeatmap, drawMask, drawOverlay, drawScale, drawScan } from "./draw.js";
+import { showFacts, showFinding, totalOf } from "./finding.js";
+import { objection, openIntake } from "./intake.js";
+import { regions } from "./mask.js";
+import { openReadout } from "./readout.js";
+import { saveJson, saveMask, saveStack } from "./save.js";
+import { loadVersions, offerComparison, watchReady } from "./server.js";
+import { openSettings } from "./settings.js";
+import { Stack } from "./stack.js";
+import { hideError, showError, working } from "./status.js";
+
+const FIGURES_DELAY = 120; // ms of rest before all slices are measured anew
+
+let current = null; // the Case on show
+let versions = new Map(); // version -> its model card, null where unknown
+let last = null; // what to do again once a key is entered
+const comparison = new Comparison();
+const stack = new Stack(() => drawSoon());
+const settings = openSettings(() => {
+  drawSoon();
+  measureSoon();
+});
+
+const drawSoon = perFrame(() => guarded(draw));
+const measureSoon = settled(() => guarded(measureAll), FIGURES_DELAY);
+
+async function guarded(work) {
+  try {
+    await work();
+  } catch (error) {
+    if (error.code !== "cancelled") showError(error);
+    if (!error.code) throw error;
+  }
+}
+
+async function draw() {
+  const item = current, { index } = stack;
+  if (!item) return;
+  if (!item.slices.has(index)) await working(`Fetching slices around ${index + 1}`, (options) => item.ensure(index, options));
+  if (item !== current || index !== stack.index) return;
+  const slice = item.slices.get(index);
+  const mask = item.maskOf(index, settings);
+  drawScan($("scan"), slice);
+  drawMask($("mask"), slice, mask);
+  drawOverlay($("overlay"), slice, mask, settings.opacity, settings.contour);
+  drawHeatmap($("heatmap"), slice);
+  drawScale($("scale"), settings.threshold);
+  showFacts(item, item.figures(index, settings), regions(mask, slice.width, slice.height));
+  if (item.count === 1) finish([item.figures(0, settings)]);
+  await comparison.show(item, index, settings);
+}
+
+function finish(figures) {
+  const total = totalOf(figures);
+  if (total) showFinding(current, total, settings.threshold);
+  $("save-json").disabled = !total;
+  if (current.count > 1) stack.showFigures(figures);
+}
+
+const allFigures = () => Array.from({ length: current.count }, (_, index) => current.figures(index, settings));
+
+async function measureAll() {
+  const item = current;
+  if (!item || item.count === 1) return;
+  finish(allFigures());
+  if (item.complete || item.answered(settings)) return;
+  await working("Measuring all slices", (options) => item.remeasure(settings, options));
+  if (item === current) finish(allFigures());
+}
+
+async function analyse(file, version = $("version").value) {
+  last = () => analyse(file, version);
+  hideError();
+  const code = objection(file);
+  if (code) return showError({ code, message: "" });
+  const item = new Case(file, file.name, versions.has(version) ? version : undefined);
+  const begin = performance.now();
+  await guarded(async () => {
+    await working("Uploading the scan", (options) => item.open({}, options));
+    item.milliseconds = performance.now() - begin;
+    present(item);
+  });
+}
+
+function present(item) {
+  current = item;
+  comparison.close();
+  settings.open(item.answer.threshold, item.answer.min_lesion_pixels);
+  const { version } = item.answer.model;
+  offerComparison([...versions.keys()], version);
+  showModel(version, versions.get(version));
+  document.body.classList.add("has-result");
+  show($("result"), true);
+  stack.open(item.count, item.richest);
+  finish(allFigures());
+  drawSoon();
+  $("verdict").focus({ preventScroll: true });
+  $("verdict-card").scrollIntoView({ block: "nearest" });
+}
+
+async function compare() {
+  const version = $("compare").value;
+  comparison.close();
+  $("compare").value = version;
+  if (version) {
+    await working(`Running version ${version}`, (options) => comparison.open(current, version, settings, options));
+  }
+  await draw();
+}
+
+function connect() {
+  openIntake((file) => analyse(file), showError);
+  openReadout(() => ({ slice: current?.slices.get(stack.index), settings }));
+  $("version").addEventListener("change", () => current && analyse(current.file));
+  $("compare").addEventListener("change", () => guarded(compare));
+  $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.index, settings)));
+  $("save-tiff").addEventListener("click", () => guarded(() => working("Drawing the masks", () => saveStack(current, settings))));
+  $("save-json").addEventListener("click", () => saveJson(current, allFigures(), settings));
+  $("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    setKey($("key").value.trim());
+    hideError();
+    begin().then(() => last?.());
+  });
+}
+
+async function begin() {
+  await guarded(async () => {
+    versions = await loadVersions();
+  });
+}
+
+connect();
+watchReady();
+begin();
+setText("slice-value", "");

@@ -1,0 +1,50 @@
+// Downloads: the mask and the measurements as they are on show.
+
+import { segment } from "./api.js";
+import { encodeGreyPng } from "./png.js";
+
+function offer(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+const stem = (name) => name.replace(/\.[^.]+$/, "") || "scan";
+
+const round = (value, digits) => Number(value.toFixed(digits));
+
+// The mask of slice `index`, 0 or 255.
+export async function saveMask(item, index, settings) {
+  const mask = item.maskOf(index, settings).map((value) => 255 * value);
+  const suffix = item.count > 1 ? `-slice-${index}` : "";
+  offer(await encodeGreyPng(item.width, item.height, mask), `${stem(item.name)}${suffix}-mask.png`);
+}
+
+// The masks of all slices, which the server draws with the same settings.
+export async function saveStack(item, settings) {
+  const fields = { threshold: settings.threshold, min_lesion_pixels: settings.lesion, version: item.answer.model.version };
+  offer(await segment(item.file, fields, { accept: "image/tiff" }), `${stem(item.name)}-mask.tiff`);
+}
+
+// The contract's answer without pictures, brought to the settings on show. `figures`: one a slice.
+export function saveJson(item, figures, settings) {
+  const size = item.width * item.height;
+  const slices = figures.map(({ pixels, highest }, index) => ({
+    index,
+    tumor_pixels: pixels,
+    tumor_coverage_percent: round((100 * pixels) / size, 3),
+    max_probability: round(highest, 5),
+    images: {},
+  }));
+  const pixels = slices.reduce((sum, slice) => sum + slice.tumor_pixels, 0);
+  const answer = {
+    ...item.answer,
+    threshold: settings.threshold,
+    min_lesion_pixels: settings.lesion,
+    verdict: pixels ? "tumor_detected" : "no_tumor_detected",
+    tumor_pixels: pixels,
+    tumor_coverage_percent: round((100 * pixels) / item.answer.total_pixels, 3),
+    slices,
+  };
+  offer(new Blob([JSON.stringify(answer, null, 1)], { type: "application/json" }), `${stem(item.name)}.json`);
+}

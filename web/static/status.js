@@ -1,0 +1,58 @@
+// What is going on, and what went wrong.
+
+import { $, setText, show } from "./dom.js";
+import { words } from "./words.js";
+
+const SHOW_AFTER = 150; // ms; what is over sooner needs no bar
+
+export function hideError() {
+  show($("error"), false);
+}
+
+// `error`: {code, message}; one without a code is the page's own fault.
+export function showError({ code, message }) {
+  const { title, help } = words(code);
+  setText("error-title", title);
+  setText("error-help", help);
+  setText("error-detail", message ?? "");
+  show($("key-form"), code === "unauthorized");
+  show($("error"), true);
+  $("error").scrollIntoView({ block: "nearest" });
+  if (code === "unauthorized") $("key").focus();
+}
+
+// Runs `work({onUpload, signal})` under a progress bar that can cancel it.
+export async function working(title, work) {
+  const controller = new AbortController();
+  const bar = $("progress-bar");
+  const begin = performance.now();
+  let uploaded = false;
+  bar.removeAttribute("value");
+  setText("progress-text", title);
+  const cancel = () => controller.abort();
+  const appear = setTimeout(() => {
+    show($("progress"), true);
+    $("progress").scrollIntoView({ block: "nearest" });
+  }, SHOW_AFTER);
+  const tick = setInterval(() => {
+    if (uploaded) setText("progress-text", `Analysing, ${Math.round((performance.now() - begin) / 1000)} s`);
+  }, 1000);
+  $("cancel").addEventListener("click", cancel);
+  const onUpload = (share) => {
+    if (share < 1) bar.value = share;
+    else {
+      uploaded = true;
+      bar.removeAttribute("value");
+    }
+  };
+  try {
+    return await work({ onUpload, signal: controller.signal });
+  } finally {
+    clearTimeout(appear);
+    clearInterval(tick);
+    $("cancel").removeEventListener("click", cancel);
+    show($("progress"), false);
+  }
+}
+
+$("error-close").addEventListener("click", hideError);

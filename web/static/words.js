@@ -1,0 +1,26 @@
+// What the contract's codes mean to someone who reads scans, not status codes.
+
+const WORDS = {
+  empty_body: ["The file is empty", "Choose another file."],
+  no_image: ["No scan was sent", "Choose a JPEG, PNG or TIFF file."],
+  invalid_parameter: ["A setting cannot be used", "Set the sliders back and try again."],
+  unauthorized: ["This server needs an API key", "Enter the key you were given. It stays in this tab."],
+  model_not_found: ["This model version is not there any more", "Choose another version at the top."],
+  too_large: ["The scan is too large", "At most 64 MB, 200 slices and 4096 pixels a side. Split the stack or scale it down."],
+  response_too_large: ["The pictures would be too large", "Send fewer slices at a time."],
+  unsupported_format: ["This kind of file cannot be read", "Save the scan as JPEG, PNG or TIFF. DICOM and NIfTI have to be converted first."],
+  corrupt_image: ["The file is damaged", "It begins like a picture but cannot be decoded. Save or copy it again."],
+  unsupported_shape: ["The shape of the scan does not fit", "Expected: grey or RGB slices of one size, at least 16 pixels a side."],
+  rate_limited: ["That was a lot of scans in a short time", "Wait a moment, then try again."],
+  worker_lost: ["The analysis broke off on this scan", "Try again. If it happens with this scan only, save it in another format."],
+  queue_full: ["The server is busy", "Others are in front of you. Try again in a moment."],
+  not_ready: ["The server is not ready yet", "The model is being loaded. Try again in a moment."],
+  timeout: ["The analysis took too long", "Send fewer slices at a time."],
+  offline: ["The server cannot be reached", "Check that it is running and that you are connected."],
+};
+
+// A code -> {title, help}.
+export function words(code) {
+  const [title, help] = WORDS[code] ?? ["Something went wrong on the server", "Try again. Its log says more."];
+  return { title, help };
+}
