@@ -46,7 +46,7 @@ class BrainSegService:
         TorchServe's "describe with customized metadata" comes here too, alone in its batch: it gets the model card."""
         if self._model is None:
             raise RuntimeError("handle was called before initialize")
-        if context.get_request_header(0, "describe"):
+        if len(data) == 1 and context.get_request_header(0, "describe"):  # any client may send this header
             return [self._model.card.to_json().encode()]
         bodies = []
         for index, parts in enumerate(data):
