@@ -1,0 +1,116 @@
+"""The front door's answers as frozen dataclasses. Keys they do not know are passed over, so that a newer server is no
+reason to fail."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which weights answered. ``digest``: ``sha256:<hex>`` of the weights."""
+
+    name: str
+    version: str
+    digest: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the server saw. Sizes in pixels; ``sha256``: of the file as sent."""
+
+    format: str
+    width: int
+    height: int
+    slices: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice. ``max_probability`` in 0..1; ``images``: PNG bytes by output name, for what was asked."""
+
+    index: int
+    tumor_pixels: int
+    tumor_coverage_percent: float
+    max_probability: float
+    images: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to know about an answer that was given all the same."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The answer to one scan. ``tumor_detected``: any tumour pixel is left; pixels are counted over all slices."""
+
+    model: Model
+    input: Scan
+    threshold: float
+    min_lesion_pixels: int
+    verdict: str
+    tumor_pixels: int
+    total_pixels: int
+    tumor_coverage_percent: float
+    max_probability: float
+    slices: tuple[Slice, ...]
+    warnings: tuple[Notice, ...]
+    timing_ms: Mapping[str, float]
+    request_id: str = ""
+
+    @property
+    def tumor_detected(self) -> bool:
+        return self.verdict == "tumor_detected"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model version on the server. ``card``: the model card, None while its worker is too busy to give it."""
+
+    version: str
+    default: bool
+    wanted_workers: int
+    ready_workers: int
+    card: Mapping[str, Any] | None = field(repr=False)
+
+
+def _slice(raw: Mapping[str, Any]) -> Slice:
+    images = {str(name): base64.b64decode(text) for name, text in raw["images"].items()}
+    return Slice(raw["index"], raw["tumor_pixels"], raw["tumor_coverage_percent"], raw["max_probability"], images)
+
+
+def segmentation(raw: Mapping[str, Any], request_id: str = "") -> Segmentation:
+    """From the contract's JSON. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for something else."""
+    model, scan = raw["model"], raw["input"]
+    return Segmentation(
+        Model(model["name"], model["version"], model["digest"], model["architecture"]),
+        Scan(scan["format"], scan["width"], scan["height"], scan["slices"], scan["sha256"]),
+        raw["threshold"],
+        raw["min_lesion_pixels"],
+        raw["verdict"],
+        raw["tumor_pixels"],
+        raw["total_pixels"],
+        raw["tumor_coverage_percent"],
+        raw["max_probability"],
+        tuple(_slice(one) for one in raw["slices"]),
+        tuple(Notice(one["code"], one["detail"]) for one in raw["warnings"]),
+        raw["timing_ms"],
+        request_id,
+    )
+
+
+def versions(raw: Mapping[str, Any]) -> tuple[Version, ...]:
+    """From the JSON of ``GET /api/v1/models``; raises as :func:`segmentation`."""
+    return tuple(
+        Version(one["version"], one["default"], one["workers"]["wanted"], one["workers"]["ready"], one["card"])
+        for one in raw["versions"]
+    )
