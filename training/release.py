@@ -39,7 +39,7 @@ def half(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             continue
         weights[name] = tensor.detach().cpu().half().contiguous()
         if not torch.isfinite(weights[name]).all():
-            raise ValueError(f"{name}: a weight is not finite in fp16; the checkpoint is broken or needs another format")
+            raise ValueError(f"{name}: a weight is not finite in fp16; the checkpoint is broken or needs more bits")
     return weights
 
 
@@ -47,7 +47,8 @@ def write_release(folder: Path, state: Mapping[str, torch.Tensor], card: ModelCa
     """Writes ``weights.safetensors`` and ``model-card.json`` into ``folder``, each whole or not at all, the card last:
     a folder with a card is complete. Returns the card with digest, date, library versions and limits filled in."""
     path = folder / WEIGHTS_FILE
-    write_atomic(path, save(half(state), metadata={"model": card.name, "version": card.version}))
+    # One key: safetensors writes several in random order, and the same weights would have another digest every time.
+    write_atomic(path, save(half(state), metadata={"model": f"{card.name} {card.version}"}))
     complete = card.with_changes(
         weights=FileRecord.of(path),
         created=card.created or datetime.now(UTC).replace(microsecond=0).isoformat(),
