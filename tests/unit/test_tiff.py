@@ -15,7 +15,7 @@ from PIL import Image
 from handler.decode import decode
 from handler.errors import RequestError
 from samples.phantom import draw
-from tests.craft import TiffPage, jpeg, oriented, ramp, tiff, tiff_of
+from tests.craft import TiffPage, jpeg, jpeg_claiming, oriented, ramp, tiff, tiff_of
 from tests.unit.models import dice
 
 
@@ -192,6 +192,10 @@ class TestJpegInside:
         image = np.tile(np.arange(0, 240, 10, dtype=np.uint8)[:, None, None], (1, 24, 1))
         page = TiffPage(24, 24, jpeg(image), compression=7)
         assert np.abs(decode(tiff_of(page)).pixels[0].astype(int) - image).max() <= 2
+
+    @pytest.mark.parametrize(("width", "height"), [(16, 17), (17, 16), (16, 60_000), (60_000, 16)])
+    def test_a_strip_larger_than_its_page(self, width: int, height: int) -> None:
+        assert code_of(tiff_of(TiffPage(strip=jpeg_claiming(width, height), compression=7))) == "corrupt_image"
 
     def test_a_strip_that_is_no_jpeg(self) -> None:
         assert code_of(tiff_of(TiffPage(compression=7))) == "corrupt_image"
