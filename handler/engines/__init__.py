@@ -20,7 +20,7 @@ class Engine(Protocol):
     batch: int
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, 3, h, w) normalised -> logits (n, h, w), float32, before calibration."""
+        """(n, 3, h, w) normalised, sides divisible by 32 -> logits (n, h, w), float32, before calibration."""
 
 
 def _torch(card: ModelCard, folder: Path, threads: int) -> Engine:
@@ -29,13 +29,26 @@ def _torch(card: ModelCard, folder: Path, threads: int) -> Engine:
     return TorchEngine(card, folder, threads)
 
 
-ENGINES: dict[str, Callable[[ModelCard, Path, int], Engine]] = {"torch": _torch}
+def _ncnn(card: ModelCard, folder: Path, threads: int) -> Engine:
+    from handler.engines.ncnn_engine import NcnnEngine
+
+    return NcnnEngine(card, folder, threads)
+
+
+ENGINES: dict[str, Callable[[ModelCard, Path, int], Engine]] = {"torch": _torch, "ncnn": _ncnn}
+
+
+def automatic(card: ModelCard) -> str:
+    """``torch`` where there is a CUDA device or the release has nothing else, else ``ncnn``."""
+    from handler.engines.torch_engine import has_gpu
+
+    return "ncnn" if "ncnn" in card.engines and not has_gpu() else "torch"
 
 
 def open_engine(name: str, card: ModelCard, folder: Path, threads: int) -> Engine:
-    """The engine ``name`` with the weights in ``folder``; ``auto`` is ``torch``, on CUDA where there is a GPU.
-    Raises ``ValueError`` for an unknown name or weights that are not the card's."""
-    chosen = "torch" if name == "auto" else name
+    """The engine ``name`` (or ``auto``) with the files in ``folder``. Raises ``ValueError`` for an unknown name or
+    files that are not the card's."""
+    chosen = automatic(card) if name == "auto" else name
     if chosen not in ENGINES:
         raise ValueError(f"engine {name!r}: expected auto or one of {', '.join(ENGINES)}")
     return ENGINES[chosen](card, folder, threads)

@@ -12,6 +12,11 @@ from handler.card import ModelCard
 from handler.network import load
 
 
+def has_gpu() -> bool:
+    """Whether there is a CUDA device to run on."""
+    return torch.cuda.is_available()
+
+
 class TorchEngine:
     """float32 throughout. Channels-last costs nothing and is a quarter faster on both kinds of device."""
 
@@ -20,7 +25,7 @@ class TorchEngine:
     def __init__(self, card: ModelCard, folder: Path, threads: int) -> None:
         torch.set_num_threads(threads)
         self.threads = threads
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device("cuda" if has_gpu() else "cpu")
         # On a CPU a batch is no faster than its slices one by one, takes more memory and its last bits depend on it.
         self.batch = 8 if self.device.type == "cuda" else 1
         self._network = load(card, folder).to(self.device).to(memory_format=torch.channels_last)

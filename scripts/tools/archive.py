@@ -18,6 +18,7 @@ from handler.card import CARD_FILE, ModelCard, read_card
 from handler.files import write_atomic
 from handler.pipeline import open_model
 from handler.resources import plan
+from scripts.tools.convert import add_engines
 from scripts.tools.known import record
 from scripts.tools.places import MODEL_NAME, ROOT, SAMPLES
 
@@ -41,16 +42,15 @@ def sample_files() -> list[Path]:
 
 
 def release_files(release: Path, card: ModelCard) -> list[Path]:
-    """What of a release travels in its archive beside the card: weights, engine files, licence."""
-    engines = [record.file for records in card.engines.values() for record in records]
-    licence = [name for name in ("LICENSE",) if (release / name).exists()]
-    return [release / name for name in dict.fromkeys([card.weights.file, *engines, *licence])]
+    """What of a release travels in its archive beside the card: weights and licence."""
+    return [release / name for name in (card.weights.file, "LICENSE") if (release / name).exists()]
 
 
 def inputs_digest(release: Path) -> str:
     """``sha256:`` over names and bytes of everything the archive of ``release`` is made from."""
     card = read_card(release)
     paths = [release / CARD_FILE, *release_files(release, card), *handler_sources(), SERVICE, CONFIG, *sample_files()]
+    paths += [ROOT / "scripts" / "tools" / "convert.py", ROOT / "constraints.txt"]
     digest = hashlib.sha256()
     for path in paths:
         name = path.relative_to(release) if path.is_relative_to(release) else path.relative_to(ROOT)
@@ -78,7 +78,6 @@ def _stage(release: Path, card: ModelCard, folder: Path) -> None:
     (folder / "samples").mkdir()
     for source in sample_files():
         shutil.copyfile(source, folder / "samples" / source.name)
-    card.write(folder)
     (folder / INPUTS_FILE).write_text(inputs_digest(release), encoding="utf-8")
 
 
@@ -115,13 +114,18 @@ def _repacked(archive: Path) -> bytes:
 
 def package(release: Path, output: Path) -> ModelCard:
     """Writes the archive of the release folder ``release`` to ``output``, whole or not at all; returns the card that
-    went in, with its known answers. Raises ``ValueError`` when the weights are not those of the card, ``RuntimeError``
-    when the archiver fails."""
-    model = open_model(release, "torch", plan().threads)
-    card = model.card.with_changes(known_answers=record(model, sample_files()))
+    went in, with its engine files, their parity record and its known answers. Raises ``ValueError`` when the weights
+    are not those of the card, :class:`ParityError` when an engine does not compute the same, ``RuntimeError`` when the
+    archiver fails."""
+    card = read_card(release)
     with tempfile.TemporaryDirectory(prefix="brainseg-package-") as workspace:
         staged = Path(workspace) / "staged"
         staged.mkdir()
         _stage(release, card, staged)
+        card = add_engines(card, staged)
+        card.write(staged)
+        model = open_model(staged, "auto", plan().threads)
+        card = card.with_changes(known_answers=record(model, sample_files()))
+        card.write(staged)
         write_atomic(output, _repacked(_run_archiver(card.version, staged, Path(workspace))))
     return card

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from handler.files import sha256_of
 from scripts.tools.archive import is_current, package
+from scripts.tools.convert import ParityError
 from scripts.tools.places import MODEL_STORE, archive_path, release_folder, released_versions
 
 console = Console(soft_wrap=True, highlight=False)
@@ -36,7 +37,7 @@ def main(
         try:
             with console.status(f"packaging {version}"):
                 package(release, archive)
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, ParityError) as error:
             console.print(f"[red]not packaged:[/red] {error}")
             raise typer.Exit(1) from error
         console.print(f"{archive} {sha256_of(archive)}")

@@ -89,7 +89,8 @@ def wait_ready(
 
 
 def wait_front_door(url: str, alive: Callable[[], bool], seconds: float) -> None:
-    """Returns when the front door at ``url`` says it is ready. Raises ``RuntimeError`` when it ends or ``seconds`` pass."""
+    """Returns when the front door at ``url`` says it is ready. Raises ``RuntimeError`` when it ends or
+    ``seconds`` pass."""
     deadline = time.monotonic() + seconds
     reason = "no answer"
     while alive() and time.monotonic() < deadline:

@@ -21,6 +21,7 @@ from rich.console import Console
 from handler.resources import plan
 from scripts.tools import torchserve
 from scripts.tools.archive import CONFIG, is_current, package
+from scripts.tools.convert import ParityError
 from scripts.tools.java import find_java_home
 from scripts.tools.places import (
     MODEL_NAME,
@@ -131,11 +132,11 @@ def _until_told() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _start_torchserve(running: Running, ports: Ports, told: threading.Event) -> None:
+def _start_torchserve(running: Running, ports: Ports, profile: str, told: threading.Event) -> None:
     places = running.places
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
     versions = _archives(places.model_store)
-    layout = plan()
+    layout = plan(profile)
     models = torchserve.snapshot(
         versions, default_version(places.model_store), layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     )
@@ -168,14 +169,14 @@ def _greet(places: Places, ports: Ports, door: Door) -> None:
     print(f'curl -sS -H "Authorization: Bearer {token}" -X POST -T {sample} {url}', flush=True)
 
 
-def run(running: Running, ports: Ports, door: Door, told: threading.Event) -> None:
+def run(running: Running, ports: Ports, door: Door, profile: str, told: threading.Event) -> None:
     """Starts everything and waits for the end. Raises ``StartError``, or ``RuntimeError`` when a part ends by itself
     later."""
     try:
-        _start_torchserve(running, ports, told)
+        _start_torchserve(running, ports, profile, told)
         if (ROOT / "web" / "openapi.py").exists() and (ROOT / "web" / "page.py").exists():
             _start_front_door(running, ports, door)
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, ParityError) as error:
         if told.is_set():
             return
         started = [name for name, _ in running.processes]
@@ -194,6 +195,9 @@ def main(
     port: Annotated[int, typer.Option(help="The front door: page and API.")] = 8000,
     host: Annotated[str, typer.Option(help="Where the front door listens; beyond loopback it needs keys.")] = LOOPBACK,
     api_keys: Annotated[Path | None, typer.Option(help="File of API keys, one a line.", exists=True)] = None,
+    profile: Annotated[
+        str, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
+    ] = "latency",
     state: Annotated[Path, typer.Option(help="Token file, logs, temporary files.")] = STATE,
     model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
 ) -> None:
@@ -211,7 +215,7 @@ def main(
                 }
             )
             running = Running(torchserve.make_places(state, model_store))
-            run(running, ports, Door(host, port, api_keys), told)
+            run(running, ports, Door(host, port, api_keys), profile, told)
         except (StartError, RuntimeError) as error:
             said = "did not start" if isinstance(error, StartError) else "stopped"
             console.print(f"[red]BrainSeg {said}:[/red] {error}")
