@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import imagecodecs
@@ -199,6 +200,13 @@ class TestJpegInside:
 
     def test_a_strip_that_is_no_jpeg(self) -> None:
         assert code_of(tiff_of(TiffPage(compression=7))) == "corrupt_image"
+
+
+@pytest.mark.parametrize("layout", [{"rows": 16}, {"tile_width": 16, "tile_height": 16}, {"planar": 2, "samples": 3}])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_missing_strips_and_tiles_are_not_read_as_black(layout: dict[str, int], compression: int) -> None:
+    strip = zlib.compress(bytes(1024)) if compression == 8 else bytes(1024)
+    assert code_of(tiff_of(TiffPage(64, 64, strip, compression=compression, **layout))) == "corrupt_image"
 
 
 @pytest.mark.parametrize("compression", [2, 3, 4, 6, 34712, 34925, 50000, 50001, 34887, 9999])
