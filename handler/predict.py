@@ -46,7 +46,7 @@ def _grouped(boxes: list[Box | None]) -> dict[tuple[int, int], list[int]]:
 
 def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """Probabilities (n, h, w) of ``images`` (n, h, w, 3), 0..1, on the network's grid, and the seconds the engine took.
-    Outside the head's box the probability is 0."""
+    Outside the head's box the probability is 0. Raises ``ArithmeticError`` when the engine answers with NaN."""
     result = np.zeros(images.shape[:3], np.float32)
     boxes = [head_box(image, card.crop) for image in images]
     running = 0.0
@@ -56,6 +56,8 @@ def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32])
         begin = time.perf_counter()
         found = calibrated(engine.logits(tensor), card.calibration)
         running += time.perf_counter() - begin
+        if np.isnan(found).any():
+            raise ArithmeticError(f"engine {engine.name} answered with NaN")
         for i, probability in zip(indices, found, strict=True):
             if (box := boxes[i]) is not None:
                 result[i][box.slices] = probability
