@@ -67,7 +67,7 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
     pairs = find_pairs(data).pairs
     reports = []
     with ExitStack() as keep:
-        predictor = open_checkpoint(order.checkpoint, keep, order.version)
+        predictor = open_checkpoint(order.checkpoint, keep, order.version).remembering()
         tuned, choices = _tune(predictor, _load(split.select(pairs, "validation"), progress), progress)
         for side in ("validation", "test") if order.judge_test else ("validation",):
             slices = _load(split.select(pairs, side), progress)

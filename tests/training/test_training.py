@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from handler.network import build, load
+from handler.card import ModelCard
+from handler.network import build
+from scripts.tools.archive import package
 from tests.training.conftest import ROOT, call, command
-from training.card import card_of, read_checkpoint
+from training.card import Trained, card_of, read_checkpoint
+from training.cases import find_pairs
+from training.dataset import WholeSlices, input_spec
 from training.loss import SegmentationLoss, soft_dice
 from training.module import SegmentationModule, TrainingDivergedError, architecture_of
+from training.page import read_log
+from training.predictor import LocalPredictor, open_predictor
 from training.recipe import LossRecipe, Recipe, load_recipe
 from training.release import write_release
+from training.slices import load_slice
 from training.split import Split, read_split
 from training.start import StartWeightsError, checkpoint_state, encoder_state, network_state
 
@@ -99,6 +107,8 @@ def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Pat
     assert read_checkpoint(run / "last.ckpt").epochs < SMOKE.epochs, "the run was over before it was killed"
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    epochs = [row["epoch"] for row in read_log(run / "logs" / "metrics.csv") if "val/dice" in row]
+    assert epochs == list(range(SMOKE.epochs))
     assert_equal(weights_of(smoke_run), weights_of(run))
 
 
@@ -143,7 +153,7 @@ def module_of(recipe: Recipe) -> SegmentationModule:
 
 
 @pytest.mark.parametrize("encoder", ["vgg16", "resnet34", "efficientnet-b4", "tu-tf_efficientnet_lite0"])
-def test_encoders_train_a_step_and_are_released_and_loaded(encoder: str, tmp_path: Path) -> None:
+def test_encoders_train_a_step_are_packaged_and_judged(encoder: str, phantoms: Path, tmp_path: Path) -> None:
     recipe = replace(SMOKE, model=replace(SMOKE.model, encoder=encoder))
     module = module_of(recipe)
     optimiser = torch.optim.SGD(module.network.parameters(), 0.01)
@@ -155,17 +165,28 @@ def test_encoders_train_a_step_and_are_released_and_loaded(encoder: str, tmp_pat
     moved = [name for name, tensor in module.network.named_parameters() if not torch.equal(tensor, before[name])]
     assert any(name.startswith("encoder.") for name in moved)
     assert any(name.startswith("decoder.") for name in moved)
-    card = write_release(tmp_path, module.network.state_dict(), _card(recipe))
-    served = load(card, tmp_path)
+    write_release(tmp_path / "release", module.network.state_dict(), _card(recipe))
+    package(tmp_path / "release", tmp_path / "brainseg-0.1.mar")
+    item = load_slice(find_pairs(phantoms).pairs[0])
+    with ExitStack() as keep:
+        archived = open_predictor(str(tmp_path / "brainseg-0.1.mar"), keep)
+        assert isinstance(archived, LocalPredictor)
+        logits = archived.logits(item)
     with torch.inference_mode():
-        difference = served(images) - module.network.eval()(images)
-    assert difference.abs().max() < 0.05  # half precision
+        image, _ = WholeSlices([item], input_spec(recipe))[0]
+        expected = module.network.eval()(image[None])[0, 0].numpy()
+    assert np.abs(logits - expected).max() < 0.05  # half precision
 
 
-def _card(recipe: Recipe):  # type: ignore[no-untyped-def]
-    from training.card import Trained
-
+def _card(recipe: Recipe) -> ModelCard:
     return card_of(Trained({}, recipe, 1, "sha256:0"), Split("case", 1, ("a",), ("b",), ("c",)), "0.1")
+
+
+def test_the_log_of_a_resumed_run_is_read_in_one_piece(tmp_path: Path) -> None:
+    (tmp_path / "metrics-001.csv").write_text("epoch,val/dice,step\n0,0.1,9\n,0.5,9\n")
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss_epoch,val/dice\n1,19,,0.2\n")
+    rows = read_log(tmp_path / "metrics.csv")
+    assert [(row["epoch"], row["val/dice"]) for row in rows] == [(0, 0.1), (1, 0.2)]
 
 
 def test_validation_during_training_is_of_the_averaged_network() -> None:
