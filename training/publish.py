@@ -14,6 +14,7 @@ from handler.files import write_atomic
 from training.calibrate import Choice, choose, fit_calibration
 from training.card import metrics_entry, read_checkpoint
 from training.cases import find_pairs
+from training.cropping import choose_crop
 from training.evaluation import Report, evaluate, to_json
 from training.page import report_page
 from training.predictor import LocalPredictor, open_checkpoint
@@ -68,12 +69,15 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
     reports = []
     with ExitStack() as keep:
         predictor = open_checkpoint(order.checkpoint, keep, order.version).remembering()
-        tuned, choices = _tune(predictor, _load(split.select(pairs, "validation"), progress), progress)
+        validation = _load(split.select(pairs, "validation"), progress)
+        tuned, choices = _tune(predictor, validation, progress)
+        tuned, crop = choose_crop(tuned, validation, progress("cropping to the head", 2 * len(validation)))
         for side in ("validation", "test") if order.judge_test else ("validation",):
             slices = _load(split.select(pairs, side), progress)
             advance = progress(f"judging {side}", len(slices))
             reports.append(evaluate(tuned, slices, side, split.leaks, advance))
     card = _finished(tuned.released_card, order, reports, choices)
+    card = card.with_changes(metrics={**card.metrics, "crop": crop})
     _write_reports(order, reports, choices)
     return write_release(order.folder, read_checkpoint(order.checkpoint).state, card)
 

@@ -18,7 +18,7 @@ from training.cases import DataError, Pair, data_folder, find_pairs
 from training.evaluation import Report, evaluate, to_json
 from training.gallery import gallery
 from training.page import LEAK, report_page
-from training.predictor import Predictor, SourceError, open_predictor
+from training.predictor import LocalPredictor, Predictor, SourceError, open_predictor
 from training.run import SPLIT_FILE
 from training.settings import SettingsError
 from training.slices import load_slices
@@ -38,12 +38,15 @@ def main(
     split: Annotated[Path | None, typer.Option(help="Split file; else that of the run or the model card.")] = None,
     slices: Annotated[bool, typer.Option(help="Show best and worst slices: the page then holds licensed data.")] = True,
     log: Annotated[Path | None, typer.Option(help="Training log (metrics.csv) to draw curves from.")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Show the network whole slices, crop or not.")] = False,
     token_file: Annotated[Path | None, typer.Option(help="TorchServe's key_file.json, for a URL.")] = None,
 ) -> None:
     """Scores SOURCE by the metric policy and writes JSON and one self-contained HTML page into OUT."""
     try:
         with ExitStack() as keep:
             predictor = open_predictor(source, keep, token=_token(token_file))
+            if whole:
+                predictor = _uncropped(predictor)
             chosen, leaks = _pairs(find_pairs(data_folder(data)).pairs, side, split, source, predictor)
             with counting("reading slices", len(chosen), console) as advance:
                 loaded = load_slices(chosen, advance)
@@ -57,6 +60,13 @@ def main(
     write_atomic(out / "report.html", report_page(report, _log_of(source, log), shown).encode())
     _print(report)
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.html'}")
+
+
+def _uncropped(predictor: Predictor) -> Predictor:
+    """The same without the crop to the head. Raises SourceError for a server, whose card is its own."""
+    if not isinstance(predictor, LocalPredictor):
+        raise SourceError("--whole needs the weights themselves; expected a released folder, an archive or a .ckpt")
+    return predictor.with_card(predictor.released_card.with_changes(crop=None))
 
 
 def _pairs(

@@ -1,0 +1,1 @@
+"""``scripts/benchmark``: ratios measured in one run on one machine, ours against two peers."""
