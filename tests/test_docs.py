@@ -1,0 +1,63 @@
+"""Every code block of the README and of docs/ runs as printed, but for the ports and the state folder of the test's
+server. A block after an HTML comment ``<!-- not run: reason -->`` is left out."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.tools.places import ROOT
+from tests.serving import Server
+
+pytestmark = pytest.mark.server
+BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    name: str
+    language: str
+    code: str
+    why_not: str | None
+
+
+def blocks() -> list[Block]:
+    found = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text()
+        for match in BLOCK.finditer(text):
+            line = text[: match.start("code")].count("\n") + 1
+            found.append(Block(f"{page.name}:{line}", match["language"], match["code"], match["why"]))
+    return found
+
+
+BLOCKS = blocks()
+
+
+def adapted(code: str, server: Server) -> str:
+    """The same code for a server on other ports, with another state folder."""
+    ports = {8000: server.port, 8080: server.inference_port, 8081: server.management_port, 8082: server.metrics_port}
+    for printed, actual in ports.items():
+        code = re.sub(rf"(127\.0\.0\.1|localhost):{printed}\b", rf"\1:{actual}", code)
+    return code.replace("scripts/token", f"scripts/token --state {server.state}").replace(".run/", f"{server.state}/")
+
+
+def test_the_pages_have_blocks_that_run() -> None:
+    assert len([block for block in BLOCKS if block.why_not is None]) >= 8
+    assert all(len(block.why_not) > 5 for block in BLOCKS if block.why_not is not None)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.why_not is None], ids=lambda block: block.name)
+def test_block_runs(block: Block, server: Server, tmp_path: Path) -> None:
+    code = adapted(block.code, server)
+    command = ["bash", "-euo", "pipefail", "-c", code] if block.language == "bash" else [sys.executable, "-c", code]
+    environment = {**os.environ, "BRAINSEG_URL": server.door, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, f"{block.code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert '"status": 4' not in done.stdout
