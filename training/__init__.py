@@ -1,1 +1,1 @@
-"""From the data set to released weights. Uses ``handler`` for decoding, preprocessing and network; never the reverse."""
+"""From the data set to released weights. Decoding, preprocessing and network are ``handler``'s, never the reverse."""
