@@ -98,6 +98,7 @@ function present(item) {
   showModel(version, versions.get(version));
   document.body.classList.add("has-result");
   show($("result"), true);
+  $("result").dataset.shown = Number($("result").dataset.shown ?? 0) + 1;
   stack.open(item.count, item.richest);
   finish(allFigures());
   drawSoon();

@@ -1,0 +1,109 @@
+"""A real Chromium before a real server. A test fails on errors in the console and requests that leave the host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from scripts.tools.places import ROOT
+from tests.browser.driver import Driver
+from tests.detector import running_detector
+from tests.serving import Server
+
+ARTIFACTS = ROOT / "artifacts"
+FLAGS = (
+    "--no-sandbox",  # the sandbox does not run as root
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def detector() -> Server:
+    return running_detector()
+
+
+@pytest.fixture(scope="session")
+def door(detector: Server) -> str:
+    return detector.door
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or the one that BRAINSEG_CHROMIUM names."""
+    path = os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
+    assert path, "no Chromium: apt-get install chromium, or set BRAINSEG_CHROMIUM"
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, door: str) -> Iterator[Callable[..., Driver]]:
+    """Opens the page; ``url``: another front door; ``phone``: a small screen that is touched. ``refusals``: the status
+    codes that the test provokes, which Chromium writes to the console by itself."""
+    contexts, errors = [], []
+
+    def open_one(url: str = door, phone: bool = False, refusals: tuple[int, ...] = ()) -> Driver:
+        context = browser.new_context(
+            viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, accept_downloads=True
+        )
+        contexts.append(context)
+        page: Page = context.new_page()
+        page.set_default_timeout(60_000)
+
+        def heard(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning") and not any(
+                f"status of {code}" in message.text for code in refusals
+            ):
+                errors.append(message.text)
+
+        def asked(request: Request) -> None:
+            if not request.url.startswith((url, "blob:" + url)):
+                errors.append(f"a request left the host: {request.url}")
+
+        page.on("console", heard)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", asked)
+        page.goto(url)
+        return Driver(page, ARTIFACTS)
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, from its npm package; kept in the git-ignored folder ``artifacts``."""
+    place = ARTIFACTS / "npm"
+    script = place / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        if not shutil.which("npm"):
+            assert not os.environ.get("CI"), "npm is missing: apt-get install npm"
+            pytest.skip("npm is missing: apt-get install npm")
+        place.mkdir(parents=True, exist_ok=True)
+        command = [
+            "npm",
+            "install",
+            "--prefix",
+            str(place),
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "axe-core@4",
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return Path(script).read_text(encoding="utf-8")

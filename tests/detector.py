@@ -1,0 +1,79 @@
+"""A release whose answers are known from the picture alone: it marks what is bright in FLAIR.
+
+A real U-Net with a real card, its weights set by hand: every second pixel of the FLAIR channel goes through the first
+skip connection to the head, all else is zero. So logit = GAIN * (FLAIR - level), on a grid of half the resolution."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handler.card import FileRecord, InputSpec, ModelCard
+from handler.network import build
+from tests.serving import Server
+from tests.tiny import TINY
+from training.release import write_release
+
+GAIN = 20.0
+LEVELS = {"1.0": 0.6, "2.0": 0.68}  # brightness, 0..1, at which the probability is one half
+FLAIR = 1
+THRESHOLD, SMALLEST = 0.5, 6
+
+
+def _weights(level: float) -> dict[str, torch.Tensor]:
+    network = build(TINY)
+    state = {name: torch.zeros_like(tensor) for name, tensor in network.state_dict().items()}
+    for name in state:
+        if name.endswith("running_var"):
+            state[name].fill_(1.0)
+    state["encoder.conv1.weight"][0, FLAIR, 3, 3] = 1.0
+    state["encoder.bn1.weight"][0] = 1.0
+    deepest = network.decoder.blocks[3].conv1[0].weight.shape[1] - 64  # the skip's 64 channels come after these
+    for block, channel in ((3, deepest), (4, 0)):
+        for conv, source in (("conv1", channel), ("conv2", 0)):
+            state[f"decoder.blocks.{block}.{conv}.0.weight"][0, source, 1, 1] = 1.0
+            state[f"decoder.blocks.{block}.{conv}.1.weight"][0] = 1.0
+    state["segmentation_head.0.weight"][0, 0, 1, 1] = GAIN
+    state["segmentation_head.0.bias"][0] = -GAIN * level
+    return state
+
+
+def write_detector(store: Path, version: str) -> None:
+    """``store``/brainseg-<version>, its input 256 x 256."""
+    card = ModelCard(
+        name="brainseg",
+        version=version,
+        weights=FileRecord("weights.safetensors", "", 0),
+        architecture=TINY,
+        input=InputSpec(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+        threshold=THRESHOLD,
+        min_lesion_pixels=SMALLEST,
+    )
+    write_release(store / f"brainseg-{version}", _weights(LEVELS[version]), card)
+
+
+def expected_probability(image: NDArray[np.uint8], version: str = "1.0") -> NDArray[np.float64]:
+    """For ``image`` (256, 256, 3): what the network says, (256, 256) in 0..1."""
+    flair = image[::2, ::2, FLAIR].repeat(2, 0).repeat(2, 1) / 255.0
+    return np.asarray(1 / (1 + np.exp(-GAIN * (flair - LEVELS[version]))))
+
+
+@functools.cache
+def running_detector() -> Server:
+    """One server with versions 1.0 (the default) and 2.0 for all tests of a session, ended with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="bs-")
+    store = Path(folder.name) / "store"
+    for version in LEVELS:
+        write_detector(store, version)
+    (store / "default-version").write_text("1.0\n")
+    server = Server(store, Path(folder.name) / "state")
+    atexit.register(folder.cleanup)
+    atexit.register(server.kill)
+    server.start()
+    return server

@@ -1,0 +1,85 @@
+"""A stand-in for TorchServe that answers from a script: for what a real one does too seldom to be tested."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Scripted = tuple[int, str, object]
+DIED: Scripted = (507, "application/json", {"code": 507, "type": "InternalServerException", "message": "Worker died."})
+NO_WORKER: Scripted = (
+    503,
+    "application/json",
+    {
+        "code": 503,
+        "type": "ServiceUnavailableException",
+        "message": 'Model "brainseg" has no worker to serve inference',
+    },
+)
+OK: Scripted = (200, "application/json", {"tumor_pixels": 5, "model": {"version": "1.0"}})
+TOKEN_REFUSED: Scripted = (400, "application/json", {"code": 400, "type": "InvalidKeyException", "message": "Token …"})
+
+
+@dataclass
+class Stage:
+    """``predictions``: answers to come, the last for ever. ``statuses``: of the workers. ``seen``: (method, path,
+    Authorization) of every request; ``token``: the only one taken, None for any."""
+
+    predictions: list[Scripted] = field(default_factory=lambda: [OK])
+    statuses: list[str] = field(default_factory=lambda: ["READY"])
+    pid: int = 1
+    token: str | None = None
+    seen: list[tuple[str, str, str]] = field(default_factory=list)
+    url: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def predicted(self) -> int:
+        return sum(path.startswith("/predictions") for _, path, _ in self.seen)
+
+    def answer(self, method: str, path: str, authorization: str) -> Scripted:
+        with self.lock:
+            self.seen.append((method, path, authorization))
+            if self.token is not None and authorization != f"Bearer {self.token}":
+                return TOKEN_REFUSED
+            if path.startswith("/predictions"):
+                return self.predictions.pop(0) if len(self.predictions) > 1 else self.predictions[0]
+            return (200, "application/json", [self._described()])
+
+    def _described(self) -> dict[str, Any]:
+        workers = [{"id": f"900{n}", "pid": self.pid, "status": status} for n, status in enumerate(self.statuses)]
+        return {"modelVersion": "1.0", "minWorkers": 1, "workers": workers, "jobQueueStatus": {"pendingRequests": 0}}
+
+
+@contextmanager
+def standing_in(stage: Stage) -> Iterator[Stage]:
+    """``stage.url`` answers for both the inference and the management port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, kind, body = stage.answer(self.command, self.path, self.headers.get("Authorization", ""))
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = _answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    stage.url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield stage
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,108 @@
+"""Who is let in."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from web.access import Access, StartError, check_start, is_loopback
+from web.contract import RefusedError
+from web.keys import ApiKeys, parse_keys
+from web.quota import Quota
+
+OLD, NEW = "old-key-0123456789abcdef", "new-key-0123456789abcdef"
+
+
+def write(path: Path, text: str, age: float = 10) -> None:
+    path.write_text(text)
+    moment = time.time() - age
+    os.utime(path, (moment, moment))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    write(path, f"# clients\n\nward {OLD}\n", 60)
+    return path
+
+
+def test_keys_are_known_by_name_and_rotate_without_a_restart(file: Path) -> None:
+    keys = ApiKeys(file)
+    assert keys.name_of(OLD) == "ward"
+    assert keys.name_of(NEW) is None
+    write(file, f"ward {OLD}\nlab {NEW}\n", 30)
+    assert (keys.name_of(OLD), keys.name_of(NEW)) == ("ward", "lab")
+    write(file, f"lab {NEW}\n", 20)
+    assert (keys.name_of(OLD), keys.name_of(NEW)) == (None, "lab")
+
+
+@pytest.mark.parametrize("broken", ["", "ward\n", f"ward {OLD} more\n", "ward short\n", f"ward {OLD}\nward {NEW}\n"])
+def test_a_broken_file_is_refused_at_the_start_and_ignored_later(file: Path, broken: str) -> None:
+    with pytest.raises(ValueError, match=r"line|no key") as caught:
+        parse_keys(broken)
+    assert OLD not in str(caught.value)
+    keys = ApiKeys(file)
+    write(file, broken, 30)
+    assert keys.name_of(OLD) == "ward"
+    file.unlink()
+    assert keys.name_of(OLD) == "ward"
+
+
+def test_a_file_just_being_written_waits_a_moment(file: Path) -> None:
+    keys = ApiKeys(file)
+    write(file, f"lab {NEW}\n", 0)
+    assert keys.name_of(OLD) == "ward"
+    time.sleep(0.25)
+    assert keys.name_of(NEW) == "lab"
+
+
+def test_only_who_has_a_key_comes_in(file: Path) -> None:
+    access = Access(file)
+    assert access.client(f"Bearer {OLD}", "example.org", "10.0.0.1") == "key ward"
+    for wrong in ("", "Bearer ", f"Basic {OLD}", f"Bearer {NEW}", OLD, f"Bearer {OLD}x"):
+        with pytest.raises(RefusedError) as caught:
+            access.client(wrong, "example.org", "10.0.0.1")
+        assert caught.value.code == "unauthorized"
+        assert "WWW-Authenticate" in caught.value.headers()
+
+
+def test_an_open_door_serves_this_machine_only() -> None:
+    access = Access(None)
+    for own in ("127.0.0.1:8000", "localhost", "[::1]:8000", "127.0.0.9", "LOCALHOST:1"):
+        assert access.client("", own, "127.0.0.1") == "address 127.0.0.1"
+    # A page elsewhere whose name was pointed at 127.0.0.1.
+    for foreign in ("evil.example:8000", "10.0.0.1", "localhost.evil.example"):
+        with pytest.raises(RefusedError):
+            access.client("", foreign, "127.0.0.1")
+
+
+def test_beyond_loopback_it_does_not_start_without_keys(file: Path, tmp_path: Path) -> None:
+    check_start("127.0.0.1", None)
+    check_start("localhost", None)
+    check_start("0.0.0.0", file)  # noqa: S104
+    for host in ("0.0.0.0", "::", "10.0.0.1"):  # noqa: S104
+        assert not is_loopback(host)
+        with pytest.raises(StartError, match="--api-keys"):
+            check_start(host, None)
+    with pytest.raises(StartError, match="cannot be used"):
+        check_start("127.0.0.1", tmp_path / "missing")
+
+
+def test_a_quota_refills_steadily() -> None:
+    now = [100.0]
+    quota = Quota(60, lambda: now[0])
+    for _ in range(10):
+        quota.spend("a")
+    with pytest.raises(RefusedError) as caught:
+        quota.spend("a")
+    assert (caught.value.code, caught.value.retry_after) == ("rate_limited", 1)
+    quota.spend("b")
+    now[0] += 1
+    quota.spend("a")
+    with pytest.raises(RefusedError):
+        quota.spend("a")
+    for _ in range(100):
+        Quota(0).spend("a")

@@ -1,0 +1,117 @@
+"""What a request holds is found without a form parser, and doubled, unknown and broken things are refused."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from requests import Request
+
+from web.contract import RefusedError
+from web.submission import Submission, read_submission
+
+PNG = b"\x89PNG\r\n\x1a\nrest"
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def form(files: object = None, data: object = None) -> tuple[bytes, dict[str, str]]:
+    """As requests, an independent implementation, writes a multipart body."""
+    prepared = Request("POST", "http://x/", files=files, data=data).prepare()  # type: ignore[arg-type]
+    assert isinstance(prepared.body, bytes)
+    return prepared.body, dict(prepared.headers)
+
+
+def code_of(body: bytes, headers: dict[str, str], query: str = "") -> str:
+    with pytest.raises(RefusedError) as caught:
+        read_submission(body, headers, query)
+    return caught.value.code
+
+
+def test_a_raw_body_goes_through_as_it_is() -> None:
+    found = read_submission(PNG, {"content-type": "image/png", "ACCEPT": "image/png"}, "threshold=0.4&version=1.0")
+    assert found == Submission(PNG, {"threshold": "0.4"}, "image/png", "1.0")
+    assert found.headers() == {
+        "Content-Type": "application/octet-stream",
+        "Accept": "image/png",
+        "X-BrainSeg-Threshold": "0.4",
+    }
+
+
+@given(scan=st.binary(min_size=1, max_size=300), name=st.text(st.characters(codec="utf-8"), max_size=20))
+def test_the_scan_of_a_form_is_found_byte_for_byte(scan: bytes, name: str) -> None:
+    body, headers = form([("file", (name or "x", scan)), ("threshold", (None, "0.3"))])
+    found = read_submission(body, headers, "")
+    assert bytes(found.scan) == scan
+    assert found.fields == {"threshold": "0.3"}
+
+
+def test_fields_come_from_query_header_and_form_together() -> None:
+    body, headers = form({"file": ("a", PNG)}, {"slices": "0-1"})
+    headers["X-BrainSeg-Min-Lesion-Pixels"] = "7"
+    found = read_submission(body, headers, "outputs=mask")
+    assert found.fields == {"outputs": "mask", "min_lesion_pixels": "7", "slices": "0-1"}
+
+
+@pytest.mark.parametrize(
+    "query", ["threshold=1&threshold=1", "x=1", "threshold=", "threshold=%0d%0aX: 1", "version=1&version=1"]
+)
+def test_bad_query_parameters(query: str) -> None:
+    assert code_of(PNG, OCTETS, query) == "invalid_parameter"
+
+
+@pytest.mark.parametrize("version", ["../models", "1%2f..", "", "a" * 61, ".hidden", "1 0"])
+def test_a_version_never_leaves_its_place_in_the_path(version: str) -> None:
+    assert code_of(PNG, OCTETS, f"version={version}") == "model_not_found"
+
+
+def test_a_field_given_in_two_places_is_doubled() -> None:
+    assert code_of(PNG, {**OCTETS, "x-brainseg-threshold": "0.5"}, "threshold=0.5") == "invalid_parameter"
+    body, headers = form([("file", ("a", PNG)), ("threshold", (None, "1")), ("threshold", (None, "1"))])
+    assert code_of(body, headers) == "invalid_parameter"
+    body, headers = form([("file", ("a", PNG)), ("file", ("b", PNG))])
+    assert code_of(body, headers) == "invalid_parameter"
+
+
+def test_unknown_parts_and_headers_are_refused() -> None:
+    body, headers = form({"file": ("a", PNG), "other": ("b", b"1")})
+    assert code_of(body, headers) == "invalid_parameter"
+    assert code_of(PNG, {**OCTETS, "X-BrainSeg-Colour": "red"}) == "invalid_parameter"
+
+
+def test_no_scan() -> None:
+    assert code_of(b"", OCTETS) == "empty_body"
+    body, headers = form({"image": ("a", PNG)})
+    assert code_of(*form({"threshold": (None, "0.5")})) == "no_image"
+    assert code_of(body, headers) == "invalid_parameter"
+    assert code_of(*form({"file": ("a", b"")})) == "no_image"
+
+
+def test_what_curl_does_by_default() -> None:
+    urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert read_submission(PNG, urlencoded, "").scan == PNG
+    assert code_of(b"file=scan.png", urlencoded) == "no_image"
+
+
+@pytest.mark.parametrize("cut", [1, 10, 60, 90, -3, -5, -30])
+def test_a_form_cut_off_is_refused(cut: int) -> None:
+    body, headers = form({"file": ("a", PNG * 20)})
+    assert code_of(body[:cut], headers) in ("no_image", "empty_body")
+
+
+def test_a_form_without_boundary_or_with_endless_parts() -> None:
+    assert code_of(b"--x", {"Content-Type": "multipart/form-data"}) == "no_image"
+    body, headers = form([("threshold", (None, "1"))] + [("file", ("a", b""))] * 40)
+    assert code_of(body, headers) in ("no_image", "invalid_parameter")
+
+
+def test_an_encoded_body_is_refused() -> None:
+    assert code_of(PNG, {**OCTETS, "Content-Encoding": "gzip"}) == "unsupported_format"
+    assert read_submission(PNG, {**OCTETS, "Content-Encoding": "identity"}, "").scan == PNG
+
+
+@given(body=st.binary(max_size=200), kind=st.sampled_from(["multipart/form-data; boundary=x", "image/png", "a/b", ""]))
+def test_no_bytes_cause_anything_but_a_refusal(body: bytes, kind: str) -> None:
+    with contextlib.suppress(RefusedError):
+        read_submission(body, {"Content-Type": kind}, "")

@@ -1,0 +1,154 @@
+"""Bodies: bounded before they are taken in, answered when refused, held in memory and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from scripts.tools.torchserve import free_port
+from tests.serving import Server
+from web.app import create_app
+from web.contract import MIB, REQUEST_BYTES
+from web.server import make_server, serve
+from web.settings import Bounds, Settings
+
+pytestmark = pytest.mark.server
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def held(door: str) -> float:
+    text = requests.get(f"{door}/metrics", timeout=10).text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("brainseg_front_held_bytes"))
+
+
+def until_nothing_is_held(door: str) -> None:
+    deadline = time.monotonic() + 10
+    while held(door):
+        assert time.monotonic() < deadline, "a reservation leaked"
+        time.sleep(0.05)
+
+
+def half_sent(door: str, size: int, sent: int) -> socket.socket:
+    host, port = door.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    head = f"POST /api/v1/segment HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/png\r\nContent-Length: {size}\r\n\r\n"
+    connection.sendall(head.encode() + bytes(sent))
+    return connection
+
+
+def test_over_the_limit_gets_a_problem_with_a_body_even_mid_upload(door: str) -> None:
+    body = bytes(REQUEST_BYTES + 2 * MIB)
+    reply = requests.post(f"{door}/api/v1/segment", data=body, headers=OCTETS, timeout=60)
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+    chunked = requests.post(f"{door}/api/v1/segment", data=(bytes(MIB) for _ in range(70)), headers=OCTETS, timeout=60)
+    assert (chunked.status_code, chunked.json()["code"]) == (413, "too_large")
+    assert chunked.headers["X-Request-Id"]
+    just_over = requests.post(f"{door}/api/v1/segment", data=bytes(REQUEST_BYTES + 1), headers=OCTETS, timeout=60)
+    assert (just_over.status_code, just_over.json()["code"]) == (413, "too_large")
+    until_nothing_is_held(door)
+
+
+def test_a_client_that_asks_first_is_refused_before_it_sends(door: str) -> None:
+    host, port = door.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        asking = f"Expect: 100-continue\r\nContent-Length: {REQUEST_BYTES * 2}\r\n\r\n"
+        connection.sendall(f"POST /api/v1/segment HTTP/1.1\r\nHost: {host}\r\n{asking}".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_the_largest_scan_reaches_the_handler(door: str) -> None:
+    """64 MiB exactly: refused by what it holds, not by its size."""
+    reply = requests.post(f"{door}/api/v1/segment", data=bytes(REQUEST_BYTES), headers=OCTETS, timeout=120)
+    assert (reply.status_code, reply.json()["code"]) == (415, "unsupported_format")
+    form = requests.post(f"{door}/api/v1/segment", files={"file": bytes(REQUEST_BYTES)}, timeout=120)
+    assert (form.status_code, form.json()["code"]) == (415, "unsupported_format")
+
+
+def test_uploads_in_flight_are_bounded_and_a_broken_one_gives_its_share_back(door: str, lesion: bytes) -> None:
+    open_ones = [half_sent(door, 64 * MIB, 1000) for _ in range(8)]  # 512 MiB together: all there is
+    try:
+        deadline = time.monotonic() + 10
+        while held(door) < 8 * 64 * MIB:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        reply = requests.post(f"{door}/api/v1/segment", data=lesion, headers=OCTETS, timeout=20)
+        assert (reply.status_code, reply.json()["code"]) == (503, "queue_full")
+        assert int(reply.headers["Retry-After"]) > 0
+        assert requests.get(f"{door}/livez", timeout=5).ok
+    finally:
+        for connection in open_ones:
+            connection.close()
+    until_nothing_is_held(door)
+    assert requests.post(f"{door}/api/v1/segment?outputs=none", data=lesion, headers=OCTETS, timeout=60).ok
+
+
+def test_malformed_http_is_answered_in_the_contracts_form(door: str) -> None:
+    host, port = door.removeprefix("http://").split(":")
+    for head in (
+        b"POST /api/v1/segment HTTP/1.1\r\nAuthorization: Bearer secret\r\nContent-Length: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ):
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(head)
+            answer = connection.recv(4000)
+        assert b"application/problem+json" in answer
+        assert b"secret" not in answer
+
+
+@pytest.fixture
+def watched_files(detector: Server) -> Iterator[set[str]]:
+    """Every regular file the front door has open, looked at all the while."""
+    assert detector.process is not None
+    processes = psutil.Process(detector.process.pid).children(recursive=True)
+    front = next(one for one in processes if "web.server" in one.cmdline())
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            for link in Path(f"/proc/{front.pid}/fd").iterdir():
+                with contextlib.suppress(OSError):  # closed since
+                    seen.add(str(link.readlink()))
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    yield seen
+    stop.set()
+    thread.join()
+
+
+def test_no_upload_is_written_to_disk(watched_files: set[str], door: str, stack: bytes) -> None:
+    large = stack + bytes(20 * MIB)  # a TIFF may have bytes after its last page
+    reply = requests.post(f"{door}/api/v1/segment?outputs=scan,probability", data=large, headers=OCTETS, timeout=120)
+    assert reply.ok
+    form = requests.post(f"{door}/api/v1/segment?outputs=scan", files={"file": large}, timeout=120)
+    assert form.ok
+    on_disk = {name for name in watched_files if name.startswith("/") and not name.startswith(("/dev/", "/proc/"))}
+    assert {Path(name).name for name in on_disk} <= {"web.log", "key_file.json"}
+
+
+def test_a_body_that_drips_is_cut_off() -> None:
+    settings = Settings(bounds=replace(Bounds(), upload_seconds=0.3))
+    port = free_port()
+    server = make_server(create_app(settings), settings, "127.0.0.1", port)
+    stop = threading.Event()
+    thread = threading.Thread(target=serve, args=(server, stop), daemon=True)
+    thread.start()
+    try:
+        connection = half_sent(f"http://127.0.0.1:{port}", 1000, 1)
+        time.sleep(0.5)
+        connection.sendall(b"more")
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+    finally:
+        stop.set()
+        thread.join(10)
