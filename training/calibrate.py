@@ -19,7 +19,7 @@ from training.slices import LabelledSlice
 # Coarse on purpose: nine cases cannot tell 0.47 from 0.5.
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
 SMALLEST_LESIONS = (0, 5, 10, 20, 40)
-TIE = 0.005
+TIE = 0.002
 # Logits beyond this (probability 0.007) are decided; they would fit the tails instead of the edge that is judged.
 _UNDECIDED = 5.0
 _BINS = 2001

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, DistributedSampler
 
-from handler.files import write_atomic
+from handler.files import sha256_of, write_atomic
 from training.cases import find_pairs
 from training.dataset import Sample, TrainingSlices, WholeSlices, input_spec
 from training.module import SegmentationModule
@@ -24,7 +24,7 @@ from training.slices import LabelledSlice, load_slices
 from training.split import Split, make_split, read_split, write_split
 from training.start import encoder_state, network_state
 
-RECIPE_FILE, SPLIT_FILE, LAST = "recipe.json", "split.json", "last.ckpt"
+RECIPE_FILE, SPLIT_FILE, START_FILE, LAST = "recipe.json", "split.json", "start.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
 
 
@@ -78,6 +78,19 @@ def prepare(recipe: Recipe, data: Path, folder: Path, split_file: Path | None = 
     return split
 
 
+@rank_zero_only
+def _record_start(start: Start, folder: Path) -> None:
+    """Writes what the run started from: names and digests, no paths, for the model card."""
+    given = start.network or start.encoder
+    path = Path(given) / "weights.safetensors" if Path(given).is_dir() else Path(given)
+    content = {
+        "kind": "network" if start.network else "encoder",
+        "name": "/".join(path.parts[-2:]) if path.is_file() else given,
+        "sha256": sha256_of(path) if path.is_file() else None,
+    }
+    write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
+
+
 def train(
     recipe: Recipe,
     data: Path,
@@ -105,6 +118,7 @@ def train(
     last = folder / LAST
     if not last.is_file():
         _start(module, start)
+        _record_start(start, folder)
     trainer.fit(
         module,
         loader,
