@@ -4,6 +4,8 @@ set -euo pipefail
 BRAINSEG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON="$BRAINSEG_ROOT/.venv/bin/python"
 export PYTHONPATH="$BRAINSEG_ROOT" NO_ALBUMENTATIONS_UPDATE=1
+# Threads that wait for others sleep. By default they spin, which starves a second worker on the same cores.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 brainseg_fail() {
     printf 'brainseg: %s\n' "$*" >&2
