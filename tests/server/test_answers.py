@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from PIL import Image
 
 from handler.decode import decode
 from handler.pipeline import answer, open_model
-from scripts.tools.places import MODEL_STORE, default_version, release_folder
+from handler.resources import plan
+from scripts.tools.benchmark.servers import unpacked
+from scripts.tools.places import archive_path, default_version
 from tests.serving import Server
 
 pytestmark = pytest.mark.server
@@ -33,8 +36,8 @@ def test_lesion_and_healthy_phantoms_get_their_verdicts(server: Server, lesion: 
     assert np.count_nonzero(mask == 255) == found["tumor_pixels"] == np.count_nonzero(mask)
 
 
-def test_answer_equals_the_plain_python_core(server: Server, stack: bytes) -> None:
-    model = open_model(release_folder(default_version(MODEL_STORE)), "auto", 2)
+def test_answer_equals_the_plain_python_core(server: Server, stack: bytes, tmp_path: Path) -> None:
+    model = open_model(unpacked(archive_path(default_version()), tmp_path), "auto", plan().threads)
     fields = {"X-BrainSeg-Outputs": "mask,probability", "X-BrainSeg-Threshold": "0.3"}
     served = server.post(stack, **{name.replace("-", "_"): value for name, value in fields.items()}).json()
     core = json.loads(answer(model, {"body": stack}, fields).answer.body)
