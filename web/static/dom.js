@@ -11,6 +11,8 @@ export function setText(id, text) {
 
 export const number = (value) => value.toLocaleString("en-US");
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+// A probability: one that is not 1 is never shown as 100 %.
+export const chance = (share) => (share > 0.9995 && share < 1 ? "> 99.9 %" : percent(share));
 export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 
 // [[term, description]] as the children of a <dl>.

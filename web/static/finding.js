@@ -1,6 +1,6 @@
 // The finding in colour and in words: verdict, coverage, how sure.
 
-import { $, describe, number, percent, plural, setText } from "./dom.js";
+import { $, chance, describe, number, percent, plural, setText } from "./dom.js";
 
 function sureWords(total, threshold) {
   if (!total.pixels) {
@@ -33,8 +33,8 @@ export function showFinding({ answer, count }, total, threshold) {
   setText("coverage", ((100 * total.pixels) / pixels).toFixed(3));
   const over = count > 1 ? ` in ${plural(count, "slice")}` : "";
   setText("pixels", `${number(total.pixels)} of ${plural(pixels, "pixel")}${over}`);
-  setText("highest", percent(total.highest));
-  setText("mean", total.mean === null ? "–" : percent(total.mean));
+  setText("highest", chance(total.highest));
+  setText("mean", total.mean === null ? "–" : chance(total.mean));
   gauge("highest-bar", total.highest);
   gauge("mean-bar", total.mean);
   setText("sure-words", sureWords(total, threshold));
@@ -50,7 +50,7 @@ export function showFacts({ answer, milliseconds }, figure, sizes) {
     ["Tumour", plural(figure.pixels, "pixel")],
     ["Coverage", percent(figure.pixels / (width * height), 3)],
     ["Connected regions", sizes.length ? `${sizes.length} (${named} px)` : "none"],
-    ["Highest probability", percent(figure.highest)],
+    ["Highest probability", chance(figure.highest)],
     ["Scan", `${width} × ${height}, ${format.toUpperCase()}`],
     ["Answered in", `${(milliseconds / 1000).toFixed(1)} s`],
   ]);
