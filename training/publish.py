@@ -14,7 +14,7 @@ from handler.files import write_atomic
 from training.calibrate import Choice, choose, fit_calibration
 from training.card import metrics_entry, read_checkpoint
 from training.cases import find_pairs
-from training.cropping import choose_crop
+from training.cropping import CANDIDATES, choose_crop
 from training.evaluation import Report, evaluate, to_json
 from training.page import report_page
 from training.predictor import LocalPredictor, open_checkpoint
@@ -71,7 +71,9 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
         predictor = open_checkpoint(order.checkpoint, keep, order.version).remembering()
         validation = _load(split.select(pairs, "validation"), progress)
         tuned, choices = _tune(predictor, validation, progress)
-        tuned, crop = choose_crop(tuned, validation, progress("cropping to the head", 2 * len(validation)))
+        tuned, crop = choose_crop(
+            tuned, validation, progress("cropping to the head", (1 + len(CANDIDATES)) * len(validation))
+        )
         for side in ("validation", "test") if order.judge_test else ("validation",):
             slices = _load(split.select(pairs, side), progress)
             advance = progress(f"judging {side}", len(slices))
