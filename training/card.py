@@ -47,8 +47,9 @@ def read_checkpoint(path: Path) -> Trained:
     return Trained(state, recipe, epochs, f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
 
 
-def card_of(trained: Trained, split: Split, version: str) -> ModelCard:
-    """The card of trained weights, uncalibrated, threshold 0.5; `write_release` fills in the file's digest."""
+def card_of(trained: Trained, split: Split, version: str, start: dict[str, Any] | None = None) -> ModelCard:
+    """The card of trained weights, uncalibrated, threshold 0.5; `write_release` fills in the file's digest. `start`
+    is the run's record of what it started from."""
     return ModelCard(
         name="brainseg",
         version=version,
@@ -60,7 +61,12 @@ def card_of(trained: Trained, split: Split, version: str) -> ModelCard:
             "split": {"by": split.by, "seed": split.seed, "leaks": split.leaks},
             **{side: list(split.side(side)) for side in SIDES},
         },
-        recipe={**asdict(trained.recipe), "epochs_trained": trained.epochs, "checkpoint": trained.digest},
+        recipe={
+            **asdict(trained.recipe),
+            "epochs_trained": trained.epochs,
+            "checkpoint": trained.digest,
+            "start": start,
+        },
         licences=LICENCES,
     )
 

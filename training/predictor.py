@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import os
 import tempfile
 import zipfile
@@ -24,7 +25,7 @@ from handler.predict import predict
 from handler.preprocess import preprocess
 from training.card import card_of, read_checkpoint
 from training.release import write_release
-from training.run import SPLIT_FILE
+from training.run import SPLIT_FILE, START_FILE
 from training.slices import LabelledSlice
 from training.split import Split, read_split
 
@@ -136,8 +137,10 @@ def open_checkpoint(path: Path, keep: ExitStack, version: str) -> LocalPredictor
     folder = _temporary(keep)
     split_file = path.parent / SPLIT_FILE
     split = read_split(split_file) if split_file.is_file() else Split("case", 0, (), (), ())
+    start_file = path.parent / START_FILE
+    start = json.loads(start_file.read_text("utf-8")) if start_file.is_file() else None
     trained = read_checkpoint(path)
-    card = write_release(folder, trained.state, card_of(trained, split, version))
+    card = write_release(folder, trained.state, card_of(trained, split, version, start))
     return _local(str(path), card, folder)
 
 

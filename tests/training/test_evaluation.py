@@ -58,6 +58,7 @@ def test_a_release_is_complete_and_says_where_it_comes_from(release: Path, smoke
     assert tuple(card.data["train"]) == split.train
     assert card.recipe["name"] == "smoke"
     assert card.recipe["epochs_trained"] == 3
+    assert card.recipe["start"] == {"kind": "encoder", "name": "none", "sha256": None}
     assert {"validation", "test", "threshold"} == set(card.metrics)
     assert card.metrics["threshold"]["chosen_on"] == "validation"
     assert "drawn by hand" in (release / "LICENSE").read_text()
