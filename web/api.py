@@ -78,7 +78,7 @@ def models() -> Response:
     view = here.watch.view()
     if view.fleet is None:
         raise RefusedError("not_ready", f"{view.reason}; try again.", 5)
-    return _json(models_answer(here.settings.model, view.fleet, here.cards))
+    return _json(models_answer(here.settings.model, view.fleet, here.cards, here.standings))
 
 
 @api.get("/api/v1/openapi.json")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from web.fleet import Fleet, Version
+from web.standing import Standings
 from web.torchserve import TorchServe
 from web.wire import TooLateError, UnreachableError
 
@@ -40,8 +41,10 @@ def _order(version: Version) -> list[tuple[bool, int, str]]:
     return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in version.version.split(".")]
 
 
-def models_answer(model: str, fleet: Fleet, cards: Cards) -> dict[str, Any]:
-    """The body of ``GET /api/v1/models``: the versions, newest last, which one is the default, and their cards."""
+def models_answer(model: str, fleet: Fleet, cards: Cards, standings: Standings) -> dict[str, Any]:
+    """The body of ``GET /api/v1/models``: the versions, newest last, which one is the default, what each is and since
+    when, and their cards."""
+    roles = {version.version: standings.of(version.version, fleet.default) for version in fleet.versions}
     return {
         "name": model,
         "default": fleet.default,
@@ -49,6 +52,8 @@ def models_answer(model: str, fleet: Fleet, cards: Cards) -> dict[str, Any]:
             {
                 "version": version.version,
                 "default": version.version == fleet.default,
+                "role": roles[version.version].role,
+                "since": roles[version.version].since,
                 "workers": {"wanted": version.wanted, "ready": version.ready},
                 "card": cards.of(version),
             }

@@ -13,6 +13,7 @@ from web.probe import Probe
 from web.quota import Quota
 from web.readiness import Readiness
 from web.settings import Settings
+from web.standing import Standings
 from web.torchserve import TorchServe
 from web.watch import Watch
 
@@ -27,6 +28,7 @@ class Door:
     gate: Gate
     watch: Watch
     cards: Cards
+    standings: Standings
     readiness: Readiness
     forward: Forward
     metrics: Metrics
@@ -38,11 +40,14 @@ def open_door(settings: Settings) -> Door:
     metrics = Metrics()
     server = TorchServe(settings)
     gate, watch, cards = Gate(settings.bounds), Watch(server), Cards(server)
-    readiness = Readiness(watch, Probe(server, cards, settings.samples), lambda: gate.running > 0)
+    standings = Standings(settings.deployment)
+    readiness = Readiness(watch, Probe(server, cards, settings.samples), lambda: gate.running > 0, standings.candidate)
     forward = Forward(server, watch, gate, settings.bounds, lambda: metrics.count("brainseg_front_retries_total"))
     metrics.gauge("brainseg_front_running", lambda: gate.running)
     metrics.gauge("brainseg_front_waiting", lambda: gate.waiting)
     metrics.gauge("brainseg_front_running_bytes", lambda: gate.running_bytes)
     metrics.gauge("brainseg_front_ready", lambda: float(readiness.report().ready))
+    metrics.gauges("brainseg_front_version_since_seconds", lambda: standings.samples(watch.view().fleet))
     quota = Quota(settings.bounds.rate_per_minute)
-    return Door(settings, Access(settings.api_keys), quota, gate, watch, cards, readiness, forward, metrics)
+    access = Access(settings.api_keys)
+    return Door(settings, access, quota, gate, watch, cards, standings, readiness, forward, metrics)

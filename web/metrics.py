@@ -36,6 +36,7 @@ class Metrics:
         self._histograms: dict[str, dict[Labels, _Histogram]] = defaultdict(dict)
         self._edges: dict[str, tuple[float, ...]] = {}
         self._gauges: dict[str, Callable[[], float]] = {}
+        self._families: dict[str, Callable[[], list[tuple[dict[str, str], float]]]] = {}
 
     def count(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """Adds one to the counter ``name``, which should end in ``_total``."""
@@ -57,12 +58,19 @@ class Metrics:
         """``read`` is called for every exposition."""
         self._gauges[name] = read
 
+    def gauges(self, name: str, read: Callable[[], list[tuple[dict[str, str], float]]]) -> None:
+        """Like :meth:`gauge`, for a value with each set of labels."""
+        self._families[name] = read
+
     def text(self) -> str:
         """The exposition."""
         with self._lock:
             lines = [*self._counter_lines(), *self._histogram_lines()]
         for name, read in self._gauges.items():
             lines += [f"# TYPE {name} gauge", f"{name} {read():g}"]
+        for name, read_all in self._families.items():
+            lines.append(f"# TYPE {name} gauge")
+            lines += [f"{name}{_labels(tuple(labels.items()))} {value:.15g}" for labels, value in read_all()]
         return "\n".join(lines) + "\n"
 
     def _counter_lines(self) -> list[str]:

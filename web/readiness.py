@@ -38,12 +38,20 @@ class _Proof:
 
 
 class Readiness:
-    """``busy``: whether a client is being served just now. Safe to use from several threads."""
+    """``busy``: whether a client is being served just now. ``candidate``: whether a version (given with the default)
+    has yet to prove itself; one that does not start makes nothing unready. Safe to use from several threads."""
 
-    def __init__(self, watch: Watch, probe: Probe, busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        probe: Probe,
+        busy: Callable[[], bool],
+        candidate: Callable[[str, str | None], bool] = lambda _version, _default: False,
+    ) -> None:
         self._watch = watch
         self._probe = probe
         self._busy = busy
+        self._candidate = candidate
         self._lock = threading.Lock()
         self._proofs: dict[str, _Proof] = {}
         self._failures: dict[str, tuple[str, float]] = {}  # version -> why its last probe failed, and when
@@ -67,12 +75,15 @@ class Readiness:
         view = self._watch.view()
         if view.fleet is None:
             return Report(False, (view.reason,))
-        wanted = [v for v in view.fleet.versions if v.wanted]
+        wanted = self._wanted(view.fleet)
         if not wanted:
             return Report(False, ("no version of the model has a worker",))
         reasons = [reason for version in wanted if (reason := self._lacking(version))]
         self._start_probe(view.fleet)
         return Report(not reasons, tuple(reasons))
+
+    def _wanted(self, fleet: Fleet) -> list[Version]:
+        return [v for v in fleet.versions if v.wanted and not self._candidate(v.version, fleet.default)]
 
     def _lacking(self, version: Version) -> str:
         if not version.complete:
@@ -97,7 +108,7 @@ class Readiness:
         """One version at a time, in a thread of its own, and only while nobody is served."""
         if self._busy() or any(version.pending for version in fleet.versions):
             return
-        due = next((v for v in fleet.versions if v.wanted and v.complete and self._due(v)), None)
+        due = next((v for v in self._wanted(fleet) if v.complete and self._due(v)), None)
         with self._lock:
             if due is None or self._probing:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from web.contract import HTTP_PROBLEMS, NOTICE, OUTPUTS, PROBLEMS
+from web.standing import ROLES
 
 TEXT: dict[str, Any] = {"type": "string"}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
@@ -71,6 +72,8 @@ SCHEMAS: dict[str, Any] = {
             _object(
                 version=TEXT,
                 default={"type": "boolean"},
+                role={"enum": list(ROLES)},
+                since={"type": ["string", "null"]},
                 workers=_object(wanted=COUNT, ready=COUNT),
                 card={"type": ["object", "null"]},
             )

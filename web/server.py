@@ -43,6 +43,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--key-file", type=Path, help="TorchServe's key_file.json; none: it runs without tokens")
     parser.add_argument("--api-keys", type=Path, help="file with a line 'name key' for each client")
     parser.add_argument("--samples", type=Path, help="folder of the page's sample scans")
+    parser.add_argument("--deployment", type=Path, help="deployment.json in the state folder; it need not exist")
     parser.add_argument("--running", type=int, default=Bounds.running, help="requests with TorchServe at a time")
     parser.add_argument("--rate", type=int, help="requests a minute and client; 0: no limit")
     return parser.parse_args(arguments)
@@ -62,6 +63,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         options.key_file,
         options.api_keys,
         options.samples,
+        options.deployment,
         bounds,
     )
 

@@ -30,7 +30,7 @@ class Bounds:
     running_bytes: int = 160 * MIB
     buffered_bytes: int = 512 * MIB
     upload_seconds: float = 300.0
-    answer_seconds: float = 600.0
+    answer_seconds: float = 1800.0  # the handler gives up after 600, and three may be in front
     rate_per_minute: int = 0
     client_share: float = 1.0
 
@@ -38,7 +38,8 @@ class Bounds:
 @dataclass(frozen=True)
 class Settings:
     """``key_file``: TorchServe's key_file.json (None: TorchServe runs without tokens). ``api_keys``: the file of the
-    clients' keys (None: open, which is for loopback only). ``samples``: the folder of the page's sample scans."""
+    clients' keys (None: open, which is for loopback only). ``samples``: the folder of the page's sample scans.
+    ``deployment``: where ``scripts/deploy`` writes down what is live (None, or no such file: nothing was deployed)."""
 
     inference_url: str = "http://127.0.0.1:8080"
     management_url: str = "http://127.0.0.1:8081"
@@ -46,6 +47,7 @@ class Settings:
     key_file: Path | None = None
     api_keys: Path | None = None
     samples: Path | None = None
+    deployment: Path | None = None
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
