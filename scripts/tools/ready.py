@@ -7,7 +7,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import requests
 
 from handler.card import CARD_FILE, ModelCard, parse_card
 from scripts.tools.known import difference
-from scripts.tools.places import MODEL_NAME, archive_path
+from scripts.tools.places import MODEL_NAME
 from scripts.tools.torchserve import Places, Ports
 
 POLL_SECONDS = 0.3
@@ -48,9 +48,10 @@ def workers_ready(places: Places, ports: Ports, version: str) -> bool:
     return bool(workers) and len(workers) >= described["minWorkers"] and all(w["status"] == "READY" for w in workers)
 
 
-def check_known_answers(places: Places, ports: Ports, version: str) -> str | None:
-    """Asks ``version`` for its known answers; what is wrong in words, None when all are right."""
-    with zipfile.ZipFile(io.BytesIO(archive_path(version, places.model_store).read_bytes())) as archive:
+def check_known_answers(places: Places, ports: Ports, version: str, archive_name: str) -> str | None:
+    """Asks ``version`` for the known answers in its archive (a file name in the model store); what is wrong in words,
+    None when all are right."""
+    with zipfile.ZipFile(io.BytesIO((places.model_store / archive_name).read_bytes())) as archive:
         card: ModelCard = parse_card(archive.read(CARD_FILE).decode())
         samples = {known["sample"]: archive.read(f"samples/{known['sample']}") for known in card.known_answers}
     if not card.known_answers:
@@ -68,12 +69,12 @@ def check_known_answers(places: Places, ports: Ports, version: str) -> str | Non
 
 
 def wait_ready(
-    places: Places, ports: Ports, versions: Sequence[str], alive: Callable[[], bool], seconds: float
+    places: Places, ports: Ports, archives: Mapping[str, str], alive: Callable[[], bool], seconds: float
 ) -> None:
-    """Returns when every one of ``versions`` gives its known answers. Raises ``RuntimeError`` when TorchServe ends
+    """Returns when every version of ``archives`` gives its known answers. Raises ``RuntimeError`` when TorchServe ends
     (``alive`` says no), when ``seconds`` pass, or when an answer is wrong."""
     deadline = time.monotonic() + seconds
-    waiting = list(versions)
+    waiting = list(archives)
     while waiting:
         if not alive():
             raise RuntimeError("TorchServe ended while it was starting")
@@ -83,8 +84,8 @@ def wait_ready(
             waiting.pop(0)
         else:
             time.sleep(POLL_SECONDS)
-    for version in versions:
-        if wrong := check_known_answers(places, ports, version):
+    for version, archive in archives.items():
+        if wrong := check_known_answers(places, ports, version, archive):
             raise RuntimeError(f"version {version} does not give its known answers: {wrong}")
 
 

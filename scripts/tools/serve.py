@@ -35,6 +35,8 @@ from scripts.tools.places import (
     released_versions,
 )
 from scripts.tools.ready import wait_front_door, wait_ready
+from scripts.tools.rollout.errors import RolloutError
+from scripts.tools.rollout.state import DEPLOYMENT_FILE, check_archives, read_deployment
 from scripts.tools.torchserve import Places, Ports
 
 console = Console(soft_wrap=True, highlight=False)
@@ -111,6 +113,20 @@ def _archives(store: Path) -> list[str]:
     return versions
 
 
+def _to_serve(places: Places) -> tuple[dict[str, str], str]:
+    """Archives by version and the default: what ``scripts/deploy`` has deployed, else what is released."""
+    store = places.model_store
+    deployment = read_deployment(places.state)
+    if deployment is None:
+        return {version: archive_path(version, store).name for version in _archives(store)}, default_version(store)
+    check_archives(deployment, store)
+    others = ", ".join(one.version for one in deployment.served) or "none"
+    console.print(f"deployed by scripts/deploy: {deployment.live.version} is live, beside it {others}")
+    if deployment.change:
+        console.print(f"a deploy of {deployment.change.subject.version} was left unfinished; the next one cleans it up")
+    return {one.version: one.archive for one in deployment.loaded}, deployment.live.version
+
+
 def _tail(path: Path) -> str:
     lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:] if path.exists() else []
     return "\n".join(f"  {line}" for line in lines)
@@ -135,16 +151,14 @@ def _until_told() -> Iterator[threading.Event]:
 def _start_torchserve(running: Running, ports: Ports, profile: str, told: threading.Event) -> None:
     places = running.places
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
-    versions = _archives(places.model_store)
+    archives, default = _to_serve(places)
     layout = plan(profile)
-    models = torchserve.snapshot(
-        versions, default_version(places.model_store), layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    )
+    models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     settings = torchserve.write_settings(places, ports, models)
     console.print(f"starting TorchServe: {layout.workers} worker a version, {layout.threads} threads each")
     process = torchserve.start(places, settings, java_home, layout)
     running.processes.append(("TorchServe", process))
-    wait_ready(places, ports, versions, lambda: process.poll() is None and not told.is_set(), START_SECONDS)
+    wait_ready(places, ports, archives, lambda: process.poll() is None and not told.is_set(), START_SECONDS)
 
 
 def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
@@ -152,6 +166,7 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command += ["--inference-url", f"http://127.0.0.1:{ports.inference}"]
     command += ["--management-url", f"http://127.0.0.1:{ports.management}"]
     command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]
+    command += ["--deployment", str(running.places.state / DEPLOYMENT_FILE)]
     command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
     log = running.places.logs / "web.log"
     with log.open("wb") as output:
@@ -176,7 +191,7 @@ def run(running: Running, ports: Ports, door: Door, profile: str, told: threadin
         _start_torchserve(running, ports, profile, told)
         if (ROOT / "web" / "openapi.py").exists() and (ROOT / "web" / "page.py").exists():
             _start_front_door(running, ports, door)
-    except (RuntimeError, ValueError, OSError, ParityError) as error:
+    except (RuntimeError, ValueError, OSError, ParityError, RolloutError) as error:
         if told.is_set():
             return
         started = [name for name, _ in running.processes]

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +83,13 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def snapshot(versions: Sequence[str], default: str, plan: Plan, timeouts: Mapping[str, int]) -> str:
-    """TorchServe's declarative list of models: the only form in which a default version can be given."""
+def snapshot(archives: Mapping[str, str], default: str, plan: Plan, timeouts: Mapping[str, int]) -> str:
+    """TorchServe's declarative list of models: the only form in which a default version can be given. ``archives``:
+    file names in the model store, by version."""
     models = {
         version: {
             "defaultVersion": version == default,
-            "marName": f"{MODEL_NAME}-{version}.mar",
+            "marName": archive,
             "minWorkers": plan.workers,
             "maxWorkers": plan.workers,
             "batchSize": 1,
@@ -96,7 +97,7 @@ def snapshot(versions: Sequence[str], default: str, plan: Plan, timeouts: Mappin
             "responseTimeout": timeouts["responseTimeout"],
             "startupTimeout": timeouts["startupTimeout"],
         }
-        for version in versions
+        for version, archive in archives.items()
     }
     body = {"name": "brainseg", "modelCount": len(models), "created": 0, "models": {MODEL_NAME: models}}
     return json.dumps(body, separators=(",", ":"))
