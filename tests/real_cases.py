@@ -1,4 +1,4 @@
-"""Names of a few real cases that the default release has never seen, from its model card: ``python -m tests.real_cases``."""
+"""Names of a few real cases that the default release has never seen: ``python -m tests.real_cases``."""
 
 from __future__ import annotations
 
