@@ -36,12 +36,19 @@ class Watch:
         self._last_ready: dict[str, float] = {}  # version -> when a READY worker was last seen
 
     def view(self, fresh_seconds: float = FRESH_SECONDS) -> View:
-        """What was seen at most ``fresh_seconds`` ago."""
-        with self._lock:
+        """What was seen at most ``fresh_seconds`` ago; a little older while another thread is looking, since a
+        management port that hangs must not hold up everyone."""
+        if time.monotonic() - self._time <= fresh_seconds:
+            return self._view
+        if not self._lock.acquire(blocking=self._view.fleet is None or fresh_seconds < FRESH_SECONDS):
+            return self._view
+        try:
             if time.monotonic() - self._time > fresh_seconds:
                 self._view, self._time = self._look(), time.monotonic()
                 self._remember()
             return self._view
+        finally:
+            self._lock.release()
 
     def _look(self) -> View:
         try:

@@ -50,6 +50,7 @@ export async function getFile(path) {
 // One POST by XMLHttpRequest, which, unlike fetch, tells how far an upload has come.
 function post(file, { query, accept, onUpload, signal }) {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(new ApiError("cancelled", "Cancelled."));
     const request = new XMLHttpRequest();
     request.open("POST", `/api/v1/segment?${query}`);
     request.responseType = "arraybuffer";

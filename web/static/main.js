@@ -4,7 +4,7 @@ import { showModel } from "./about.js";
 import { setKey } from "./api.js";
 import { Case } from "./case.js";
 import { Comparison } from "./compare.js";
-import { $, perFrame, setText, settled, show } from "./dom.js";
+import { $, perFrame, settled, show } from "./dom.js";
 import { drawHeatmap, drawMask, drawOverlay, drawScale, drawScan } from "./draw.js";
 import { showFacts, showFinding, totalOf } from "./finding.js";
 import { objection, openIntake } from "./intake.js";
@@ -14,7 +14,7 @@ import { saveJson, saveMask, saveStack } from "./save.js";
 import { loadVersions, offerComparison, watchReady } from "./server.js";
 import { openSettings } from "./settings.js";
 import { Stack } from "./stack.js";
-import { hideError, showError, working } from "./status.js";
+import { cancelAll, hideError, showError, working } from "./status.js";
 
 const FIGURES_DELAY = 120; // ms of rest before all slices are measured anew
 
@@ -35,7 +35,7 @@ async function guarded(work) {
   try {
     await work();
   } catch (error) {
-    if (error.code !== "cancelled") showError(error);
+    if (!["cancelled", "not_ready_yet"].includes(error.code)) showError(error);
     if (!error.code) throw error;
   }
 }
@@ -78,6 +78,7 @@ async function measureAll() {
 async function analyse(file, version = $("version").value) {
   last = () => analyse(file, version);
   hideError();
+  cancelAll();
   const code = objection(file);
   if (code) return showError({ code, message: "" });
   const item = new Case(file, file.name, versions.has(version) ? version : undefined);
@@ -93,9 +94,7 @@ function present(item) {
   current = item;
   comparison.close();
   settings.open(item.answer.threshold, item.answer.min_lesion_pixels);
-  const { version } = item.answer.model;
-  offerComparison([...versions.keys()], version);
-  showModel(version, versions.get(version));
+  nameVersions();
   document.body.classList.add("has-result");
   show($("result"), true);
   $("result").dataset.shown = Number($("result").dataset.shown ?? 0) + 1;
@@ -104,6 +103,12 @@ function present(item) {
   drawSoon();
   $("verdict").focus({ preventScroll: true });
   $("verdict-card").scrollIntoView({ block: "nearest" });
+}
+
+function nameVersions() {
+  const { version } = current.answer.model;
+  offerComparison([...versions.keys()], version);
+  showModel(version, versions.get(version));
 }
 
 async function compare() {
@@ -135,10 +140,10 @@ function connect() {
 async function begin() {
   await guarded(async () => {
     versions = await loadVersions();
+    if (current) nameVersions();
   });
 }
 
 connect();
-watchReady();
+watchReady(() => versions.size || begin());
 begin();
-setText("slice-value", "");

@@ -5,21 +5,26 @@ import { $, setText } from "./dom.js";
 
 const POLL_READY = 20_000, POLL_DOWN = 3_000;
 
-export async function watchReady() {
+// `onReady` is called whenever the server has become ready.
+export async function watchReady(onReady, before = false) {
   const report = await getJson("/api/v1/status").catch(() => null);
   const ready = report?.status === "ready";
   $("ready").classList.toggle("ready", ready);
   $("ready").classList.toggle("down", !ready);
   setText("ready-text", ready ? "Ready" : report ? "Getting ready" : "Not reachable");
   $("ready").title = report?.reasons.join("; ") ?? "";
-  setTimeout(watchReady, ready ? POLL_READY : POLL_DOWN);
+  if (ready && !before) onReady();
+  setTimeout(() => watchReady(onReady, ready), ready ? POLL_READY : POLL_DOWN);
 }
 
 const option = (value, text) => Object.assign(document.createElement("option"), { value, textContent: text });
 
 // Fills the picker; version -> model card. Raises ApiError.
 export async function loadVersions() {
-  const { versions, default: chosen } = await getJson("/api/v1/models");
+  const { versions, default: chosen } = await getJson("/api/v1/models").catch((error) => {
+    if (error.code === "not_ready") error.code = "not_ready_yet"; // the pill says so already
+    throw error;
+  });
   const picker = $("version");
   const before = picker.value;
   picker.replaceChildren(...versions.map(({ version }) => option(version, version === chosen ? `${version} (default)` : version)));

@@ -21,6 +21,13 @@ export function showError({ code, message }) {
   if (code === "unauthorized") $("key").focus();
 }
 
+const active = new Set();
+
+// What is under way has no more use: another scan came in.
+export function cancelAll() {
+  for (const controller of active) controller.abort();
+}
+
 // Runs `work({onUpload, signal})` under a progress bar that can cancel it.
 export async function working(title, work) {
   const controller = new AbortController();
@@ -30,6 +37,7 @@ export async function working(title, work) {
   bar.removeAttribute("value");
   setText("progress-text", title);
   const cancel = () => controller.abort();
+  active.add(controller);
   const appear = setTimeout(() => {
     show($("progress"), true);
     $("progress").scrollIntoView({ block: "nearest" });
@@ -51,7 +59,8 @@ export async function working(title, work) {
     clearTimeout(appear);
     clearInterval(tick);
     $("cancel").removeEventListener("click", cancel);
-    show($("progress"), false);
+    active.delete(controller);
+    show($("progress"), active.size > 0);
   }
 }
 
