@@ -128,7 +128,7 @@ def open_predictor(source: str, keep: ExitStack, version: str = "0", token: str 
     if path.suffix == ".ckpt" and path.is_file():
         return open_checkpoint(path, keep, version)
     if (path / CARD_FILE).is_file():
-        return _local(str(path), read_card(path), path)
+        return _local(path.name, read_card(path), path)
     raise SourceError(f"{source}: expected a URL, an archive (.mar), a released folder with {CARD_FILE}, or a .ckpt")
 
 
@@ -141,7 +141,8 @@ def open_checkpoint(path: Path, keep: ExitStack, version: str) -> LocalPredictor
     start = json.loads(start_file.read_text("utf-8")) if start_file.is_file() else None
     trained = read_checkpoint(path)
     card = write_release(folder, trained.state, card_of(trained, split, version, start))
-    return _local(str(path), card, folder)
+    # Reports travel: they name the run, not where on whose machine it lay.
+    return _local("/".join(path.parts[-2:]), card, folder)
 
 
 def _local(name: str, card: ModelCard, folder: Path) -> LocalPredictor:
