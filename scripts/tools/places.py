@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +25,13 @@ def archive_path(version: str, store: Path = MODEL_STORE) -> Path:
 
 
 def released_versions(store: Path = MODEL_STORE) -> list[str]:
-    """Versions whose release folder is complete, in order."""
+    """Versions whose release folder is complete, in order: 2.0 before 10.0."""
     cards = store.glob(f"{MODEL_NAME}-*/model-card.json")
-    return sorted(card.parent.name.removeprefix(f"{MODEL_NAME}-") for card in cards)
+    names = [card.parent.name.removeprefix(f"{MODEL_NAME}-") for card in cards]
+    return sorted(
+        names,
+        key=lambda name: [(part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"[.]", name)],
+    )
 
 
 def default_version(store: Path = MODEL_STORE) -> str:

@@ -189,8 +189,7 @@ def run(running: Running, ports: Ports, door: Door, profile: str, told: threadin
     later."""
     try:
         _start_torchserve(running, ports, profile, told)
-        if (ROOT / "web" / "openapi.py").exists() and (ROOT / "web" / "page.py").exists():
-            _start_front_door(running, ports, door)
+        _start_front_door(running, ports, door)
     except (RuntimeError, ValueError, OSError, ParityError, RolloutError) as error:
         if told.is_set():
             return
@@ -209,7 +208,9 @@ def main(
     metrics_port: Annotated[int, typer.Option(help="TorchServe's metrics.")] = 8082,
     port: Annotated[int, typer.Option(help="The front door: page and API.")] = 8000,
     host: Annotated[str, typer.Option(help="Where the front door listens; beyond loopback it needs keys.")] = LOOPBACK,
-    api_keys: Annotated[Path | None, typer.Option(help="File of API keys, one a line.", exists=True)] = None,
+    api_keys: Annotated[
+        Path | None, typer.Option(help="File of API keys: a line `name key` for each client.", exists=True)
+    ] = None,
     profile: Annotated[
         str, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
     ] = "latency",
