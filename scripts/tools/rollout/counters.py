@@ -50,14 +50,19 @@ class Counters:
         return low
 
 
-def read_counters(text: str, version: str) -> Counters:
-    """The counters of ``version`` in the exposition ``text``."""
+def read_counters(text: str, version: str, live: bool = False) -> Counters:
+    """The counters of ``version`` in the exposition ``text``.
+
+    TorchServe counts a request that names no version as one to ``default``, whatever that was at the time. Such
+    requests count for ``version`` when it is ``live``: then only differences between times at which it was live mean
+    something."""
+    names = (version, "default") if live else (version,)
     arrived = answered = faults = 0.0
     buckets: dict[float, float] = {}
     for line in text.splitlines():
         match = _LINE.match(line)
         labels = dict(_LABEL.findall(match[2])) if match else {}
-        if match is None or labels.get("model_version") != version:
+        if match is None or labels.get("model_version") not in names:
             continue
         value = float(match[3])
         if match[1] == "ts_inference_requests_total":

@@ -81,7 +81,7 @@ def check_quality(
     own, other = summarise(ours), summarise(theirs)
     breach = joined(
         "" if own.dice >= limits.dice_floor else f"Dice {own.dice:.4f} is below the floor {limits.dice_floor:g}",
-        above("Dice loss", other.dice - own.dice, limits.dice_drop, f" against the live version's {other.dice:.4f}"),
+        above("Dice loss against the live version", other.dice - own.dice, limits.dice_drop),
         above("calibration error", own.calibration, limits.calibration_ceiling),
         above("rise of the calibration error", own.calibration - other.calibration, limits.calibration_rise),
     )

@@ -15,7 +15,7 @@ from scripts.tools.rollout.register import check_room, copy_archive, start
 from scripts.tools.rollout.site import Site, drop_archive
 from scripts.tools.rollout.state import Deployed, Deployment, Phase, now, without
 from scripts.tools.rollout.verify import Release
-from scripts.tools.rollout.watch import Seen, Watch, record_of
+from scripts.tools.rollout.watch import Record, Seen, Watch, record_of
 
 if TYPE_CHECKING:
     from training.slices import LabelledSlice
@@ -53,8 +53,9 @@ def release(site: Site, deployment: Deployment, release: Release, scans: Sequenc
     try:
         figures = _try_out(site, deployment, release, subject, scans, shown)
         with site.stopping.shielded():
-            watch = _watch(site, deployment, release, figures)
+            record = _record(site, deployment, figures)
             after = promote(site, deployment, subject)
+            watch = Watch(site.server, release, record, site.limits.watch)
             site.log(subject, "promoted", "passed the gate", deployment.live.version, figures)
             site.say(f"version {subject.version} is live")
     except Exception as error:  # whatever it was: the candidate goes, the live version stays
@@ -65,12 +66,12 @@ def release(site: Site, deployment: Deployment, release: Release, scans: Sequenc
     _after_promotion(site, after, watch, shown)
 
 
-def _watch(site: Site, deployment: Deployment, release: Release, figures: dict[str, Any]) -> Watch:
-    """A watch against the record of the version that is live still; adds that record to ``figures``."""
-    limits = site.limits.watch
-    record = record_of(site.server, deployment.live.version, figures["live_p95_seconds"], limits.min_requests)
+def _record(site: Site, deployment: Deployment, figures: dict[str, Any]) -> Record:
+    """The record of the version that is live still, to watch the next one by; added to ``figures``."""
+    enough = site.limits.watch.min_requests
+    record = record_of(site.server, deployment.live.version, figures["live_p95_seconds"], enough)
     figures |= {"record_error_rate": record.error_rate, "record_p95_seconds": record.p95_seconds}
-    return Watch(site.server, release, record, limits)
+    return record
 
 
 def _try_out(

@@ -19,7 +19,7 @@ FEWEST_FAILURES = 3  # one lost request is chance
 
 @dataclass(frozen=True)
 class Record:
-    """What the version before is known by: the share of its requests that failed, and the p95 in its handler,
+    """What the version before is known by: the share of its answers that were faults, and the p95 in its handler,
     seconds."""
 
     error_rate: float
@@ -31,9 +31,8 @@ def record_of(server: TorchServe, version: str, gate_p95: float, enough: int) ->
     """The record of ``version`` since the server started. With fewer than ``enough`` requests its p95 is the one that
     the gate measured, ``gate_p95`` seconds."""
     counters = read_counters(server.metrics(), version)
-    failed = counters.failed(_under_way(server, version))
     p95 = counters.p95() if counters.answered >= enough else None
-    return Record(failed / max(counters.arrived, 1.0), gate_p95 if p95 is None else p95, counters.arrived)
+    return Record(counters.faults / max(counters.answered, 1.0), gate_p95 if p95 is None else p95, counters.answered)
 
 
 def _under_way(server: TorchServe, version: str) -> float:
@@ -68,9 +67,10 @@ class Watch:
         self._record = record
         self._limits = limits
         self._begin = time.monotonic()
-        self._looks = [read_counters(server.metrics(), release.version)]
+        self._looks = [read_counters(server.metrics(), release.version, live=True)]
         self._next_probe = 0.0
         self._probe_row = 0
+        self._failing_row = 0
         self.seen = Seen()
 
     def run(self, tell: Callable[[Seen], None]) -> Seen:
@@ -86,12 +86,16 @@ class Watch:
 
     def _look(self) -> None:
         version, seen = self._release.version, self.seen
-        self._looks.append(read_counters(self._server.metrics(), version))
-        under_way = _under_way(self._server, version)
+        before = _under_way(self._server, version)
+        self._looks.append(read_counters(self._server.metrics(), version, live=True))
+        under_way = max(before, _under_way(self._server, version))
         whole = self._looks[-1].since(self._looks[0])
         seen.seconds = time.monotonic() - self._begin
         seen.requests, seen.failed, seen.p95_seconds = whole.arrived, whole.failed(under_way), whole.p95()
-        seen.breach = joined(seen.breach, self._failing(self._recent(), under_way), self._slow(whole))
+        failing = self._failing(self._recent(), under_way)
+        # Answers are counted a moment after they were given: only what is still missing at the next look is lost.
+        self._failing_row = self._failing_row + 1 if failing else 0
+        seen.breach = joined(failing if self._failing_row > 1 else "", self._slow(whole))
 
     def _recent(self) -> Counters:
         """The latest requests, as few looks as hold ``min_requests``: a version that starts to fail after hours must

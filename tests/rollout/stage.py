@@ -1,0 +1,219 @@
+"""What rollouts are tested with: real archives that misbehave, a constant load, and the command itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import threading
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import requests
+
+from scripts.tools.places import ROOT
+from tests.serving import Server, environment
+
+CLIENTS = 4
+ENGINE = "handler/engines/ncnn_engine.py"
+CARD, MANIFEST = "model-card.json", "MAR-INF/MANIFEST.json"
+RELEASE, ARCHIVE = "brainseg-1.0", "brainseg-1.0.mar"
+# Stands for a network of some size: the tiny one is over in a few milliseconds, of which nobody could tell twice.
+PAUSE_SECONDS = 0.15
+LIMITS = """\
+start: {seconds: 120}
+quality: {required: false, slices: 6, dice_floor: 0.5, dice_drop: 0.02, calibration_ceiling: 1.0,
+          calibration_rise: 0.05}
+latency: {samples: 8, seconds: 120, median_ratio: 1.4, p95_ratio: 4.0, p95_seconds: 10, overhead_seconds: 0.3}
+memory: {worker_mib: 3072, ratio: 2.0}
+watch: {seconds: 4, every_seconds: 0.5, min_requests: 10, error_rate_rise: 0.02, p95_ratio: 8.0, probe_seconds: 1,
+        failed_probes: 2}
+drain: {grace_seconds: 0.5, seconds: 30}
+keep_previous: 3
+"""
+
+
+def wrapped(body: str) -> bytes:
+    """Python to append to the engine's module: ``body`` runs before each slice goes through the network."""
+    return f"""
+
+import os, time
+_logits = NcnnEngine.logits
+
+
+def logits(self, images):
+    {body}
+    return _logits(self, images)
+
+
+NcnnEngine.logits = logits
+""".encode()
+
+
+def pausing(seconds: float) -> bytes:
+    return wrapped(f"time.sleep({seconds})")
+
+
+def repack(archive: Path, target: Path, changes: Mapping[str, Callable[[bytes], bytes]]) -> Path:
+    """``archive`` with some members changed; everything else as it was."""
+    assert archive != target
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as packed:
+        assert set(changes) <= set(source.namelist())
+        for item in source.infolist():
+            content = source.read(item)
+            packed.writestr(item, changes.get(item.filename, bytes)(content))
+    return target
+
+
+def appended(archive: Path, target: Path, code: bytes) -> Path:
+    """``archive`` with ``code`` at the end of its engine's module."""
+    return repack(archive, target, {ENGINE: lambda content: content + code})
+
+
+def versioned(archive: Path, target: Path, version: str, **card: object) -> Path:
+    """``archive`` as another version, with other values in its model card."""
+
+    def manifest(content: bytes) -> bytes:
+        raw = json.loads(content)
+        raw["model"]["modelVersion"] = version
+        return json.dumps(raw).encode()
+
+    def changed(content: bytes) -> bytes:
+        return json.dumps({**json.loads(content), "version": version, **card}).encode()
+
+    return repack(archive, target, {MANIFEST: manifest, CARD: changed})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``seconds``: how long the command took."""
+
+    code: int
+    out: str
+    seconds: float
+
+
+@dataclass
+class Stage:
+    """A server with 1.0 live, and the folder for archives and limits."""
+
+    server: Server
+    folder: Path
+
+    @property
+    def limits(self) -> Path:
+        return self.folder / "limits.yaml"
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        common = ["--state", self.server.state]
+        if arguments[0] not in ("status", "history"):
+            common += ["--limits", self.limits, "--operator", "tester"]
+        return list(map(str, [ROOT / "scripts" / "deploy", *arguments, *common]))
+
+    def deploy(self, *arguments: str | Path) -> Outcome:
+        begin = time.monotonic()
+        done = subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, timeout=300, check=False, env=environment()
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr, time.monotonic() - begin)
+
+    def history(self) -> list[dict[str, object]]:
+        events: list[dict[str, object]] = json.loads(self.deploy("history", "--json").out)
+        return events
+
+    def served(self) -> list[str]:
+        return sorted(entry["modelVersion"] for entry in self.server.describe())
+
+    def default(self) -> str:
+        url = f"{self.server.management}/models/brainseg"
+        return str(requests.get(url, headers=self.server.auth("management"), timeout=30).json()[0]["modelVersion"])
+
+    def declared(self) -> dict[str, object]:
+        declared: dict[str, object] = json.loads((self.server.state / "deployment.json").read_text())
+        return declared
+
+    def archives(self) -> set[str]:
+        """Digest-named archives in the model store."""
+        return {path.name for path in self.server.store.glob("brainseg-*-*.mar")}
+
+
+def make_stage(folder: Path, packaged: Path) -> Stage:
+    """A server whose live version 1.0 takes :data:`PAUSE_SECONDS` longer than its network."""
+    store = folder / "store"
+    shutil.copytree(packaged / RELEASE, store / RELEASE)
+    appended(packaged / ARCHIVE, store / ARCHIVE, pausing(PAUSE_SECONDS))
+    stage = Stage(Server(store, folder / "state"), folder)
+    stage.limits.write_text(LIMITS)
+    return stage
+
+
+@dataclass
+class Load:
+    """:data:`CLIENTS` clients that ask the default version without a pause, straight at TorchServe: the front door
+    would try again where a worker was lost. ``failed``: what did not come back as 200."""
+
+    server: Server
+    scan: bytes
+    versions: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[float, str]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Load:
+        self._stop = threading.Event()
+        self._begin = time.monotonic()
+        self._threads = [threading.Thread(target=self._client, daemon=True) for _ in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+        hung = sum(thread.is_alive() for thread in self._threads)
+        self.failed += [(time.monotonic() - self._begin, "a client hangs")] * hung
+
+    @property
+    def answered(self) -> int:
+        return sum(self.versions.values())
+
+    def _client(self) -> None:
+        with requests.Session() as session:
+            session.headers.update({**self.server.auth(), "Content-Type": "image/png", "X-BrainSeg-Outputs": "none"})
+            while not self._stop.is_set():
+                begin = time.monotonic()
+                try:
+                    reply = session.post(self.server.url, data=self.scan, timeout=60)
+                    fault = "" if reply.ok else f"{reply.status_code} {reply.text[:200]}"
+                except requests.RequestException as error:
+                    fault = repr(error)
+                if fault:
+                    self.failed.append((begin - self._begin, fault))
+                    continue
+                version = reply.json()["model"]["version"]
+                self.seconds.append(time.monotonic() - begin)
+                self.versions[version] += 1
+                self.order.append(version)
+
+    def __str__(self) -> str:
+        ranked = sorted(self.seconds)
+        median = ranked[len(ranked) // 2] if ranked else float("nan")
+        p95 = ranked[int(0.95 * len(ranked))] if ranked else float("nan")
+        by_version = ", ".join(f"{count} by {version}" for version, count in sorted(self.versions.items()))
+        return (
+            f"{self.answered} answered ({by_version}), {len(self.failed)} failed, "
+            f"median {median * 1e3:.0f} ms, p95 {p95 * 1e3:.0f} ms"
+        )
+
+
+def sha256(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"

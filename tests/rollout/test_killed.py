@@ -1,0 +1,148 @@
+"""``kill -9`` of the deploy command at ten moments of a rollout: the stack restarts into a consistent state each time,
+and the next deploy cleans up."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from scripts.tools.rollout.errors import Exit
+from tests.rollout.stage import ARCHIVE, Load, Stage, make_stage, versioned
+from tests.serving import environment
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+MOMENTS = 10
+SEED = 20261123
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, packaged: Path) -> Iterator[Stage]:
+    stage = make_stage(tmp_path_factory.mktemp("killed"), packaged)
+    # What is between the steps is tested elsewhere; here it would only take time.
+    quick = (
+        stage.limits.read_text().replace("samples: 8", "samples: 5").replace("watch: {seconds: 4", "watch: {seconds: 2")
+    )
+    stage.limits.write_text(quick.replace("median_ratio: 1.4", "median_ratio: 3"))
+    stage.server.start()
+    yield stage
+    stage.server.kill()
+
+
+@pytest.fixture(scope="module")
+def archives(stage: Stage) -> dict[str, Path]:
+    """Two versions to go between, by name."""
+    first = stage.server.store / ARCHIVE
+    return {"1.0": first, "2.0": versioned(first, stage.folder / "second.mar", "2.0")}
+
+
+def _other(stage: Stage) -> str:
+    """The version that is not live."""
+    return "2.0" if stage.default() == "1.0" else "1.0"
+
+
+def _killed_after(stage: Stage, archive: Path, seconds: float) -> str:
+    """Starts a deploy and kills it after ``seconds``; the phase it was in."""
+    process = subprocess.Popen(
+        stage.command(archive), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environment()
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    change = stage.declared()["change"]
+    if process.returncode != -signal.SIGKILL:
+        return f"done ({process.returncode})"
+    return str(change["phase"]) if change else "none"  # type: ignore[index]
+
+
+def _check_consistent(stage: Stage, lesion: bytes) -> None:
+    """What TorchServe serves is what is declared, from archives that are there, and the front door says the same."""
+    declared = stage.declared()
+    live, served = declared["live"], declared["served"]
+    assert stage.default() == live["version"]  # type: ignore[index]
+    assert stage.served() == sorted(one["version"] for one in [live, *served])  # type: ignore[misc,index]
+    reply = stage.server.post(lesion)
+    assert reply.status_code == 200
+    assert reply.json()["model"]["version"] == live["version"]  # type: ignore[index]
+    models = requests.get(f"{stage.server.door}/api/v1/models", timeout=30).json()
+    assert models["default"] == live["version"]  # type: ignore[index]
+    roles = {one["version"]: one["role"] for one in models["versions"]}
+    assert [version for version, role in roles.items() if role == "live"] == [live["version"]]  # type: ignore[index]
+    assert all(one["since"] for one in models["versions"])
+
+
+def test_killed_at_ten_moments_the_stack_restarts_consistently(
+    stage: Stage, archives: dict[str, Path], lesion: bytes
+) -> None:
+    whole = stage.deploy(archives["2.0"])
+    assert whole.code == Exit.DONE, whole.out
+    chance = random.Random(SEED)
+    phases: Counter[str] = Counter()
+    for moment in range(MOMENTS):
+        # One in each tenth of the rollout, so that ten moments meet as many phases as they can.
+        seconds = max(0.5, whole.seconds * (moment + chance.random()) / MOMENTS)
+        wanted = _other(stage)
+        before = stage.default()
+        phase = _killed_after(stage, archives[wanted], seconds)
+        phases[phase] += 1
+        assert stage.server.stop() == 0
+        begin = time.monotonic()
+        stage.server.start()
+        _check_consistent(stage, lesion)
+        print(
+            f"\nkilled after {seconds:4.1f} s of {whole.seconds:.1f}, {wanted} over {before}, in phase {phase}: "
+            f"restarted in {time.monotonic() - begin:.1f} s with {stage.default()} live, {stage.served()} served",
+            end="",
+            flush=True,
+        )
+    print(f"\n{dict(phases)}", flush=True)
+    assert len(phases) >= 3
+    after = stage.deploy(archives[_other(stage)])
+    assert after.code == Exit.DONE, after.out
+    _check_consistent(stage, lesion)
+    declared = stage.declared()
+    known = [declared["live"], *declared["served"], *declared["previous"]]  # type: ignore[misc]
+    assert stage.archives() == {one["archive"] for one in known}  # type: ignore[index]
+    assert not list(stage.server.store.glob(".*"))
+    assert all(json.dumps(event) for event in stage.history())
+
+
+def test_killed_and_not_restarted_the_next_deploy_cleans_up_under_load(
+    stage: Stage, archives: dict[str, Path], lesion: bytes
+) -> None:
+    wanted = _other(stage)
+    before = stage.default()
+    with Load(stage.server, lesion) as load:
+        process = subprocess.Popen(stage.command(archives[wanted]), stdout=subprocess.DEVNULL, env=environment())
+        deadline = time.monotonic() + 60
+        while (stage.declared()["change"] or {}).get("phase") != "gating":  # type: ignore[attr-defined]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        roles = {
+            one["version"]: one["role"]
+            for one in requests.get(f"{stage.server.door}/api/v1/models", timeout=30).json()["versions"]
+        }
+        assert roles == {before: "live", wanted: "candidate"}
+        assert requests.get(f"{stage.server.door}/readyz", timeout=30).ok
+        text = requests.get(f"{stage.server.door}/metrics", timeout=30).text
+        assert f'brainseg_front_version_since_seconds{{model_version="{wanted}",role="candidate"}}' in text
+        done = stage.deploy(archives[wanted])
+    print(f"\nkilled while gating, then deployed again: exit {done.code} after {done.seconds:.1f} s; load: {load}")
+    assert done.code == Exit.DONE, done.out
+    assert "ended in phase gating" in done.out
+    assert load.failed == []
+    assert (stage.default(), stage.served()) == (wanted, [wanted])
+    assert "interrupted" in [event["decision"] for event in stage.history()]

@@ -1,0 +1,161 @@
+"""What is written down: deployment, history, lock, limits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.tools.places import ROOT
+from scripts.tools.rollout import history
+from scripts.tools.rollout.errors import BusyError, NoTargetError, RolloutError, UsageError
+from scripts.tools.rollout.history import Event
+from scripts.tools.rollout.limits import read_limits
+from scripts.tools.rollout.lock import LOCK_FILE, ask_to_stop, locked
+from scripts.tools.rollout.promote import promoted, rolled_back
+from scripts.tools.rollout.rollback import roll_back_stopped_server
+from scripts.tools.rollout.show import status_of
+from scripts.tools.rollout.state import (
+    DEPLOYMENT_FILE,
+    Deployed,
+    Deployment,
+    Phase,
+    check_archives,
+    read_deployment,
+    write_deployment,
+)
+from tests.rollout.stage import LIMITS
+
+
+def deployed(version: str) -> Deployed:
+    return Deployed(version, f"brainseg-{version}.mar", f"sha256:{version}", "2026-01-01T00:00:00+00:00")
+
+
+def test_a_deployment_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert read_deployment(tmp_path) is None
+    whole = Deployment(deployed("2.0"), (deployed("1.0"),), (deployed("0.9"), deployed("1.0")))
+    for deployment in (whole, whole.in_phase(Phase.GATING, deployed("3.0"), "ann")):
+        write_deployment(tmp_path, deployment)
+        assert read_deployment(tmp_path) == deployment
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "live": 3}'])
+def test_a_file_that_is_no_deployment_is_explained(text: str, tmp_path: Path) -> None:
+    (tmp_path / DEPLOYMENT_FILE).write_text(text)
+    with pytest.raises(RolloutError, match=r"deployment\.json"):
+        read_deployment(tmp_path)
+
+
+def test_promotion_and_rollback_are_each_others_inverse() -> None:
+    first = Deployment(deployed("1.0"))
+    second = promoted(first, deployed("2.0"))
+    assert (second.live.version, [one.version for one in second.served]) == ("2.0", ["1.0"])
+    third = promoted(second, deployed("3.0"))
+    assert [one.version for one in third.previous] == ["1.0", "2.0"]
+    back = rolled_back(third)
+    assert (back.live.version, [one.version for one in back.served]) == ("2.0", ["1.0"])
+    assert rolled_back(back).live.version == "1.0"
+    with pytest.raises(NoTargetError, match="no version before"):
+        rolled_back(rolled_back(back))
+
+
+def test_going_forth_and_back_leaves_no_doubles() -> None:
+    deployment = Deployment(deployed("1.0"))
+    for version in ("2.0", "1.0", "2.0"):
+        deployment = promoted(deployment, deployed(version))
+        names = [one.version for one in deployment.previous]
+        assert len(names) == len(set(names))
+        assert version not in names
+        assert version not in [one.version for one in deployment.served]
+
+
+def test_a_changed_or_lost_archive_is_named(tmp_path: Path) -> None:
+    from handler.files import sha256_of
+
+    archive = tmp_path / "brainseg-1.0.mar"
+    archive.write_bytes(b"one")
+    live = Deployed("1.0", archive.name, sha256_of(archive), "")
+    check_archives(Deployment(live), tmp_path)
+    archive.write_bytes(b"two")
+    with pytest.raises(RolloutError, match="deployed was"):
+        check_archives(Deployment(live), tmp_path)
+    archive.unlink()
+    with pytest.raises(RolloutError, match="is gone"):
+        check_archives(Deployment(live), tmp_path)
+
+
+def test_the_history_survives_a_line_cut_short(tmp_path: Path) -> None:
+    first = Event("ann", "2.0", "sha256:2", "promoted", "passed", "1.0", {"dice": 0.8})
+    history.append(tmp_path, first)
+    with (tmp_path / history.HISTORY_FILE).open("a") as file:
+        file.write('{"operator": "ann", "ver')
+    second = Event("bob", "2.0", "sha256:2", "rolled-back", "slow", "2.0")
+    history.append(tmp_path, second)
+    assert history.read(tmp_path) == [first, second]
+
+
+def test_one_deploy_at_a_time(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        code = "from pathlib import Path\nfrom scripts.tools.rollout.lock import locked\n"
+        code += f"with locked(Path({str(tmp_path)!r})): pass"
+        other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert "BusyError" in other.stderr
+        assert f"process {os.getpid()}" in other.stderr
+    with locked(tmp_path):
+        pass
+    assert not ask_to_stop(tmp_path, 1)
+
+
+def test_who_does_not_stop_is_named(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        (tmp_path / LOCK_FILE).write_text("")  # as in the moment before the holder has written its number
+        with pytest.raises(BusyError, match="did not within 0 s"):
+            ask_to_stop(tmp_path, 0.2)
+
+
+def test_rollback_without_a_server_changes_what_is_declared(tmp_path: Path) -> None:
+    with pytest.raises(NoTargetError, match="nothing was ever deployed"):
+        roll_back_stopped_server(tmp_path, "ann")
+    write_deployment(tmp_path, promoted(Deployment(deployed("1.0")), deployed("2.0")))
+    assert "brings 1.0 instead of 2.0" in roll_back_stopped_server(tmp_path, "ann")
+    found = read_deployment(tmp_path)
+    assert found is not None
+    assert (found.live.version, found.served, found.change) == ("1.0", (), None)
+    assert [(event.operator, event.decision) for event in history.read(tmp_path)] == [("ann", "rolled-back")]
+
+
+def test_status_without_a_server(tmp_path: Path) -> None:
+    gating = promoted(Deployment(deployed("1.0")), deployed("2.0")).in_phase(Phase.GATING, deployed("3.0"), "ann")
+    write_deployment(tmp_path, gating)
+    status = status_of(tmp_path)
+    assert not status["running"]
+    assert {row["version"]: row["role"] for row in status["versions"]} == {
+        "2.0": "live",
+        "1.0": "served",
+        "3.0": "candidate",
+    }
+
+
+def test_the_limits_of_the_repository_and_those_of_the_tests_are_whole(tmp_path: Path) -> None:
+    assert read_limits().watch.seconds > 60
+    path = tmp_path / "limits.yaml"
+    path.write_text(LIMITS)
+    read_limits(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("keep_previous: 3", "keep_previous: 0", "above 0"),
+        ("required", "requires", "unknown"),
+        ("samples: 8, ", "", "missing"),
+    ],
+)
+def test_wrong_limits_are_named(old: str, new: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "limits.yaml"
+    path.write_text(LIMITS.replace(old, new))
+    with pytest.raises(UsageError, match=reason):
+        read_limits(path)
