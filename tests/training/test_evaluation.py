@@ -59,7 +59,7 @@ def test_a_release_is_complete_and_says_where_it_comes_from(release: Path, smoke
     assert card.recipe["name"] == "smoke"
     assert card.recipe["epochs_trained"] == 3
     assert card.recipe["start"] == {"kind": "encoder", "name": "none", "sha256": None}
-    assert {"validation", "test", "threshold"} == set(card.metrics)
+    assert {"validation", "test", "threshold", "crop"} == set(card.metrics)
     assert card.metrics["threshold"]["chosen_on"] == "validation"
     assert "drawn by hand" in (release / "LICENSE").read_text()
     figures = {figure["name"]: figure for figure in card.metrics["test"]["figures"]}
@@ -70,13 +70,14 @@ def test_a_release_is_complete_and_says_where_it_comes_from(release: Path, smoke
 def test_choosing_sees_validation_cases_only(smoke_run: Path, phantoms: Path, tmp_path: Path,
                                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     seen: set[str] = set()
-    original = LocalPredictor.logits
+    for name in ("logits", "segment"):  # all a predictor can be asked
+        original = getattr(LocalPredictor, name)
 
-    def watched(self: LocalPredictor, item: LabelledSlice):  # type: ignore[no-untyped-def]
-        seen.add(item.pair.case)
-        return original(self, item)
+        def watched(self: LocalPredictor, item: LabelledSlice, ask=original):  # type: ignore[no-untyped-def]
+            seen.add(item.pair.case)
+            return ask(self, item)
 
-    monkeypatch.setattr(LocalPredictor, "logits", watched)
+        monkeypatch.setattr(LocalPredictor, name, watched)
     card = publish(Order(smoke_run / "last.ckpt", "0.1", tmp_path / "r", judge_test=False), phantoms, NO_PROGRESS)
     assert seen == set(read_split(smoke_run / "split.json").validation)
     assert "test" not in card.metrics
