@@ -127,7 +127,7 @@ def test_two_processes_train_together(phantoms: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_with_a_clear_error() -> None:
     module = module_of(SMOKE)
     with torch.no_grad():
-        next(module.network.segmentation_head.parameters()).fill_(float("nan"))
+        next(module.network.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingDivergedError, match=r"loss is nan.*last good checkpoint is kept"):
         module.training_step((torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)), 0)
 
