@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from handler.card import FileRecord, InputSpec, ModelCard
 from handler.network import build
+from scripts.tools.archive import package
+from scripts.tools.places import archive_path, release_folder
 from tests.serving import Server
 from tests.tiny import TINY
 from training.release import write_release
@@ -71,6 +73,7 @@ def running_detector() -> Server:
     store = Path(folder.name) / "store"
     for version in LEVELS:
         write_detector(store, version)
+        package(release_folder(version, store), archive_path(version, store))
     (store / "default-version").write_text("1.0\n")
     server = Server(store, Path(folder.name) / "state")
     atexit.register(folder.cleanup)
