@@ -17,7 +17,7 @@ from scripts.tools.places import ROOT
 from scripts.tools.ready import bearer
 from scripts.tools.torchserve import free_port
 
-START_SECONDS = 240
+START_SECONDS = 600  # the first start converts and packages the released weights
 
 
 @dataclass
