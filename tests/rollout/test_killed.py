@@ -3,6 +3,7 @@ and the next deploy cleans up."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -21,8 +22,22 @@ from tests.rollout.stage import ARCHIVE, Load, Stage, make_stage, versioned
 from tests.serving import environment
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-MOMENTS = 10
 SEED = 20261123
+# Ten moments: the phase that must have been reached, and how many seconds after that at most. By the clock alone a busy
+# machine would meet only the first phases.
+ORDER = ("copying", "starting", "gating", "promoting", "watching", "retiring")
+MOMENTS = (
+    ("", 0.8),
+    ("copying", 0.0),
+    ("starting", 0.5),
+    ("starting", 4.0),
+    ("gating", 0.5),
+    ("gating", 3.0),
+    ("promoting", 0.0),
+    ("watching", 0.2),
+    ("watching", 2.0),
+    ("retiring", 0.5),
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +65,26 @@ def _other(stage: Stage) -> str:
     return "2.0" if stage.default() == "1.0" else "1.0"
 
 
-def _killed_after(stage: Stage, archive: Path, seconds: float) -> str:
-    """Starts a deploy and kills it after ``seconds``; the phase it was in."""
+def _phase(stage: Stage) -> str:
+    change = stage.declared()["change"] if (stage.server.state / "deployment.json").exists() else None
+    return str(change["phase"]) if change else "none"  # type: ignore[index]
+
+
+def _killed(stage: Stage, archive: Path, reached: str, seconds: float) -> str:
+    """Starts a deploy and kills it ``seconds`` after the phase ``reached`` or a later one began; the phase it was
+    in."""
     process = subprocess.Popen(
         stage.command(archive), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environment()
     )
-    try:
+    later = ORDER[ORDER.index(reached) :] if reached else (*ORDER, "none")
+    while process.poll() is None and _phase(stage) not in later:
+        time.sleep(0.002)
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
+    if process.poll() is None:
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    change = stage.declared()["change"]
-    if process.returncode != -signal.SIGKILL:
-        return f"done ({process.returncode})"
-    return str(change["phase"]) if change else "none"  # type: ignore[index]
+    process.wait()
+    return _phase(stage) if process.returncode == -signal.SIGKILL else f"done ({process.returncode})"
 
 
 def _check_consistent(stage: Stage, lesion: bytes) -> None:
@@ -85,29 +106,27 @@ def _check_consistent(stage: Stage, lesion: bytes) -> None:
 def test_killed_at_ten_moments_the_stack_restarts_consistently(
     stage: Stage, archives: dict[str, Path], lesion: bytes
 ) -> None:
-    whole = stage.deploy(archives["2.0"])
-    assert whole.code == Exit.DONE, whole.out
+    first = stage.deploy(archives["2.0"])
+    assert first.code == Exit.DONE, first.out
     chance = random.Random(SEED)
     phases: Counter[str] = Counter()
-    for moment in range(MOMENTS):
-        # One in each tenth of the rollout, so that ten moments meet as many phases as they can.
-        seconds = max(0.5, whole.seconds * (moment + chance.random()) / MOMENTS)
-        wanted = _other(stage)
-        before = stage.default()
-        phase = _killed_after(stage, archives[wanted], seconds)
+    for reached, most in MOMENTS:
+        seconds = chance.uniform(0, most)
+        wanted, before = _other(stage), stage.default()
+        phase = _killed(stage, archives[wanted], reached, seconds)
         phases[phase] += 1
         assert stage.server.stop() == 0
         begin = time.monotonic()
         stage.server.start()
         _check_consistent(stage, lesion)
         print(
-            f"\nkilled after {seconds:4.1f} s of {whole.seconds:.1f}, {wanted} over {before}, in phase {phase}: "
+            f"\nkilled {seconds:.2f} s after {reached or 'the start'}, {wanted} over {before}, in phase {phase}: "
             f"restarted in {time.monotonic() - begin:.1f} s with {stage.default()} live, {stage.served()} served",
             end="",
             flush=True,
         )
     print(f"\n{dict(phases)}", flush=True)
-    assert len(phases) >= 3
+    assert len(phases) >= 4
     after = stage.deploy(archives[_other(stage)])
     assert after.code == Exit.DONE, after.out
     _check_consistent(stage, lesion)
