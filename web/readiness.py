@@ -108,7 +108,7 @@ class Readiness:
         """One version at a time, in a thread of its own, and only while nobody is served."""
         if self._busy() or any(version.pending for version in fleet.versions):
             return
-        due = next((v for v in self._wanted(fleet) if v.complete and self._due(v)), None)
+        due = next((v for v in fleet.versions if v.wanted and v.complete and self._due(v)), None)
         with self._lock:
             if due is None or self._probing:
                 return

@@ -142,10 +142,12 @@ def test_killed_and_not_restarted_the_next_deploy_cleans_up_under_load(
 ) -> None:
     wanted = _other(stage)
     before = stage.default()
+    # A prediction through the front door proves the live version to it: then only the candidate could make it unready.
+    assert requests.post(f"{stage.server.door}/api/v1/segment", data=lesion, timeout=60).ok
     with Load(stage.server, lesion) as load:
         process = subprocess.Popen(stage.command(archives[wanted]), stdout=subprocess.DEVNULL, env=environment())
         deadline = time.monotonic() + 60
-        while (stage.declared()["change"] or {}).get("phase") != "gating":  # type: ignore[attr-defined]
+        while _phase(stage) != "gating":
             assert time.monotonic() < deadline
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
