@@ -40,6 +40,7 @@ class Model:
 def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float = float("inf")) -> Model:
     """The release in ``folder`` (card and weights). Raises ``ValueError`` when a file is not what the card says."""
     card = read_card(folder)
+    card.weights.verify(folder)  # whatever engine runs: an archive that was tampered with is not to be served
     return Model(card, open_engine(engine, card, folder, threads), deadline_seconds=deadline_seconds)
 
 

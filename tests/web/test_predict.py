@@ -19,7 +19,7 @@ from scripts.tools.jobs import JobError, plan_jobs
 from scripts.tools.places import ROOT
 from tests.serving import environment
 
-SCANS = 24
+SCANS = 96  # enough to be interrupted in the middle on a fast machine
 
 
 def command(door: str, *arguments: object) -> list[str]:
