@@ -80,12 +80,21 @@ def test_files_folders_and_refused_scans(
     assert sum(int(row["tumor_pixels"]) for row in slices) == int(table["c.tiff"]["tumor_pixels"])
 
 
+def _hears_interrupts() -> None:
+    """A shell has its background jobs, and so all they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.server
 @pytest.mark.slow
 def test_interrupted_and_started_again_it_does_no_work_twice(door: str, folder: Path, tmp_path: Path) -> None:
     out, before = tmp_path / "out", answered(door)
     first = subprocess.Popen(
-        command(door, folder, "--out", out, "--parallel", 2), stdout=subprocess.PIPE, text=True, env=environment()
+        command(door, folder, "--out", out, "--parallel", 2),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=_hears_interrupts,
     )
     deadline = time.monotonic() + 60
     while len(list(out.rglob("*.json"))) < 4:

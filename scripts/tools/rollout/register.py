@@ -17,6 +17,7 @@ from scripts.tools.rollout.verify import Release
 
 POLL_SECONDS = 0.3
 MIB = 2**20
+_WRAPPED = re.compile(r": 50\d - ")  # TorchServe's worker says of any fault "RuntimeError: 500 - Unknown exception"
 _FAULT = re.compile(r"(BrainSeg refuses to start: .*|\b[A-Za-z_.]+(?:Error|Exception|Exit): .*)")
 
 
@@ -89,5 +90,5 @@ class _Log:
             return ""
         found = [match[1] for line in lines if "MODEL_LOG" in line and (match := _FAULT.search(line))]
         # A worker that died for a reason of its own is followed by TorchServe's complaints about that.
-        own = [fault for fault in found if "org.pytorch" not in fault]
+        own = [fault for fault in found if "org.pytorch" not in fault and not _WRAPPED.search(fault)]
         return f": {own[-1][:300]}" if own else ""
