@@ -79,8 +79,9 @@ def _probability(view: View) -> bytes:
 
 @dataclass(frozen=True)
 class Output:
-    """``bytes_per_pixel``: what a PNG of it takes at most on MR slices (measured on the LGG set, rounded up); it is
-    an estimate to refuse by before the network runs, and the answer's true size is checked as it grows."""
+    """``bytes_per_pixel``: about what a PNG of it takes on LGG slices (mean of 48 slices: scan and overlay 1.36, mask
+    0.009, heatmap 0.29, panel 1.60, probability 1.10). An estimate to refuse by before the network runs; the answer's
+    true size is checked as it grows."""
 
     encode: Callable[[View], bytes]
     bytes_per_pixel: float

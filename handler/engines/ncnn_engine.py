@@ -1,4 +1,4 @@
-"""The CPU engine: ncnn, whose Winograd convolutions take a third of PyTorch's time."""
+"""The CPU engine: ncnn, whose Winograd convolutions take half of PyTorch's time (docs/benchmark)."""
 
 from __future__ import annotations
 
