@@ -39,6 +39,11 @@ NO_SCAN = np.empty((0, 0, 3), np.uint8)  # for a view of which only the mask is 
 
 def png(image: NDArray[np.uint8]) -> bytes:
     """uint8 (h, w) or (h, w, 3) as PNG."""
+    if image.ndim == 3:
+        # The row above predicts an MR slice well: one filter for all rows takes 40 % of the time that Pillow's search
+        # for the best filter of each row does, for 1 % more bytes.
+        up = imagecodecs.PNG.FILTER.UP
+        return bytes(imagecodecs.png_encode(np.ascontiguousarray(image), level=PNG_LEVEL, filter=up))
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
