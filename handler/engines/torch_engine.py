@@ -1,4 +1,5 @@
-"""The reference engine: PyTorch, on CUDA where there is one, else on the CPU."""
+"""The reference engine: PyTorch, on CUDA where there is one, there in half precision if that was proven; else on the
+CPU in float32."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from handler.card import ModelCard
 from handler.network import load
 
+HALF = "torch, half precision"  # its parity record in the model card
+
 
 def has_gpu() -> bool:
     """Whether there is a CUDA device to run on."""
@@ -18,19 +21,24 @@ def has_gpu() -> bool:
 
 
 class TorchEngine:
-    """float32 throughout, channels-last (1.2 times faster than NCHW on the CPU, by ``scripts/benchmark``)."""
+    """Channels-last throughout. ``half``: weights and activations in float16; None takes it on CUDA, whose tensor cores
+    want it, where packaging found it within a tolerance of its own, and never on a CPU, which emulates it."""
 
     name = "torch"
 
-    def __init__(self, card: ModelCard, folder: Path, threads: int) -> None:
+    def __init__(self, card: ModelCard, folder: Path, threads: int, half: bool | None = None) -> None:
         torch.set_num_threads(threads)
         self.threads = threads
         self.device = torch.device("cuda" if has_gpu() else "cpu")
         # On a CPU a batch is no faster than its slices one by one, takes more memory and its last bits depend on it.
         self.batch = 8 if self.device.type == "cuda" else 1
-        self._network = load(card, folder).to(self.device).to(memory_format=torch.channels_last)
+        if half is None:
+            half = self.device.type == "cuda" and card.parity.get(HALF, {}).get("within") is True
+        self.dtype = torch.float16 if half else torch.float32
+        network = load(card, folder).to(self.device, self.dtype)
+        self._network = network.to(memory_format=torch.channels_last)
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
+            batch = torch.from_numpy(images).to(self.device, self.dtype, memory_format=torch.channels_last)
             return self._network(batch)[:, 0].float().cpu().numpy()

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from handler.card import Architecture, FileRecord, InputSpec, ModelCard, parse_card
 from handler.engines import open_engine
+from handler.engines.torch_engine import HALF, TorchEngine, has_gpu
 from handler.network import build
 from samples.make import FOLDER, HEALTHY, LESION, STACK, png, stack_tiff
 from samples.phantom import draw, draw_stack
 from scripts.tools.archive import INPUTS_FILE, is_current, package
-from scripts.tools.convert import ParityError, add_engines, compare
+from scripts.tools.convert import HALF_TOLERANCE, ParityError, add_engines, compare, difference
 from tests.tiny import write_tiny_release
 from training.release import write_release
 
@@ -82,6 +83,23 @@ def test_efficientnets_size_dependent_padding_is_converted_exactly(tmp_path: Pat
     card = ModelCard("brainseg", "9.0", FileRecord("w", "", 0), architecture, InputSpec(64, 64))
     card = write_release(tmp_path, build(architecture).state_dict(), card)
     assert add_engines(card, tmp_path).parity["ncnn"]["max_probability_difference"] < 1e-4
+
+
+def test_half_precision_is_held_to_its_own_tolerance(packaged: tuple[Path, Path], tmp_path: Path) -> None:
+    with zipfile.ZipFile(packaged[1]) as archive:
+        archive.extractall(tmp_path)
+        card = parse_card(archive.read("model-card.json").decode())
+    assert card.parity[HALF]["within"]
+    assert card.parity[HALF]["tolerance"] == HALF_TOLERANCE
+    half, full = (TorchEngine(card, tmp_path, 1, half=wanted) for wanted in (True, False))
+    image = np.random.default_rng(0).standard_normal((1, 3, 64, 96), np.float32)
+    found, reference = half.logits(image), full.logits(image)
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - reference).max() < 0.05
+    assert not difference(card, Shifted(0.0), Shifted(0.2), HALF_TOLERANCE)["within"]
+    assert TorchEngine(card, tmp_path, 1).dtype == (torch.float16 if has_gpu() else torch.float32)
+    unproven = card.with_changes(parity={})
+    assert TorchEngine(unproven, tmp_path, 1).dtype == torch.float32
 
 
 class Shifted:
