@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,15 +22,16 @@ from samples.phantom import draw_stack
 from scripts.tools.archive import is_current, package
 from scripts.tools.benchmark import report as reports
 from scripts.tools.benchmark.engines import measure_engines
-from scripts.tools.benchmark.load import Shot, run_load
+from scripts.tools.benchmark.load import Load, LoadResult, Shot, run_load, summarise
 from scripts.tools.benchmark.servers import Target, flask_peer, stock_store, torchserve_with, unpacked
+from scripts.tools.benchmark.waiting import default_waiting
 from scripts.tools.java import find_java_home
 from scripts.tools.places import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, released_versions
 
 console = Console(soft_wrap=True, highlight=False)
-CLIENTS = (1, 2, 4, 8, 16)
 STACK_PAGES = 40
-WARM_UP = 3
+WARM_UP = 25  # requests until Java has compiled what it runs often; before that it takes cores from the network
+TURNS = 3
 
 
 def _shot(target: Target, data: bytes) -> Shot:
@@ -36,7 +40,9 @@ def _shot(target: Target, data: bytes) -> Shot:
     reply.raise_for_status()
     seconds = time.perf_counter() - begin
     timing = reply.json().get("timing_ms")
-    return Shot(seconds, timing["inference"] / 1000 if timing else None)
+    if timing is None:
+        return Shot(seconds)
+    return Shot(seconds, timing["inference"] / 1000, timing["render"] / 1000)
 
 
 def _stack_seconds(target: Target) -> float | None:
@@ -49,40 +55,55 @@ def _stack_seconds(target: Target) -> float | None:
         return None
 
 
-def _measure(target: Target, requests_each: int, progress: Progress) -> reports.ServerResult:
+def _measure(targets: Sequence[Target], requests_each: int, progress: Progress) -> list[reports.ServerResult]:
+    """All servers are up and take turns: for each number of clients :data:`TURNS` times a part of the requests, so that
+    a busy minute of the machine hits all alike. Those whose turn it is not sleep."""
     data = (SAMPLES / "lesion.png").read_bytes()
-    for _ in range(WARM_UP):
-        _shot(target, data)
-    loads = []
-    for clients in CLIENTS:
-        progress.console.print(f"{target.name}: {clients} clients")
-        loads.append(run_load(lambda: _shot(target, data), clients, max(requests_each, 3 * clients)))
-    return reports.ServerResult(target.name, tuple(loads), target.worker_memory_mb(), _stack_seconds(target))
+    task = progress.add_task("servers", total=len(targets) * len(reports.CLIENTS) * TURNS)
+    for target in targets:
+        for _ in range(WARM_UP):
+            _shot(target, data)
+    loads: dict[str, list[LoadResult]] = {target.name: [] for target in targets}
+    for clients in reports.CLIENTS:
+        parts: dict[str, list[Load]] = {target.name: [] for target in targets}
+        for _ in range(TURNS):
+            for target in targets:
+                progress.update(task, description=f"{target.name}: {clients} clients")
+                send = partial(_shot, target, data)
+                parts[target.name].append(run_load(send, clients, max(requests_each // TURNS, 2 * clients)))
+                progress.advance(task)
+        for name, turns in parts.items():
+            loads[name].append(summarise(clients, turns))
+    return [
+        reports.ServerResult(one.name, tuple(loads[one.name]), one.worker_memory_mb(), _stack_seconds(one))
+        for one in targets
+    ]
 
 
 def _servers(versions: list[str], count: int, folder: Path, progress: Progress) -> list[reports.ServerResult]:
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
-    results = []
-    for version in versions:
-        for profile in PROFILES:
-            name = f"BrainSeg {version}, {profile}"
-            state = folder / f"{version}-{profile}"
-            with torchserve_with(MODEL_STORE, version, plan(profile), java_home, state, name) as target:
-                results.append(_measure(target, count, progress))
-    first = release_folder(versions[0])
-    store = stock_store(first, versions[0], folder)
-    name = f"stock handler, eager ({versions[0]})"
-    with torchserve_with(store, versions[0], Plan(1, plan().threads), java_home, folder / "stock", name) as target:
-        results.append(_measure(target, count, progress))
-    with flask_peer(first) as target:
-        results.append(_measure(target, count, progress))
-    return results
+    with ExitStack() as running:
+        targets = []
+        for version in versions:
+            for profile in PROFILES:
+                name = f"BrainSeg {version}, {profile}"
+                state = folder / f"{version}-{profile}"
+                server = torchserve_with(MODEL_STORE, version, plan(profile), java_home, state, name)
+                targets.append(running.enter_context(server))
+        first = release_folder(versions[0])
+        store = stock_store(first, versions[0], folder)
+        name = f"{reports.STOCK} ({versions[0]})"
+        stock = torchserve_with(store, versions[0], Plan(1, plan().threads), java_home, folder / "stock", name)
+        with default_waiting():
+            targets.append(running.enter_context(stock))
+            targets.append(running.enter_context(flask_peer(first, f"{reports.FLASK} ({versions[0]})")))
+        return _measure(targets, count, progress)
 
 
 def main(
     output: Annotated[Path, typer.Option(help="Where benchmark.json, .md and .png go.")] = ROOT / "artifacts",
     rounds: Annotated[int, typer.Option(help="Rounds of the engine comparison.")] = 15,
-    requests_each: Annotated[int, typer.Option("--requests", help="Requests for each number of clients.")] = 24,
+    requests_each: Annotated[int, typer.Option("--requests", help="Requests for each number of clients.")] = 30,
 ) -> None:
     """Measure engines, servers and peers in one run. Takes some minutes; let the machine be quiet."""
     versions = released_versions()

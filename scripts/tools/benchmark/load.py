@@ -5,17 +5,19 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One request: seconds it took, and seconds the server spent in the forward pass (None: it does not say)."""
+    """One request: seconds it took, and seconds the server says it spent in the forward pass and on the pictures (None:
+    it does not say)."""
 
     seconds: float
-    forward_seconds: float | None
+    forward_seconds: float | None = None
+    picture_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class LoadResult:
     p99: float
     per_second: float
     outside_forward_p50: float | None
+    pictures_p50: float | None
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -38,7 +41,16 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1)]
 
 
-def run_load(send: Callable[[], Shot], clients: int, requests: int) -> LoadResult:
+@dataclass(frozen=True)
+class Load:
+    """What came of one turn: the shots that hit, how many failed, and how long all of it took."""
+
+    shots: tuple[Shot, ...]
+    errors: int
+    seconds: float
+
+
+def run_load(send: Callable[[], Shot], clients: int, requests: int) -> Load:
     """Sends ``requests`` requests by ``clients`` clients; ``send`` raises for one that failed."""
     shots: list[Shot] = []
     errors = 0
@@ -58,18 +70,26 @@ def run_load(send: Callable[[], Shot], clients: int, requests: int) -> LoadResul
     begin = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(one, range(requests)))
-    elapsed = time.perf_counter() - begin
+    return Load(tuple(shots), errors, time.perf_counter() - begin)
+
+
+def summarise(clients: int, turns: Sequence[Load]) -> LoadResult:
+    """The figures over all ``turns``. Raises ``RuntimeError`` when every request failed."""
+    shots = [shot for turn in turns for shot in turn.shots]
+    errors = sum(turn.errors for turn in turns)
     if not shots:
-        raise RuntimeError(f"all of {requests} requests failed")
+        raise RuntimeError(f"all of {errors} requests failed")
     seconds = [shot.seconds for shot in shots]
     outside = [shot.seconds - shot.forward_seconds for shot in shots if shot.forward_seconds is not None]
+    pictures = [shot.picture_seconds for shot in shots if shot.picture_seconds is not None]
     return LoadResult(
         clients,
-        requests,
+        len(shots) + errors,
         errors,
         percentile(seconds, 0.5),
         percentile(seconds, 0.95),
         percentile(seconds, 0.99),
-        len(shots) / elapsed,
+        len(shots) / sum(turn.seconds for turn in turns),
         statistics.median(outside) if outside else None,
+        statistics.median(pictures) if pictures else None,
     )

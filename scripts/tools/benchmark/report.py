@@ -13,9 +13,11 @@ from typing import Any
 
 from handler.files import write_atomic
 from handler.resources import available_cores
-from scripts.tools.benchmark.engines import EngineResult
+from scripts.tools.benchmark.engines import EAGER, NCNN, NCNN_CROPPED, EngineResult
 from scripts.tools.benchmark.load import LoadResult
 
+STOCK, FLASK = "stock handler, eager", "Flask and matplotlib"
+CLIENTS = (1, 2, 4, 8, 16)
 LIBRARIES = ("torch", "ncnn", "torchserve", "numpy", "pillow", "flask", "matplotlib")
 
 
@@ -60,10 +62,14 @@ def _ms(seconds: float) -> str:
 
 def engine_table(results: Sequence[EngineResult]) -> str:
     """Markdown: forward pass by version and engine."""
-    reference = next(r for r in results if r.name.startswith("torch eager, NCHW"))
-    rows = ["| model | engine | ms | against eager | against 1st row |", "|---|---|---|---|---|"]
+    reference = next(r for r in results if r.name == EAGER)
+    rows = [
+        "| model | engine | share of the slice | ms | against eager | against 1st row |",
+        "|---|---|---|---|---|---|",
+    ]
     rows += [
-        f"| {r.version} | {r.name} | {_ms(r.seconds)} | {r.ratio:.1f}x | {reference.seconds / r.seconds:.1f}x |"
+        f"| {r.version} | {r.name} | {r.share:.0%} | {_ms(r.seconds)} | {r.ratio:.1f}x "
+        f"| {reference.seconds / r.seconds:.1f}x |"
         for r in results
     ]
     return "\n".join(rows)
@@ -89,10 +95,38 @@ def server_table(results: Sequence[ServerResult]) -> str:
     return "\n".join(rows)
 
 
+def ratio_table(report: Report) -> str:
+    """Markdown: what the figures above mean for each version, profile latency, as ratios of one run where they are."""
+    engines = {(r.version, r.name): r for r in report.engines}
+    servers = {result.name: result for result in report.servers}
+    flask = next(result for name, result in servers.items() if name.startswith(FLASK))
+    versions = list(dict.fromkeys(r.version for r in report.engines))
+    ours = [servers[f"BrainSeg {version}, latency"] for version in versions]
+    four = CLIENTS.index(4)
+    first = engines[versions[0], NCNN].seconds
+    rows: dict[str, list[str]] = {
+        "forward pass, ncnn against PyTorch eager NCHW": [f"{engines[v, NCNN].ratio:.1f}x" for v in versions],
+        "the same, as released (with its crop, if any)": [f"{engines[v, NCNN_CROPPED].ratio:.1f}x" for v in versions],
+        "one request, p50, against Flask": [f"{flask.loads[0].p50 / one.loads[0].p50:.1f}x" for one in ours],
+        "requests a second, 4 clients, against Flask": [
+            f"{one.loads[four].per_second / flask.loads[four].per_second:.1f}x" for one in ours
+        ],
+        "outside the forward pass, ms, 1 client": [_ms(one.loads[0].outside_forward_p50 or 0) for one in ours],
+        "of these for mask and overlay": [f"{1000 * (one.loads[0].pictures_p50 or 0):.1f}" for one in ours],
+        "resident memory of a worker, MB": [f"{one.worker_memory_mb:.0f}" for one in ours],
+        f"forward pass, ncnn, whole slice, against {versions[0]}": [
+            f"{first / engines[v, NCNN].seconds:.1f}x" for v in versions
+        ],
+    }
+    head = [f"| | {' | '.join(versions)} |", "|---|" + "---|" * len(versions)]
+    return "\n".join([*head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
+
+
 def markdown(report: Report) -> str:
-    """Both tables, and the machine they were measured on."""
+    """The tables, and the machine they were measured on."""
     about = ", ".join(f"{name} {value}" for name, value in report.machine.items())
-    return "\n\n".join(["# Benchmark", about, engine_table(report.engines), server_table(report.servers)]) + "\n"
+    tables = [ratio_table(report), engine_table(report.engines), server_table(report.servers)]
+    return "\n\n".join(["# Benchmark", about, *tables]) + "\n"
 
 
 def plot(report: Report, path: Path) -> None:

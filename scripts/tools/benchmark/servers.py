@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,17 @@ class Target:
         return max(psutil.Process(pid).memory_info().rss for pid in self.pids) / 1e6
 
 
+_kept = threading.local()
+
+
+def _session() -> requests.Session:
+    """One a thread: clients keep their connection, as apps do."""
+    if not hasattr(_kept, "session"):
+        _kept.session = requests.Session()
+    session: requests.Session = _kept.session
+    return session
+
+
 def _wait(check: Callable[[], bool], process: subprocess.Popen[bytes], name: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not check():
@@ -66,7 +78,7 @@ def torchserve_with(
         management = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
         described = requests.get(management, headers=bearer(places.key_file, "management"), timeout=30).json()
         pids = [int(worker["pid"]) for worker in described[0]["workers"]]
-        yield Target(name, lambda data: requests.post(url, data=data, headers=headers, timeout=600), pids)
+        yield Target(name, lambda data: _session().post(url, data=data, headers=headers, timeout=600), pids)
     finally:
         torchserve.stop(process, places)
 
@@ -92,7 +104,7 @@ def stock_store(release: Path, version: str, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def flask_peer(release: Path) -> Iterator[Target]:
+def flask_peer(release: Path, name: str) -> Iterator[Target]:
     """The plain Flask app with matplotlib figures."""
     port = free_port()
     command = [sys.executable, "-m", "scripts.tools.benchmark.peers.flask_app", str(release), str(port)]
@@ -100,8 +112,8 @@ def flask_peer(release: Path) -> Iterator[Target]:
         try:
             _wait(lambda: not torchserve.port_is_free(port), process, "the Flask peer")
             url = f"http://127.0.0.1:{port}/predict"
-            send = lambda data: requests.post(url, files={"file": ("scan.png", data)}, timeout=600)  # noqa: E731
-            yield Target("Flask and matplotlib", send, [process.pid])
+            send = lambda data: _session().post(url, files={"file": ("scan.png", data)}, timeout=600)  # noqa: E731
+            yield Target(name, send, [process.pid])
         finally:
             process.terminate()
 
