@@ -12,6 +12,7 @@ from training.recipe import AugmentRecipe
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks PyPI for its latest version
 import albumentations as alb
+import cv2  # comes with albumentations
 
 # Pixels brighter than this (of 0..1) count as head; air in the TCGA slices stays below 0.05.
 _HEAD = 0.1
@@ -52,7 +53,29 @@ class Augment:
             gain = rng.uniform(0.8, 1.25, 3).astype(np.float32)
             gamma = rng.uniform(0.75, 1.33, 3).astype(np.float32)
             image = np.clip(image * gain, 0, 1) ** gamma
+        return self._degrade(image, rng) if self._recipe.degrade else image
+
+    def _degrade(self, image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """What other scanners do to a slice: uneven brightness, fewer pixels blown up, noise; each drawn by itself."""
+        if rng.random() < self._recipe.degrade:
+            image = np.clip(image * uneven(image.shape[:2], rng)[..., None], 0, 1)
+        if rng.random() < self._recipe.degrade:
+            height, width = image.shape[:2]
+            share = rng.uniform(0.4, 0.9)
+            small = (max(1, round(width * share)), max(1, round(height * share)))
+            coarse = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+            image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
+        if rng.random() < self._recipe.degrade:
+            strength = rng.uniform(0.005, 0.03)
+            image = np.clip(image + strength * rng.standard_normal(image.shape, dtype=np.float32), 0, 1)
         return image
+
+
+def uneven(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A smooth factor of 0.67 to 1.5 over an image of `shape`, as a coil's uneven reach leaves it: float32 (h, w)."""
+    corners = rng.uniform(-0.4, 0.4, (4, 4)).astype(np.float32)
+    field = cv2.resize(corners, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.exp(field).astype(np.float32, copy=False)
 
 
 def build_shapes(recipe: AugmentRecipe) -> alb.Compose | None:

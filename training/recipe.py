@@ -25,7 +25,11 @@ class SplitRecipe:
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """A U-Net of segmentation_models_pytorch and the input it sees (pixels; mean and std of RGB in 0..1)."""
+    """A U-Net of segmentation_models_pytorch and the input it sees (pixels; mean and std of RGB in 0..1).
+
+    `drop_path`: share of training steps in which the encoder's last residual block is skipped, falling linearly to 0
+    at its first (stochastic depth, Huang et al. 2016); an encoder without such blocks is refused.
+    """
 
     encoder: str
     decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
@@ -33,6 +37,7 @@ class ModelRecipe:
     width: int = 256
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    drop_path: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,10 @@ class SamplingRecipe:
 
 @dataclass(frozen=True)
 class AugmentRecipe:
-    """Probabilities (0..1) and sizes of the random changes; see `training.augment`."""
+    """Probabilities (0..1) and sizes of the random changes; see `training.augment`.
+
+    `degrade` is that of each: a coil's uneven brightness, a coarser scan, noise.
+    """
 
     flip: float = 0.0
     affine: float = 0.0
@@ -91,6 +99,7 @@ class AugmentRecipe:
     elastic: float = 0.0
     intensity: float = 0.0
     missing_sequence: float = 0.0
+    degrade: float = 0.0
 
 
 @dataclass(frozen=True)

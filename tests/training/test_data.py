@@ -12,8 +12,9 @@ import torch
 from handler.card import InputSpec
 from handler.decode import decode
 from handler.preprocess import preprocess
+from samples.phantom import draw
 from tests.training.conftest import SIZE
-from training.augment import Augment, build_shapes, cut_window, head_span
+from training.augment import Augment, build_shapes, cut_window, head_span, uneven
 from training.cases import DataError, data_folder, find_pairs
 from training.dataset import TrainingSlices, WholeSlices, input_spec
 from training.inspection import inspect, inspection_page, summary
@@ -22,7 +23,7 @@ from training.recipe import AugmentRecipe, Recipe, load_recipe
 from training.sampler import Draw, SliceSampler
 from training.slices import load_slice, load_slices
 
-FULL = AugmentRecipe(flip=0.5, affine=1, elastic=1, intensity=1, missing_sequence=0.5)
+FULL = AugmentRecipe(flip=0.5, affine=1, elastic=1, intensity=1, missing_sequence=0.5, degrade=0.5)
 
 
 def test_pairs_are_found_from_either_level(phantoms: Path) -> None:
@@ -116,6 +117,26 @@ def test_a_missing_sequence_is_replaced_by_flair() -> None:
     changed, _ = Augment(AugmentRecipe(missing_sequence=1))(image, image[..., 0] > 2, seed=0)
     for channel in range(3):
         assert np.array_equal(changed[..., channel], image[..., 1])
+
+
+def test_a_degraded_scan_is_another_but_the_same_scene() -> None:
+    image = draw(1, 0.09, 128).image.astype(np.float32) / 255
+    mask = image[..., 1] > 0.5
+    for seed in range(5):
+        changed, same = Augment(AugmentRecipe(degrade=1))(image, mask, seed)
+        assert np.array_equal(same, mask)  # pictures get worse, lesions stay where they are
+        assert changed.shape == image.shape
+        assert 0.005 < np.abs(changed - image).mean() < 0.15
+        assert np.corrcoef(changed.ravel(), image.ravel())[0, 1] > 0.8
+    untouched, _ = Augment(AugmentRecipe())(image, mask, 0)
+    assert np.array_equal(untouched, image)
+
+
+def test_uneven_brightness_is_smooth_and_bounded() -> None:
+    field = uneven((96, 128), np.random.default_rng(0))
+    assert field.shape == (96, 128)
+    assert 0.66 < field.min() < field.max() < 1.5
+    assert max(np.abs(np.diff(field, axis=axis)).max() for axis in (0, 1)) < 0.1
 
 
 def test_a_misspelt_augmentation_argument_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

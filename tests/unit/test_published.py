@@ -13,9 +13,10 @@ import torch
 from typer.testing import CliRunner
 
 from handler.card import Architecture, read_card
-from handler.network import load
+from handler.network import build, load
 from scripts.tools.import_checkpoint import main
 from training.published import read_published
+from training.start import network_state
 
 SMALL = Architecture(encoder="resnet18")
 
@@ -108,3 +109,14 @@ def test_a_release_is_never_overwritten(tmp_path: Path) -> None:
     done = run(published(tmp_path / "a.pth"), "--version", "3.0", "--model-store", tmp_path)
     assert done.exit_code == 1
     assert "never overwritten" in done.output
+
+
+def test_an_imported_checkpoint_is_something_to_fine_tune_from(tmp_path: Path) -> None:
+    checkpoint = published(tmp_path / "best.pth")
+    done = run(checkpoint, "--encoder", "resnet18", "--version", "0.9", "--model-store", tmp_path)
+    assert done.exit_code == 0, done.output
+    state = network_state(build(SMALL), str(tmp_path / "brainseg-0.9"))
+    original = torch.load(checkpoint, weights_only=False)["model_state_dict"]
+    for name, tensor in original.items():
+        if tensor.is_floating_point():
+            assert torch.allclose(state[name], tensor, rtol=1e-3, atol=1e-4), name
