@@ -1,4 +1,4 @@
-"""The CPU engine: ncnn, whose Winograd convolutions take half of PyTorch's time (docs/benchmark)."""
+"""The CPU engine: ncnn, whose Winograd convolutions take about half of PyTorch's time (docs/benchmark)."""
 
 from __future__ import annotations
 
