@@ -126,6 +126,13 @@ def test_parity_is_a_bar(packaged: tuple[Path, Path], shift: float, passes: bool
             compare(card, Shifted(0.0), Shifted(shift))
 
 
+def test_nan_is_no_parity(packaged: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(packaged[1]) as archive:
+        card = parse_card(archive.read("model-card.json").decode())
+    with pytest.raises(ParityError, match="inf"):
+        compare(card, Shifted(-1.0), Shifted(float("nan")))  # below the threshold: no pixel changes sides
+
+
 def test_ncnn_refuses_a_side_that_would_corrupt_its_heap(packaged: tuple[Path, Path], tmp_path: Path) -> None:
     with zipfile.ZipFile(packaged[1]) as archive:
         archive.extractall(tmp_path)
