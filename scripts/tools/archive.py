@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 from handler.card import CARD_FILE, ModelCard, read_card
+from handler.engines.ncnn_engine import NcnnEngine
 from handler.files import write_atomic
 from handler.pipeline import open_model
 from handler.resources import plan
@@ -124,7 +125,8 @@ def package(release: Path, output: Path) -> ModelCard:
         _stage(release, card, staged)
         card = add_engines(card, staged)
         card.write(staged)
-        model = open_model(staged, "auto", plan().threads)
+        # Not "auto": the answers of an archive must not depend on whether it was packaged beside a GPU.
+        model = open_model(staged, NcnnEngine.name, plan().threads)
         card = card.with_changes(known_answers=record(model, sample_files()))
         card.write(staged)
         write_atomic(output, _repacked(_run_archiver(card.version, staged, Path(workspace))))
