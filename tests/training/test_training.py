@@ -10,12 +10,10 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from safetensors.torch import save_file
 
 from handler.card import ModelCard
@@ -29,7 +27,7 @@ from training.loss import SegmentationLoss, soft_dice
 from training.module import SegmentationModule, TrainingDivergedError, architecture_of
 from training.page import read_log
 from training.predictor import LocalPredictor, open_predictor
-from training.recipe import RECIPES, LossRecipe, Recipe, load_recipe
+from training.recipe import LossRecipe, Recipe, load_recipe
 from training.release import write_release
 from training.settings import SettingsError
 from training.slices import load_slice
@@ -165,50 +163,6 @@ def test_stochastic_depth_is_for_training_only_and_adds_no_weight() -> None:
 def test_stochastic_depth_without_residual_blocks_is_refused() -> None:
     with pytest.raises(SettingsError, match="no residual block"):
         module_of(replace(SMOKE, model=replace(SMOKE.model, encoder="vgg16", drop_path=0.1)))
-
-
-def changed_recipe(name: str, path: Path, changes: dict[str, Any]) -> Path:
-    """The recipe ``name`` with keys (``section.key``) replaced, as a YAML file."""
-    content = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
-    for key, value in changes.items():
-        section, entry = key.split(".")
-        content[section][entry] = value
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def test_a_run_that_gains_nothing_stops_early(phantoms: Path, tmp_path: Path) -> None:
-    """Learning rates of 0 and frozen statistics: no validation is better than the first."""
-    changes = {
-        "optimiser.encoder_lr": 0.0,
-        "optimiser.decoder_lr": 0.0,
-        "sampling.stages": [{"epochs": 8, "window": [64, 64], "freeze_batchnorm": True}],
-        "sampling.samples_per_epoch": 8,
-        "validation.patience": 2,
-    }
-    recipe = changed_recipe("smoke", tmp_path / "idle.yaml", changes)
-    done = call(
-        "train", "--run", tmp_path / "run", "--recipe", recipe, "--data", phantoms, "--accelerator", "cpu",
-        "--threads", "1",
-    )  # fmt: skip
-    assert done.code == 0, done.error
-    assert read_checkpoint(tmp_path / "run" / "last.ckpt").epochs == 3
-
-
-def test_the_published_recipe_trains(phantoms: Path, tmp_path: Path) -> None:
-    """As published but for the size of the phantoms and the number of epochs."""
-    recipe = load_recipe("published")
-    assert (recipe.loss.pos_weight, recipe.loss.bce, recipe.loss.batch_dice) == (3.0, 1.0, 1.0)
-    assert (recipe.optimiser.name, recipe.optimiser.encoder_lr, recipe.optimiser.decoder_lr) == ("adam", 1e-5, 5e-4)
-    assert (recipe.optimiser.schedule, recipe.sampling.batch_size) == ("cosine", 16)
-    assert (recipe.validation.patience, recipe.split.by, recipe.split.train) == (7, "slice", 0.8)
-    changes = {"model.height": 64, "model.width": 64, "sampling.stages": [{"epochs": 1}]}
-    path = changed_recipe("published", tmp_path / "published.yaml", changes)
-    run = tmp_path / "run"
-    done = call("train", "--run", run, "--recipe", path, "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
-    assert done.code == 0, done.error
-    assert read_split(run / "split.json").leaks
-    assert read_checkpoint(run / "last.ckpt").epochs == 1
 
 
 def module_of(recipe: Recipe) -> SegmentationModule:

@@ -1,0 +1,57 @@
+"""Whole runs of recipes other than smoke, cut down to the size of the phantoms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.training.conftest import call
+from training.card import read_checkpoint
+from training.recipe import RECIPES, load_recipe
+from training.split import read_split
+
+
+def changed_recipe(name: str, path: Path, changes: dict[str, Any]) -> Path:
+    """The recipe ``name`` with keys (``section.key``) replaced, as a YAML file."""
+    content = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+    for key, value in changes.items():
+        section, entry = key.split(".")
+        content[section][entry] = value
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_run_that_gains_nothing_stops_early(phantoms: Path, tmp_path: Path) -> None:
+    """Learning rates of 0 and frozen statistics: no validation is better than the first."""
+    changes = {
+        "optimiser.encoder_lr": 0.0,
+        "optimiser.decoder_lr": 0.0,
+        "sampling.stages": [{"epochs": 8, "window": [64, 64], "freeze_batchnorm": True}],
+        "sampling.samples_per_epoch": 8,
+        "validation.patience": 2,
+    }
+    recipe = changed_recipe("smoke", tmp_path / "idle.yaml", changes)
+    done = call(
+        "train", "--run", tmp_path / "run", "--recipe", recipe, "--data", phantoms, "--accelerator", "cpu",
+        "--threads", "1",
+    )  # fmt: skip
+    assert done.code == 0, done.error
+    assert read_checkpoint(tmp_path / "run" / "last.ckpt").epochs == 3
+
+
+def test_the_published_recipe_trains(phantoms: Path, tmp_path: Path) -> None:
+    """As published but for the size of the phantoms and the number of epochs."""
+    recipe = load_recipe("published")
+    assert (recipe.loss.pos_weight, recipe.loss.bce, recipe.loss.batch_dice) == (3.0, 1.0, 1.0)
+    assert (recipe.optimiser.name, recipe.optimiser.encoder_lr, recipe.optimiser.decoder_lr) == ("adam", 1e-5, 5e-4)
+    assert (recipe.optimiser.schedule, recipe.sampling.batch_size) == ("cosine", 16)
+    assert (recipe.validation.patience, recipe.split.by, recipe.split.train) == (7, "slice", 0.8)
+    changes = {"model.height": 64, "model.width": 64, "sampling.stages": [{"epochs": 1}]}
+    path = changed_recipe("published", tmp_path / "published.yaml", changes)
+    run = tmp_path / "run"
+    done = call("train", "--run", run, "--recipe", path, "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    assert done.code == 0, done.error
+    assert read_split(run / "split.json").leaks
+    assert read_checkpoint(run / "last.ckpt").epochs == 1
