@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -15,8 +16,14 @@ from training.augment import Augment, cut_window
 from training.recipe import Recipe
 from training.sampler import Draw
 from training.slices import LabelledSlice
+from training.transplant import transplant
 
 Sample = tuple[Tensor, Tensor]
+
+# The share of transplants that bring healthy tissue: else every seam would lie around a tumour.
+_DECOYS = 1 / 3
+# Pieces come from slices of about the same height in the head, as a share of it: no glioma grows in the jaw.
+_SAME_HEIGHT = 0.1
 
 
 def input_spec(recipe: Recipe) -> InputSpec:
@@ -34,16 +41,41 @@ class TrainingSlices(Dataset[Sample]):
     def __init__(self, slices: Sequence[LabelledSlice], recipe: Recipe) -> None:
         self._slices, self._recipe, self._spec = slices, recipe, input_spec(recipe)
         self._augment = Augment(recipe.augment)
+        self._heights = heights(slices)
+        self._has_tumour = np.array([item.tumour_pixels > 0 for item in slices], dtype=bool)
 
     def __len__(self) -> int:
         return len(self._slices)
 
     def __getitem__(self, draw: Draw) -> Sample:
-        item = self._slices[draw.index]
-        image, mask = self._augment(item.unit_rgb(self._spec), item.mask_on(self._spec), draw.seed)
+        image, mask = self._augment(*self._with_transplant(draw.index, draw.seed), draw.seed)
         image, mask = cut_window(image, mask, self._recipe.stage_of(draw.epoch).window, draw.seed)
         pixels = normalise(image[None], self._spec.mean, self._spec.std)[0]
         return torch.from_numpy(pixels), torch.from_numpy(np.ascontiguousarray(mask[None], dtype=np.float32))
+
+    def _sample(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        return self._slices[index].unit_rgb(self._spec), self._slices[index].mask_on(self._spec)
+
+    def _with_transplant(self, index: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """As often as the recipe says with a piece of a slice of about the same height: two lesions to one decoy."""
+        image, mask = self._sample(index)
+        rng = np.random.default_rng((seed, 3))
+        if rng.random() >= self._recipe.augment.transplant:
+            return image, mask
+        lesion = rng.random() >= _DECOYS
+        near = np.abs(self._heights - self._heights[index]) < _SAME_HEIGHT
+        donors = np.flatnonzero(near & (self._has_tumour == lesion))
+        if not len(donors):
+            return image, mask
+        return transplant(image, mask, *self._sample(int(rng.choice(donors))), seed)
+
+
+def heights(slices: Sequence[LabelledSlice]) -> NDArray[np.float64]:
+    """Where each slice lies in its case, above 0 (first) to 1 (last of those given): float64 (n,)."""
+    last: dict[str, int] = {}
+    for item in slices:
+        last[item.pair.case] = max(last.get(item.pair.case, 1), item.pair.number)
+    return np.array([item.pair.number / last[item.pair.case] for item in slices])
 
 
 class WholeSlices(Dataset[Sample]):

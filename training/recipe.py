@@ -88,7 +88,8 @@ class SamplingRecipe:
 class AugmentRecipe:
     """Probabilities (0..1) and sizes of the random changes; see `training.augment`.
 
-    `degrade` is that of each: a coil's uneven brightness, a coarser scan, noise.
+    `degrade` is that of each: a coil's uneven brightness, a coarser scan, noise. `transplant` is that of a piece of
+    another slice; see `training.transplant`.
     """
 
     flip: float = 0.0
@@ -100,6 +101,7 @@ class AugmentRecipe:
     intensity: float = 0.0
     missing_sequence: float = 0.0
     degrade: float = 0.0
+    transplant: float = 0.0
 
 
 @dataclass(frozen=True)
