@@ -20,6 +20,7 @@ from training.dataset import Sample, TrainingSlices, WholeSlices, input_spec
 from training.module import SegmentationModule
 from training.recipe import Recipe
 from training.sampler import SliceSampler
+from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Split, make_split, read_split, write_split
 from training.start import encoder_state, network_state
@@ -65,17 +66,24 @@ def prepare(recipe: Recipe, data: Path, folder: Path, split_file: Path | None = 
 
     Raises RunError if `folder` was begun with another recipe.
     """
-    wanted = json.dumps(asdict(recipe), indent=1)
     written = folder / RECIPE_FILE
-    if written.is_file() and json.loads(written.read_text("utf-8")) != json.loads(wanted):
+    if written.is_file() and not _says(written, recipe):
         raise RunError(f"{folder} was begun with another recipe ({written}); resume with that one or take a new folder")
     if (folder / SPLIT_FILE).is_file():
         return read_split(folder / SPLIT_FILE)
     pairs = find_pairs(data).pairs
     split = read_split(split_file) if split_file else make_split(pairs, recipe.split, recipe.seed)
     write_split(split, folder / SPLIT_FILE)
-    write_atomic(written, wanted.encode())
+    write_atomic(written, json.dumps(asdict(recipe), indent=1).encode())
     return split
+
+
+def _says(written: Path, recipe: Recipe) -> bool:
+    """Whether the file is of `recipe`. A setting younger than the file counts as left out: runs outlive upgrades."""
+    try:
+        return from_mapping(Recipe, json.loads(written.read_text("utf-8")), written.name) == recipe
+    except SettingsError:
+        return False
 
 
 @rank_zero_only

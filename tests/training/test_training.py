@@ -29,6 +29,7 @@ from training.page import read_log
 from training.predictor import LocalPredictor, open_predictor
 from training.recipe import LossRecipe, Recipe, load_recipe
 from training.release import write_release
+from training.run import RunError, prepare
 from training.settings import SettingsError
 from training.slices import load_slice
 from training.split import Split, read_split
@@ -92,6 +93,20 @@ def test_another_recipe_in_the_same_folder_is_refused(smoke_run: Path, phantoms:
     assert done.code == 1
     assert "begun with another recipe" in done.error
     assert "Traceback" not in done.error
+
+
+def test_a_run_begun_before_a_setting_was_known_goes_on(phantoms: Path, tmp_path: Path) -> None:
+    prepare(SMOKE, phantoms, tmp_path)
+    written = tmp_path / "recipe.json"
+    known = json.loads(written.read_text())
+    del known["augment"]["transplant"]
+    written.write_text(json.dumps(known))
+    prepare(SMOKE, phantoms, tmp_path)
+    with pytest.raises(RunError, match="another recipe"):
+        prepare(replace(SMOKE, augment=replace(SMOKE.augment, transplant=0.5)), phantoms, tmp_path)
+    written.write_text(json.dumps({**known, "from_the_future": 1}))
+    with pytest.raises(RunError, match="another recipe"):
+        prepare(SMOKE, phantoms, tmp_path)
 
 
 def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
