@@ -9,10 +9,11 @@ from training.recipe import LossRecipe
 
 
 class SegmentationLoss(torch.nn.Module):
-    """`bce` * BCE(pos_weight) + `batch_dice` * (1 - Dice) + `slice_dice` * (1 - Dice), in float32.
+    """`bce` * BCE(pos_weight) + `batch_dice` * (1 - Dice) + `slice_dice` * (1 - Dice) + `teacher` * BCE, in float32.
 
     Dice over the batch counts all its pixels together, so slices without tumour matter and small lesions weigh little;
-    Dice over slices is the mean over slices that have tumour, as the metric is.
+    Dice over slices is the mean over slices that have tumour, as the metric is. The last term compares with what
+    teachers think instead of with the mask, where they were asked.
     """
 
     def __init__(self, recipe: LossRecipe) -> None:
@@ -21,8 +22,8 @@ class SegmentationLoss(torch.nn.Module):
         self.pos_weight: Tensor
         self.register_buffer("pos_weight", torch.tensor(recipe.pos_weight), persistent=False)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """`logits` and `target` (0 or 1) of shape (n, 1, h, w) -> scalar."""
+    def forward(self, logits: Tensor, target: Tensor, guide: Tensor | None = None) -> Tensor:
+        """`logits`, `target` (0 or 1) and `guide` (the teachers' probabilities) of shape (n, 1, h, w) -> scalar."""
         logits, target = logits.float(), target.float()
         loss = self._recipe.bce * torch.nn.functional.binary_cross_entropy_with_logits(
             logits, target, pos_weight=self.pos_weight
@@ -33,6 +34,8 @@ class SegmentationLoss(torch.nn.Module):
         tumour = target.amax(dim=(1, 2, 3)) > 0
         if self._recipe.slice_dice and tumour.any():
             loss = loss + self._recipe.slice_dice * (1 - soft_dice(probability[tumour], target[tumour], (1, 2, 3)))
+        if guide is not None:
+            loss = loss + self._recipe.teacher * torch.nn.functional.binary_cross_entropy_with_logits(logits, guide)
         return loss
 
 

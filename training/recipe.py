@@ -43,12 +43,14 @@ class ModelRecipe:
 @dataclass(frozen=True)
 class LossRecipe:
     """Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
-    the whole batch, soft Dice of each tumour slice averaged."""
+    the whole batch, soft Dice of each tumour slice averaged, binary cross-entropy with the probabilities of teachers
+    (`--teacher`; its mean over pixels has gradients some fifty times smaller than Dice's)."""
 
     pos_weight: float = 1.0
     bce: float = 1.0
     batch_dice: float = 1.0
     slice_dice: float = 0.0
+    teacher: float = 0.0
 
 
 @dataclass(frozen=True)

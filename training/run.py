@@ -24,6 +24,7 @@ from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Split, make_split, read_split, write_split
 from training.start import encoder_state, network_state
+from training.teacher import Teachers, open_teacher
 
 RECIPE_FILE, SPLIT_FILE, START_FILE, LAST = "recipe.json", "split.json", "start.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
@@ -55,10 +56,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Start:
-    """Where weights come from: `encoder` is "imagenet", "none" or a file; `network` (a file or folder) wins."""
+    """Where weights come from: `encoder` is "imagenet", "none" or a file; `network` (a file or folder) wins.
+    `teachers` (released folders or checkpoints) are asked about each sample where the recipe's loss has a use for it.
+    """
 
     encoder: str = "none"
     network: str | None = None
+    teachers: tuple[str, ...] = ()
 
 
 def prepare(recipe: Recipe, data: Path, folder: Path, split_file: Path | None = None) -> Split:
@@ -87,7 +91,7 @@ def _says(written: Path, recipe: Recipe) -> bool:
 
 
 @rank_zero_only
-def _record_start(start: Start, folder: Path) -> None:
+def _record_start(start: Start, teachers: Teachers | None, folder: Path) -> None:
     """Writes what the run started from: names and digests, no paths, for the model card."""
     given = start.network or start.encoder
     path = Path(given) / "weights.safetensors" if Path(given).is_dir() else Path(given)
@@ -95,6 +99,7 @@ def _record_start(start: Start, folder: Path) -> None:
         "kind": "network" if start.network else "encoder",
         "name": "/".join(path.parts[-2:]) if path.is_file() else given,
         "sha256": sha256_of(path) if path.is_file() else None,
+        **({"teachers": teachers.record} if teachers else {}),
     }
     write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
 
@@ -110,7 +115,8 @@ def train(
 ) -> Path:
     """Trains, or goes on from the last checkpoint in `folder`; returns that checkpoint's path.
 
-    `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite.
+    `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
+    where a recipe wants teachers and none are given or the other way round.
     """
     if machine.threads:
         torch.set_num_threads(machine.threads)
@@ -122,11 +128,15 @@ def train(
     _keep_log(folder)
     trainer = _trainer(recipe, folder, machine)
     loader = _training_loader(trained_on, recipe, machine, trainer)
-    module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs)
+    teachers = _teachers(start, recipe)
+    guide = teachers.probabilities if teachers else None
+    module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
     last = folder / LAST
     if not last.is_file():
         _start(module, start)
-        _record_start(start, folder)
+        _record_start(start, teachers, folder)
+    elif teachers and json.loads((folder / START_FILE).read_text("utf-8")).get("teachers") != teachers.record:
+        raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
     trainer.fit(
         module,
         loader,
@@ -151,6 +161,15 @@ def _start(module: SegmentationModule, start: Start) -> None:
         module.load_network(network_state(module.network, start.network))
     else:
         module.load_network(encoder_state(module.network, start.encoder, module.recipe.model.encoder))
+
+
+def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
+    if bool(start.teachers) != (recipe.loss.teacher > 0):
+        raise SettingsError(
+            f"recipe {recipe.name} has loss.teacher {recipe.loss.teacher:g} and {len(start.teachers)} teachers are "
+            "given; name them with --teacher for a recipe with loss.teacher above 0, and for no other"
+        )
+    return Teachers([open_teacher(source) for source in start.teachers], input_spec(recipe)) if start.teachers else None
 
 
 def _training_loader(

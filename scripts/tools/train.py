@@ -31,6 +31,9 @@ def main(
     init: Annotated[
         str | None, typer.Option(help="Fine-tune from a released folder, safetensors or checkpoint.")
     ] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Learn from this released folder or checkpoint too; may be repeated.")
+    ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes: one per GPU, or that many on the CPU.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed, 16-mixed.")] = "auto",
@@ -43,9 +46,10 @@ def main(
     try:
         chosen = load_recipe(recipe)
         folder = data_folder(data)
+        start = Start(encoder_weights, init, tuple(teacher or ()))
         machine = Machine(accelerator, devices, precision, threads, workers)
         with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
-            last = train(chosen, folder, run, Start(encoder_weights, init), machine, advance, split)
+            last = train(chosen, folder, run, start, machine, advance, split)
     except (DataError, SettingsError, StartWeightsError, RunError, LeakError, TrainingDivergedError) as error:
         console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -1,0 +1,76 @@
+"""Networks that are already trained, asked together what they think of a training sample (Hinton et al., 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from handler.card import InputSpec, read_card
+from handler.files import sha256_of
+from handler.network import build
+from training.card import read_checkpoint
+from training.dataset import input_spec
+from training.module import architecture_of
+from training.start import StartWeightsError, network_state
+
+# Logits are divided by this before they are taken for probabilities. Networks trained with soft Dice are two to three
+# times too sure of themselves: calibration on validation cases multiplies their logits by 0.33 to 0.5.
+TEMPERATURE = 2.0
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network in evaluation mode, what its input looks like, and what it is called in the card."""
+
+    network: torch.nn.Module
+    input: InputSpec
+    name: str
+    sha256: str
+
+
+class Teachers:
+    """Several of them as one: `probabilities` of samples that were normalised by the pupil's `own` input."""
+
+    def __init__(self, members: Sequence[Teacher], own: InputSpec) -> None:
+        self._members, self._own = tuple(members), own
+
+    @property
+    def record(self) -> list[dict[str, str]]:
+        """Names and digests, for the model card."""
+        return [{"name": member.name, "sha256": member.sha256} for member in self._members]
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Images float32 (n, 3, h, w) -> probabilities float32 (n, 1, h, w): of the mean logit over `TEMPERATURE`."""
+        unit = images * _of(self._own.std, images) + _of(self._own.mean, images)
+        total = torch.zeros_like(images[:, :1])
+        for member in self._members:
+            pixels = (unit - _of(member.input.mean, images)) / _of(member.input.std, images)
+            network = member.network.to(images.device)
+            total += network(pixels.contiguous(memory_format=torch.channels_last)).float()
+        return (total / (len(self._members) * TEMPERATURE)).sigmoid()
+
+
+def _of(values: Sequence[float], images: Tensor) -> Tensor:
+    return torch.tensor(values, device=images.device, dtype=images.dtype)[:, None, None]
+
+
+def open_teacher(source: str) -> Teacher:
+    """A released folder or a checkpoint of scripts/train as a teacher. Raises StartWeightsError for anything else."""
+    path = Path(source)
+    if path.is_dir():
+        card = read_card(path)
+        architecture, spec, file = card.architecture, card.input, path / card.weights.file
+    elif path.suffix == ".ckpt":
+        recipe = read_checkpoint(path).recipe
+        architecture, spec, file = architecture_of(recipe), input_spec(recipe), path
+    else:
+        raise StartWeightsError(f"teacher {source}: expected a released folder or a checkpoint (.ckpt)")
+    network = build(architecture)
+    network.load_state_dict(network_state(network, source))
+    network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return Teacher(network, spec, "/".join(file.parts[-2:]), sha256_of(file))
