@@ -44,7 +44,7 @@ class ModelRecipe:
 class LossRecipe:
     """Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
     the whole batch, soft Dice of each tumour slice averaged, binary cross-entropy with the probabilities of teachers
-    (`--teacher`; its mean over pixels has gradients some fifty times smaller than Dice's)."""
+    (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight)."""
 
     pos_weight: float = 1.0
     bce: float = 1.0

@@ -42,15 +42,15 @@ def transplant(image: Image, mask: Mask, donor: Image, donor_mask: Mask, seed: i
     was there, tumour included. Slices without head come back unchanged.
     """
     rng = np.random.default_rng((seed, 2))
-    head = head_of(image)
+    head, donor_head = head_of(image), head_of(donor)
     places = np.argwhere(_inner(head))
     if not len(places):
         return image, mask
-    piece = donor_mask if donor_mask.any() else _decoy(donor, rng)
-    if not piece.any() or not head_of(donor).any():
+    piece = donor_mask if donor_mask.any() else _decoy(donor_head, rng)
+    if not piece.any() or not donor_head.any():
         return image, mask
     scale = _scale(int(np.count_nonzero(piece)), rng) if donor_mask.any() else 1.0
-    turn = _turn(piece, scale, _place(piece, head_of(donor), head, places, rng), rng)
+    turn = _turn(piece, scale, _place(piece, donor_head, head, places, rng), rng)
     size = (image.shape[1], image.shape[0])
     weight = cv2.warpAffine(_fading(piece, scale, rng), turn, size, flags=cv2.INTER_LINEAR) * head
     # Shrinking by linear interpolation alone would skip pixels and turn them into noise.
@@ -75,10 +75,10 @@ def _inner(head: Mask) -> Mask:
     return cv2.distanceTransform(np.pad(head.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1] > _SKULL
 
 
-def _decoy(donor: Image, rng: np.random.Generator) -> Mask:
+def _decoy(donor_head: Mask, rng: np.random.Generator) -> Mask:
     """An ellipse somewhere inside the donor's head; empty where there is none."""
-    places = np.argwhere(_inner(head_of(donor)))
-    piece = np.zeros(donor.shape[:2], np.uint8)
+    places = np.argwhere(_inner(donor_head))
+    piece = np.zeros(donor_head.shape, np.uint8)
     if len(places):
         row, column = places[rng.integers(len(places))]
         axes = np.exp(rng.uniform(np.log(_DECOY[0]), np.log(_DECOY[1]), 2)).round().astype(int)
