@@ -15,7 +15,7 @@ import albumentations as alb
 import cv2  # comes with albumentations
 
 # Pixels brighter than this (of 0..1) count as head; air in the TCGA slices stays below 0.05.
-_HEAD = 0.1
+HEAD = 0.1
 # A row or column belongs to the head when this share of its pixels does; lone bright specks do not.
 _LINE_SHARE = 0.02
 _FLAIR = 1
@@ -103,7 +103,7 @@ def build_shapes(recipe: AugmentRecipe) -> alb.Compose | None:
 
 def head_span(image: NDArray[np.float32]) -> tuple[tuple[int, int], tuple[int, int]]:
     """First and last row, first and last column of the head in `image`, float32 (h, w, 3) in 0..1; of all if none."""
-    bright = image.max(axis=2) > _HEAD
+    bright = image.max(axis=2) > HEAD
     spans = []
     for axis in (1, 0):
         lines = np.flatnonzero(bright.mean(axis=axis) > _LINE_SHARE)

@@ -118,6 +118,7 @@ def train(
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
     where a recipe wants teachers and none are given or the other way round.
     """
+    _check_teachers(start, recipe)
     if machine.threads:
         torch.set_num_threads(machine.threads)
     split = prepare(recipe, data, folder, split_file)
@@ -163,12 +164,15 @@ def _start(module: SegmentationModule, start: Start) -> None:
         module.load_network(encoder_state(module.network, start.encoder, module.recipe.model.encoder))
 
 
-def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
+def _check_teachers(start: Start, recipe: Recipe) -> None:
     if bool(start.teachers) != (recipe.loss.teacher > 0):
         raise SettingsError(
             f"recipe {recipe.name} has loss.teacher {recipe.loss.teacher:g} and {len(start.teachers)} teachers are "
             "given; name them with --teacher for a recipe with loss.teacher above 0, and for no other"
         )
+
+
+def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
     return Teachers([open_teacher(source) for source in start.teachers], input_spec(recipe)) if start.teachers else None
 
 

@@ -11,8 +11,9 @@ import cv2  # comes with albumentations
 import numpy as np
 from numpy.typing import NDArray
 
-# Pixels brighter than this (of 0..1, in any sequence) are head; gaps in it up to _CLOSE pixels wide are filled.
-_HEAD = 0.1
+from training.augment import HEAD
+
+# Gaps in the head up to so many pixels wide are filled.
 _CLOSE = 15
 # Pieces are centred at least so far from the edge of the head, in pixels: gliomas do not grow in the scalp.
 _SKULL = 26
@@ -66,7 +67,7 @@ def transplant(image: Image, mask: Mask, donor: Image, donor_mask: Mask, seed: i
 
 def head_of(image: Image) -> Mask:
     """The head in `image`, with its dark cavities: bool (h, w)."""
-    bright = (image.max(axis=2) > _HEAD).astype(np.uint8)
+    bright = (image.max(axis=2) > HEAD).astype(np.uint8)
     return cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((_CLOSE, _CLOSE), np.uint8)) > 0
 
 

@@ -79,6 +79,7 @@ def test_a_run_names_its_teachers_and_resumes_with_no_others(
     alone = call(*run)
     assert alone.code == 1
     assert "--teacher" in alone.error
+    assert not (tmp_path / "run").exists()  # refused before anything is read or written
 
     teacher = smoke_run / "last.ckpt"
     done = call(*run, "--teacher", teacher, "--teacher", teacher)
