@@ -27,11 +27,13 @@ _BINS = 2001
 
 @dataclass(frozen=True)
 class Choice:
-    """A threshold (0..1) and smallest lesion (pixels) with what they score on the validation cases (0..1)."""
+    """A threshold (0..1) and smallest lesion (pixels) with what they score on the validation cases, and their mean Dice
+    per tumour slice there (both 0..1; None: no slice has tumour)."""
 
     threshold: float
     min_lesion_pixels: int
     score: float
+    dice: float | None
 
 
 def fit_calibration(logits: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.bool_]]) -> Calibration:
@@ -65,8 +67,10 @@ def choose(
 ) -> tuple[Choice, ...]:
     """Every combination of `THRESHOLDS` and `SMALLEST_LESIONS`, the one to take first.
 
-    Those within `TIE` of the best score count as equal; of them the threshold nearest 0.5 is taken, then the smallest
-    lesion, for a rare pixel's worth on a few cases is chance. The others follow by score.
+    Those within `TIE` of the best score count as equal, for a rare pixel's worth on a few cases is chance. Of them the
+    threshold nearest half the Dice of the best is taken, then the smallest lesion: on calibrated probabilities, half
+    the best Dice is the threshold that reaches it (Lipton, Elkan and Naryanaswamy, ECML 2014, for F1, which Dice is).
+    The others follow by score.
 
     The score is the mean of three figures: Dice per tumour slice, Dice per case, and balanced accuracy of "slice has
     tumour", so that neither small lesions nor false alarms are paid for by the other.
@@ -82,15 +86,15 @@ def choose(
         for smallest in SMALLEST_LESIONS:
             masks = [mask_of(one, threshold, smallest) for one in steps]
             counts = np.array([_counts(mask, item.mask) for mask, item in zip(masks, slices, strict=True)])
-            choices.append(Choice(threshold, smallest, objective(case, counts)))
-    best = max(choice.score for choice in choices)
-    return tuple(sorted(choices, key=lambda c: _preference(c, best)))
+            choices.append(Choice(threshold, smallest, objective(case, counts), slice_dice(counts)))
+    best = max(choices, key=lambda choice: choice.score)
+    return tuple(sorted(choices, key=lambda choice: _preference(choice, best)))
 
 
-def _preference(choice: Choice, best: float) -> tuple[float, float, int]:
-    if choice.score >= best - TIE:
-        return -best, abs(choice.threshold - 0.5), choice.min_lesion_pixels
-    return -choice.score, abs(choice.threshold - 0.5), choice.min_lesion_pixels
+def _preference(choice: Choice, best: Choice) -> tuple[float, float, int]:
+    expected = 0.5 if best.dice is None else best.dice / 2
+    score = best.score if choice.score >= best.score - TIE else choice.score
+    return -score, abs(choice.threshold - expected), choice.min_lesion_pixels
 
 
 def _counts(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int, int]:
@@ -99,11 +103,18 @@ def _counts(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, in
 
 def objective(case: NDArray[np.int64], counts: NDArray[np.int64]) -> float:
     """The mean named in `choose`, 0..1, from case numbers (n,) and pixel counts (n, 3); undefined figures left out."""
-    both, found, truth = counts.astype(np.float64).T
+    found, truth = counts[:, 1], counts[:, 2]
     tumour = truth > 0
     parts = [float(case_dice(case, counts).mean())]
-    if tumour.any():
-        parts.append(float((2 * both / np.maximum(found + truth, 1))[tumour].mean()))
+    dice = slice_dice(counts)
+    if dice is not None:
+        parts.append(dice)
     if tumour.any() and not tumour.all():
         parts.append(float(((found > 0)[tumour].mean() + (found == 0)[~tumour].mean()) / 2))
     return sum(parts) / len(parts)
+
+
+def slice_dice(counts: NDArray[np.int64]) -> float | None:
+    """Mean Dice over slices with tumour from pixel counts in both, found and in truth (n, 3); None without tumour."""
+    both, found, truth = counts[counts[:, 2] > 0].astype(np.float64).T
+    return float((2 * both / (found + truth)).mean()) if len(truth) else None

@@ -25,7 +25,7 @@ from handler.predict import predict
 from handler.preprocess import preprocess
 from training.card import card_of, read_checkpoint
 from training.release import write_release
-from training.run import SPLIT_FILE, START_FILE
+from training.seen import SPLIT_FILE, START_FILE
 from training.slices import LabelledSlice
 from training.split import Split, read_split
 

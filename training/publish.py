@@ -19,7 +19,7 @@ from training.evaluation import Report, evaluate, to_json
 from training.page import report_page
 from training.predictor import LocalPredictor, open_checkpoint
 from training.release import write_release
-from training.run import SPLIT_FILE
+from training.seen import SPLIT_FILE
 from training.slices import LabelledSlice, load_slices
 from training.split import read_split
 

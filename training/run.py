@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import cv2  # comes with albumentations
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import sha256_of, write_atomic
@@ -20,13 +21,14 @@ from training.dataset import Sample, TrainingSlices, WholeSlices, input_spec
 from training.module import SegmentationModule
 from training.recipe import Recipe
 from training.sampler import SliceSampler
+from training.seen import SPLIT_FILE, START_FILE, cases_seen, check_unseen
 from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
-from training.split import Split, make_split, read_split, write_split
+from training.split import Fold, Split, case_of, fold_of, make_split, read_split, write_split
 from training.start import encoder_state, network_state
 from training.teacher import Teachers, open_teacher
 
-RECIPE_FILE, SPLIT_FILE, START_FILE, LAST = "recipe.json", "split.json", "start.json", "last.ckpt"
+RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
 
 
@@ -65,18 +67,33 @@ class Start:
     teachers: tuple[str, ...] = ()
 
 
-def prepare(recipe: Recipe, data: Path, folder: Path, split_file: Path | None = None) -> Split:
+@dataclass(frozen=True)
+class Sides:
+    """Who trains and who validates: the split in `file`, else one drawn by the recipe; with `fold` a part of it."""
+
+    file: Path | None = None
+    fold: Fold | None = None
+
+    def split(self, recipe: Recipe, data: Path) -> Split:
+        """The split of the pairs in `data`."""
+        whole = read_split(self.file) if self.file else make_split(find_pairs(data).pairs, recipe.split, recipe.seed)
+        return fold_of(whole, self.fold) if self.fold else whole
+
+
+def prepare(recipe: Recipe, data: Path, folder: Path, sides: Sides = Sides()) -> Split:
     """Writes recipe and split into the run folder, or checks that those there are the same; returns the split.
 
-    Raises RunError if `folder` was begun with another recipe.
+    Raises RunError if `folder` was begun with another recipe or, where `sides` names one, another split.
     """
     written = folder / RECIPE_FILE
     if written.is_file() and not _says(written, recipe):
         raise RunError(f"{folder} was begun with another recipe ({written}); resume with that one or take a new folder")
     if (folder / SPLIT_FILE).is_file():
-        return read_split(folder / SPLIT_FILE)
-    pairs = find_pairs(data).pairs
-    split = read_split(split_file) if split_file else make_split(pairs, recipe.split, recipe.seed)
+        begun = read_split(folder / SPLIT_FILE)
+        if sides != Sides() and sides.split(recipe, data) != begun:
+            raise RunError(f"{folder} was begun with another split ({SPLIT_FILE}); resume with that one or without any")
+        return begun
+    split = sides.split(recipe, data)
     write_split(split, folder / SPLIT_FILE)
     write_atomic(written, json.dumps(asdict(recipe), indent=1).encode())
     return split
@@ -91,8 +108,9 @@ def _says(written: Path, recipe: Recipe) -> bool:
 
 
 @rank_zero_only
-def _record_start(start: Start, teachers: Teachers | None, folder: Path) -> None:
-    """Writes what the run started from: names and digests, no paths, for the model card."""
+def _record_start(start: Start, teachers: Teachers | None, seen: frozenset[str], folder: Path) -> None:
+    """Writes what the run started from, for the model card: names and digests, no paths, and the cases `seen` by that
+    which the run does not train on itself."""
     given = start.network or start.encoder
     path = Path(given) / "weights.safetensors" if Path(given).is_dir() else Path(given)
     content = {
@@ -100,6 +118,7 @@ def _record_start(start: Start, teachers: Teachers | None, folder: Path) -> None
         "name": "/".join(path.parts[-2:]) if path.is_file() else given,
         "sha256": sha256_of(path) if path.is_file() else None,
         **({"teachers": teachers.record} if teachers else {}),
+        **({"cases": sorted(seen)} if seen else {}),
     }
     write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
 
@@ -111,17 +130,19 @@ def train(
     start: Start,
     machine: Machine,
     advance: Callable[[], None] = lambda: None,
-    split_file: Path | None = None,
+    sides: Sides = Sides(),
 ) -> Path:
     """Trains, or goes on from the last checkpoint in `folder`; returns that checkpoint's path.
 
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
-    where a recipe wants teachers and none are given or the other way round.
+    where a recipe wants teachers and none are given or the other way round, LeakError where start weights or teachers
+    have seen cases that are to choose or to judge.
     """
     _check_teachers(start, recipe)
     if machine.threads:
         torch.set_num_threads(machine.threads)
-    split = prepare(recipe, data, folder, split_file)
+    split = prepare(recipe, data, folder, sides)
+    seen = _seen(start, split)
     pairs = find_pairs(data).pairs
     trained_on = load_slices(split.select(pairs, "train"), advance)
     chosen_on = load_slices(split.select(pairs, "validation"), advance)
@@ -135,7 +156,7 @@ def train(
     last = folder / LAST
     if not last.is_file():
         _start(module, start)
-        _record_start(start, teachers, folder)
+        _record_start(start, teachers, seen - {case_of(member) for member in split.train}, folder)
     elif teachers and json.loads((folder / START_FILE).read_text("utf-8")).get("teachers") != teachers.record:
         raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
     trainer.fit(
@@ -172,6 +193,20 @@ def _check_teachers(start: Start, recipe: Recipe) -> None:
         )
 
 
+def _seen(start: Start, split: Split) -> frozenset[str]:
+    """The cases that start weights and teachers were trained on, none of which may choose or judge."""
+    seen: set[str] = set()
+    for source in ([start.network] if start.network else []) + list(start.teachers):
+        cases = cases_seen(source)
+        if cases is None:
+            rank_zero_warn(f"{source}: nothing tells which cases it was trained on; scores may measure memory")
+        else:
+            if not split.leaks:  # else cases are on several sides anyway, and every report says so
+                check_unseen(source, cases, split)
+            seen |= cases
+    return frozenset(seen)
+
+
 def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
     return Teachers([open_teacher(source) for source in start.teachers], input_spec(recipe)) if start.teachers else None
 
@@ -195,8 +230,14 @@ def _training_loader(
         sampler=sampler,
         num_workers=machine.workers,
         persistent_workers=machine.workers > 0,
+        worker_init_fn=_one_thread,
         drop_last=True,
     )
+
+
+def _one_thread(_: int) -> None:
+    # Else each of the workers starts as many OpenCV threads as there are cores.
+    cv2.setNumThreads(1)
 
 
 def _validation_loader(

@@ -12,7 +12,7 @@ from pathlib import Path
 from handler.files import write_atomic
 from training.cases import Pair, institution_of
 from training.recipe import SplitRecipe
-from training.settings import from_mapping
+from training.settings import SettingsError, from_mapping
 
 SIDES = ("train", "validation", "test")
 
@@ -64,6 +64,46 @@ def make_split(pairs: Sequence[Pair], recipe: SplitRecipe, seed: int) -> Split:
     split = Split(recipe.by, seed, *(tuple(sorted(side)) for side in sides))
     check(split)
     return split
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Part `which` (from 1) of `parts` for cross-validation. Raises SettingsError where there is no such part."""
+
+    which: int
+    parts: int
+
+    def __post_init__(self) -> None:
+        if self.parts < 2 or not 1 <= self.which <= self.parts:
+            raise SettingsError(f"fold {self.which}/{self.parts}: expected K/N, N at least 2 and K from 1 to N")
+
+    @classmethod
+    def parse(cls, text: str) -> Fold:
+        """Part 2 of 4 from "2/4". Raises SettingsError for anything else."""
+        which, slash, parts = text.partition("/")
+        if not (slash and which.isdecimal() and parts.isdecimal()):
+            raise SettingsError(f"fold {text!r}: expected K/N, as in 2/4 for the second of four parts")
+        return cls(int(which), int(parts))
+
+
+def fold_of(split: Split, fold: Fold) -> Split:
+    """Cross-validation within the training side: one part of it validates, the other parts are trained on, and the
+    cases that `split` validates on are left out, so that they can still choose. The test side stays.
+
+    Parts are dealt as sides are, from the split's own seed. Raises SettingsError if a part would be empty.
+    """
+    if fold.parts > len(split.train):
+        raise SettingsError(f"fold {fold.which}/{fold.parts}: only {len(split.train)} members are trained on")
+    groups = {"all": sorted(split.train)} if split.leaks else _by_institution(set(split.train))
+    parts = _deal(groups, (1 / fold.parts,) * fold.parts, random.Random(split.seed))  # noqa: S311  # as above
+    held = set(parts[fold.which - 1])
+    kept = tuple(name for name in split.train if name not in held)
+    return Split(split.by, split.seed, kept, tuple(sorted(held)), split.test)
+
+
+def case_of(member: str) -> str:
+    """The case that a member of a side belongs to: itself, or for a slice ("case/number") what it is a slice of."""
+    return member.split("/")[0]
 
 
 def _by_institution(cases: set[str]) -> dict[str, list[str]]:

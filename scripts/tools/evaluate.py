@@ -19,7 +19,7 @@ from training.evaluation import Report, evaluate, to_json
 from training.gallery import gallery
 from training.page import LEAK, report_page
 from training.predictor import LocalPredictor, Predictor, SourceError, open_predictor
-from training.run import SPLIT_FILE
+from training.seen import SPLIT_FILE
 from training.settings import SettingsError
 from training.slices import load_slices
 from training.split import SIDES, LeakError, Split, read_split

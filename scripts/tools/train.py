@@ -12,9 +12,9 @@ from scripts.tools.progress import counting
 from training.cases import DataError, data_folder, find_pairs
 from training.module import TrainingDivergedError
 from training.recipe import load_recipe
-from training.run import Machine, RunError, Start, train
+from training.run import Machine, RunError, Sides, Start, train
 from training.settings import SettingsError
-from training.split import LeakError
+from training.split import Fold, LeakError
 from training.start import StartWeightsError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -27,6 +27,10 @@ def main(
     recipe: Annotated[str, typer.Option(help="A recipe's name or the path of a YAML file.")] = "cpu",
     data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
     split: Annotated[Path | None, typer.Option(help="Use this split file instead of drawing one.")] = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(help="K/N: leave out part K of N of the training cases and validate on it (cross-validation)."),
+    ] = None,
     encoder_weights: Annotated[str, typer.Option(help="imagenet, none, or a safetensors file.")] = "none",
     init: Annotated[
         str | None, typer.Option(help="Fine-tune from a released folder, safetensors or checkpoint.")
@@ -47,9 +51,10 @@ def main(
         chosen = load_recipe(recipe)
         folder = data_folder(data)
         start = Start(encoder_weights, init, tuple(teacher or ()))
+        sides = Sides(split, Fold.parse(fold) if fold else None)
         machine = Machine(accelerator, devices, precision, threads, workers)
         with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
-            last = train(chosen, folder, run, start, machine, advance, split)
+            last = train(chosen, folder, run, start, machine, advance, sides)
     except (DataError, SettingsError, StartWeightsError, RunError, LeakError, TrainingDivergedError) as error:
         console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from training.phantoms import write_phantoms
+from training.publish import Order, publish
 
 ROOT = Path(__file__).parents[2]
 SIZE = 64
+NO_PROGRESS = lambda title, total: lambda: None  # noqa: E731
 
 
 def command(tool: str, *arguments: str | Path) -> list[str]:
@@ -52,4 +54,12 @@ def smoke_run(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train", "--run", folder, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1"
     )
     assert done.code == 0, done.error
+    return folder
+
+
+@pytest.fixture(scope="session")
+def release(smoke_run: Path, phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the smoke run's release."""
+    folder = tmp_path_factory.mktemp("release") / "brainseg-0.1"
+    publish(Order(smoke_run / "last.ckpt", "0.1", folder, "drawn by hand"), phantoms, NO_PROGRESS)
     return folder

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from handler.card import read_card
-from tests.training.conftest import call
+from tests.training.conftest import NO_PROGRESS, call
 from training.calibrate import TIE, choose
 from training.card import card_of, read_checkpoint
 from training.cases import find_pairs
@@ -26,19 +26,10 @@ from training.release import write_release
 from training.slices import LabelledSlice, load_slices
 from training.split import read_split
 
-NO_PROGRESS = lambda title, total: lambda: None  # noqa: E731
-
 
 @pytest.fixture(scope="module")
 def slices(phantoms: Path) -> list[LabelledSlice]:
     return load_slices(find_pairs(phantoms).pairs[:8])
-
-
-@pytest.fixture(scope="module")
-def release(smoke_run: Path, phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("release") / "brainseg-0.1"
-    publish(Order(smoke_run / "last.ckpt", "0.1", folder, "drawn by hand"), phantoms, NO_PROGRESS)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -181,12 +172,14 @@ def test_a_server_is_asked_as_a_client_would_ask(local: LocalPredictor, slices: 
     assert asked[0]["X-BrainSeg-Outputs"] == "mask,probability"
 
 
-def test_ties_keep_the_default_threshold(local: LocalPredictor, slices: list[LabelledSlice]) -> None:
+def test_of_equal_thresholds_that_at_half_the_dice_is_taken(local: LocalPredictor, slices: list[LabelledSlice]) -> None:
     choices = choose([local.logits(item) for item in slices], slices, local.released_card.calibration)
     best = max(choice.score for choice in choices)
     assert choices[0].score >= best - TIE
     close = [choice for choice in choices if choice.score >= best - TIE]
-    assert abs(choices[0].threshold - 0.5) == min(abs(choice.threshold - 0.5) for choice in close)
+    dice = max(choices, key=lambda choice: choice.score).dice
+    assert dice is not None
+    assert abs(choices[0].threshold - dice / 2) == min(abs(choice.threshold - dice / 2) for choice in close)
 
 
 def test_the_commands_work_together(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.calibrate import THRESHOLDS, TIE, fit_calibration, objective
+from training.calibrate import THRESHOLDS, TIE, fit_calibration, objective, slice_dice
 from training.figures import case_dice, figures, tabulate
 from training.scores import SliceScore, score_slice
 
@@ -95,4 +95,6 @@ def test_objective_punishes_misses_and_false_alarms() -> None:
     assert objective(case, np.array([[9, 9, 9], [0, 3, 0], [4, 4, 4]])) < right
     assert objective(case, np.array([[9, 9, 9], [0, 0, 0], [0, 0, 4]])) < right
     assert 0.5 in THRESHOLDS
+    assert slice_dice(np.array([[1, 2, 2], [0, 0, 5], [0, 7, 0]])) == 0.25
+    assert slice_dice(np.array([[0, 7, 0]])) is None
     assert TIE < 0.01
