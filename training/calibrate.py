@@ -20,9 +20,13 @@ from training.slices import LabelledSlice
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
 SMALLEST_LESIONS = (0, 5, 10, 20, 40)
 TIE = 0.002
-# Logits beyond this (probability 0.007) are decided; they would fit the tails instead of the edge that is judged.
-_UNDECIDED = 5.0
-_BINS = 2001
+# Calibrated logits beyond this (probabilities below 0.05 or above 0.95) are decided and not judged by the calibration
+# error either. With them, the many pixels of clear background would bend the line away from the edge that is judged.
+_UNDECIDED = 3.0
+# Logits as the network gives them, beyond which no pixel is undecided after a scale of 0.05; counted in bins of 0.005.
+_LARGEST = 60.0
+_BINS = 24_000
+_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,35 @@ class Choice:
 
 
 def fit_calibration(logits: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.bool_]]) -> Calibration:
-    """Scale and offset of the logit that make the masks most likely (Platt, 1999), over pixels with |logit| < 5.
+    """Scale and offset of the logit that make the masks most likely (Platt, 1999), over the pixels that are undecided.
 
-    Logits and masks are (h, w) on the same grid. Without both kinds of pixel among those: the identity.
+    Which pixels those are depends on the answer, |scale * logit + offset| < 3, so fit follows fit, from the identity
+    on, until they settle. Logits and masks are (h, w) on the same grid. Without both kinds of pixel: the identity.
     """
-    edges = np.linspace(-_UNDECIDED, _UNDECIDED, _BINS + 1)
+    edges = np.linspace(-_LARGEST, _LARGEST, _BINS + 1)
     tumour, clear = np.zeros(_BINS), np.zeros(_BINS)
     for values, mask in zip(logits, masks, strict=True):
         tumour += np.histogram(values[mask], edges)[0]
         clear += np.histogram(values[~mask], edges)[0]
-    if not tumour.sum() or not clear.sum():
-        return Calibration()
     centres = (edges[:-1] + edges[1:]) / 2
+    found = np.array([1.0, 0.0])
+    for _ in range(_ROUNDS):
+        near = np.abs(found[0] * centres + found[1]) < _UNDECIDED
+        if not tumour[near].any() or not clear[near].any():
+            return Calibration()
+        before, found = found, _platt(centres[near], tumour[near], clear[near], found)
+        if np.abs(found - before).max() < 1e-3:
+            break
+    return Calibration(scale=float(found[0]), offset=float(found[1]))
+
+
+def _platt(
+    centres: NDArray[np.float64],
+    tumour: NDArray[np.float64],
+    clear: NDArray[np.float64],
+    start: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The most likely (scale, offset) for counts of tumour and clear pixels at logits `centres`."""
     total = tumour.sum() + clear.sum()
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -58,8 +79,8 @@ def fit_calibration(logits: Sequence[NDArray[np.float32]], masks: Sequence[NDArr
         return float(value), np.array([(slope * centres).sum(), slope.sum()])
 
     # A scale at or below zero would turn the ranking round; the network's ranking is the one thing not in question.
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=[(0.05, 20), (-20, 20)])
-    return Calibration(scale=float(found.x[0]), offset=float(found.x[1]))
+    found: NDArray[np.float64] = minimize(loss, start, jac=True, bounds=[(0.05, 20), (-20, 20)]).x
+    return found
 
 
 def choose(

@@ -83,6 +83,20 @@ def test_calibration_recovers_a_shift_and_a_scale() -> None:
     assert fitted.offset == pytest.approx(-1.0, abs=0.03)
 
 
+def test_calibration_looks_at_undecided_pixels_whatever_the_logits_unit() -> None:
+    """Clear background far from 0, where the line is another, does not bend the fit; nor does it matter what the
+    network calls 1."""
+    rng = np.random.default_rng(1)
+    edge = rng.uniform(-6, 6, (400, 400)).astype(np.float32)
+    truth = rng.random(edge.shape) < 1 / (1 + np.exp(-edge))
+    far = np.full((400, 400), -12, np.float32)  # as likely tumour as the logit -5 says, not -12
+    stray = rng.random(far.shape) < 0.007
+    for unit in (0.2, 1.0, 4.0):
+        fitted = fit_calibration([edge * unit, far * unit], [truth, stray])
+        assert fitted.scale * unit == pytest.approx(1.0, abs=0.05)
+        assert fitted.offset == pytest.approx(0.0, abs=0.05)
+
+
 def test_calibration_without_both_kinds_of_pixel_is_the_identity() -> None:
     fitted = fit_calibration([np.zeros((4, 4), np.float32)], [np.zeros((4, 4), bool)])
     assert (fitted.scale, fitted.offset) == (1.0, 0.0)
