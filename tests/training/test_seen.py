@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.card import read_card
 from tests.training.conftest import call
+from training.recipe import RECIPES
 from training.seen import cases_seen, check_unseen
 from training.settings import SettingsError
 from training.split import Fold, LeakError, Split, case_of, check, fold_of, read_split, write_split
@@ -103,7 +105,7 @@ def test_training_refuses_weights_that_have_seen_what_judges(
     """A fold leaves out cases that the whole run has trained on."""
     recipe = "smoke"
     if option == "--teacher":
-        text = (Path("training/recipes/smoke.yaml")).read_text("utf-8")
+        text = (RECIPES / "smoke.yaml").read_text("utf-8")
         recipe = str(tmp_path / "taught.yaml")
         Path(recipe).write_text(text.replace("loss: {", "loss: {teacher: 1.0, "))
     done = call(
@@ -129,3 +131,25 @@ def test_a_fold_trains_without_what_it_is_judged_by(smoke_run: Path, phantoms: P
     wrong = call("train", "--run", tmp_path / "new", "--recipe", "smoke", "--fold", "3", *machine)
     assert wrong.code == 1
     assert "expected K/N" in wrong.error
+
+
+def test_weights_of_unknown_cases_are_taken_with_a_warning(release: Path, phantoms: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes((release / "weights.safetensors").read_bytes())  # without its card
+    machine = ("--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    done = call("train", "--run", tmp_path / "run", "--recipe", "smoke", "--init", weights, *machine)
+    assert done.code == 0, done.error
+    assert "nothing tells which cases it was trained on" in done.error
+
+
+def test_a_split_that_leaks_anyway_takes_its_own_weights(phantoms: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "leaking.yaml"
+    content = yaml.safe_load((RECIPES / "smoke.yaml").read_text("utf-8"))
+    content["split"]["by"] = "slice"
+    content["sampling"]["stages"] = [{"epochs": 1, "window": [64, 64]}]
+    recipe.write_text(yaml.safe_dump(content))
+    machine = ("--recipe", recipe, "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    first = call("train", "--run", tmp_path / "first", *machine)
+    assert first.code == 0, first.error
+    more = call("train", "--run", tmp_path / "more", "--init", tmp_path / "first" / "last.ckpt", *machine)
+    assert more.code == 0, more.error
