@@ -12,8 +12,8 @@ def depthwise_in_full_precision(network: torch.nn.Module) -> None:
     """Makes depthwise convolutions compute in float32 under the CPU's autocast, and answer in the type of their input.
 
     In bfloat16 their two passes take up to twelve times as long (5x5, 672 channels, stride 2, on a Xeon with AMX): a
-    training step of the U-Net on EfficientNet-Lite0 goes from 0.118 to 0.082 s a sample on one core. No weight is added;
-    without autocast and on GPUs nothing changes.
+    training step of the U-Net on EfficientNet-Lite0 goes from 0.118 to 0.082 s a sample on one core. No weight is
+    added; without autocast and on GPUs nothing changes.
     """
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d) and module.groups > 1:

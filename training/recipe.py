@@ -44,13 +44,17 @@ class ModelRecipe:
 class LossRecipe:
     """Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
     the whole batch, soft Dice of each tumour slice averaged, binary cross-entropy with the probabilities of teachers
-    (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight)."""
+    (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight).
+
+    `temperature` divides the mean of the teachers' logits before it is taken for a probability; see
+    `training.teacher`."""
 
     pos_weight: float = 1.0
     bce: float = 1.0
     batch_dice: float = 1.0
     slice_dice: float = 0.0
     teacher: float = 0.0
+    temperature: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -160,5 +164,7 @@ def _check(recipe: Recipe, where: str) -> None:
         raise SettingsError(f"{where}: sizes {sides} must be multiples of 32, the encoder halves five times")
     if abs(split.train + split.validation + split.test - 1) > 1e-6:
         raise SettingsError(f"{where}: shares of the split add up to something other than 1")
+    if recipe.loss.temperature <= 0:
+        raise SettingsError(f"{where}: loss.temperature is {recipe.loss.temperature:g}; it must be above 0")
     if not recipe.sampling.stages or recipe.epochs < 1:
         raise SettingsError(f"{where}: sampling.stages has no epoch to train")

@@ -208,7 +208,10 @@ def _seen(start: Start, split: Split) -> frozenset[str]:
 
 
 def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
-    return Teachers([open_teacher(source) for source in start.teachers], input_spec(recipe)) if start.teachers else None
+    if not start.teachers:
+        return None
+    members = [open_teacher(source) for source in start.teachers]
+    return Teachers(members, input_spec(recipe), recipe.loss.temperature)
 
 
 def _training_loader(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from handler.card import InputSpec, read_card
+from handler.card import Calibration, InputSpec, read_card
 from handler.files import sha256_of
 from handler.network import build
 from training.card import read_checkpoint
@@ -17,26 +17,29 @@ from training.dataset import input_spec
 from training.module import architecture_of
 from training.start import StartWeightsError, network_state
 
-# Logits are divided by this before they are taken for probabilities. Networks trained with soft Dice are two to three
-# times too sure of themselves: calibration on validation cases multiplies their logits by 0.33 to 0.5.
-TEMPERATURE = 2.0
-
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network in evaluation mode, what its input looks like, and what it is called in the card."""
+    """A network in evaluation mode, what its input looks like, what it is called in the card, and what makes its logits
+    comparable with those of others: a released folder brings the calibration of its card, a checkpoint has none."""
 
     network: torch.nn.Module
     input: InputSpec
     name: str
     sha256: str
+    calibration: Calibration = field(default_factory=Calibration)
 
 
 class Teachers:
-    """Several of them as one: `probabilities` of samples that were normalised by the pupil's `own` input."""
+    """Several of them as one: `probabilities` of samples that were normalised by the pupil's `own` input.
 
-    def __init__(self, members: Sequence[Teacher], own: InputSpec) -> None:
-        self._members, self._own = tuple(members), own
+    `temperature` divides the mean of their calibrated logits. Above 1 it shows the pupil more of what teachers make of
+    pixels that they are all but sure of (Hinton et al.). For checkpoints it also stands in for a calibration: networks
+    trained with soft Dice are two to three times too sure of themselves.
+    """
+
+    def __init__(self, members: Sequence[Teacher], own: InputSpec, temperature: float) -> None:
+        self._members, self._own, self._temperature = tuple(members), own, temperature
 
     @property
     def record(self) -> list[dict[str, str]]:
@@ -45,14 +48,15 @@ class Teachers:
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
-        """Images float32 (n, 3, h, w) -> probabilities float32 (n, 1, h, w): of the mean logit over `TEMPERATURE`."""
+        """Images float32 (n, 3, h, w) -> probabilities float32 (n, 1, h, w): of the mean logit over the temperature."""
         unit = images * _of(self._own.std, images) + _of(self._own.mean, images)
         total = torch.zeros_like(images[:, :1])
         for member in self._members:
             pixels = (unit - _of(member.input.mean, images)) / _of(member.input.std, images)
             network = member.network.to(images.device)
-            total += network(pixels.contiguous(memory_format=torch.channels_last)).float()
-        return (total / (len(self._members) * TEMPERATURE)).sigmoid()
+            logits = network(pixels.contiguous(memory_format=torch.channels_last)).float()
+            total += member.calibration.scale * logits + member.calibration.offset
+        return (total / (len(self._members) * self._temperature)).sigmoid()
 
 
 def _of(values: Sequence[float], images: Tensor) -> Tensor:
@@ -65,12 +69,14 @@ def open_teacher(source: str) -> Teacher:
     if path.is_dir():
         card = read_card(path)
         architecture, spec, file = card.architecture, card.input, path / card.weights.file
+        calibration = card.calibration
     elif path.suffix == ".ckpt":
         recipe = read_checkpoint(path).recipe
         architecture, spec, file = architecture_of(recipe), input_spec(recipe), path
+        calibration = Calibration()
     else:
         raise StartWeightsError(f"teacher {source}: expected a released folder or a checkpoint (.ckpt)")
     network = build(architecture)
     network.load_state_dict(network_state(network, source))
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return Teacher(network, spec, "/".join(file.parts[-2:]), sha256_of(file))
+    return Teacher(network, spec, "/".join(file.parts[-2:]), sha256_of(file), calibration)

@@ -40,6 +40,7 @@ def changed(tmp_path: Path, key: str, value: object) -> str:
         ("split.test", 0.5, "add up"),
         ("sampling.stages", [], "no epoch"),
         ("loss", 3, "expected a mapping"),
+        ("loss.temperature", 0, "above 0"),
     ],
 )
 def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, key: str, value: object, message: str) -> None:

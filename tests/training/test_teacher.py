@@ -9,13 +9,13 @@ import pytest
 import torch
 import yaml
 
-from handler.card import InputSpec
+from handler.card import Calibration, InputSpec, read_card
 from handler.preprocess import normalise
 from tests.training.conftest import call
 from training.loss import SegmentationLoss
 from training.recipe import RECIPES, LossRecipe
 from training.start import StartWeightsError
-from training.teacher import TEMPERATURE, Teacher, Teachers, open_teacher
+from training.teacher import Teacher, Teachers, open_teacher
 
 OWN = InputSpec(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 OTHER = InputSpec(height=32, width=32, mean=(0.4, 0.3, 0.2), std=(0.2, 0.3, 0.4))
@@ -34,12 +34,27 @@ class Sum(torch.nn.Module):
 
 def test_each_teacher_sees_the_sample_as_it_was_trained_to() -> None:
     unit = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
-    teachers = Teachers([Teacher(Sum(1.0), OWN, "a", "1"), Teacher(Sum(-0.5), OTHER, "b", "2")], OWN)
+    teachers = Teachers([Teacher(Sum(1.0), OWN, "a", "1"), Teacher(Sum(-0.5), OTHER, "b", "2")], OWN, 2.0)
     found = teachers.probabilities(torch.from_numpy(normalise(unit, OWN.mean, OWN.std)))
     own, other = (normalise(unit, spec.mean, spec.std).sum(axis=1, keepdims=True) for spec in (OWN, OTHER))
-    expected = torch.from_numpy((own - 0.5 * other) / (2 * TEMPERATURE)).sigmoid()
+    expected = torch.from_numpy((own - 0.5 * other) / (2 * 2.0)).sigmoid()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert teachers.record == [{"name": "a", "sha256": "1"}, {"name": "b", "sha256": "2"}]
+
+
+def test_teachers_are_calibrated_before_they_are_heard_together() -> None:
+    images = torch.rand(2, 3, 8, 8)
+    sure = Teacher(Sum(4.0), OWN, "sure", "1", Calibration(scale=0.25, offset=-0.5))
+    modest = Teacher(Sum(0.5), OWN, "modest", "2", Calibration(scale=2.0))
+    total = images.sum(dim=1, keepdim=True)
+    found = Teachers([sure, modest], OWN, 1.5).probabilities(images)
+    torch.testing.assert_close(found, ((2 * total - 0.5) / (2 * 1.5)).sigmoid())
+
+
+def test_a_released_folder_teaches_as_its_card_calibrates_it(smoke_run: Path, release: Path) -> None:
+    folder, checkpoint = open_teacher(str(release)), open_teacher(str(smoke_run / "last.ckpt"))
+    assert folder.calibration == read_card(release).calibration != Calibration()
+    assert checkpoint.calibration == Calibration()
 
 
 def test_the_loss_is_least_where_pupil_and_teachers_agree() -> None:
@@ -105,7 +120,7 @@ def test_teachers_without_a_use_are_refused(smoke_run: Path, phantoms: Path, tmp
 def test_what_teachers_think_depends_on_every_one(smoke_run: Path) -> None:
     one = open_teacher(str(smoke_run / "last.ckpt"))
     image = torch.randn(1, 3, 64, 64)
-    alone = Teachers([one], one.input).probabilities(image)
-    mirrored = Teachers([one, replace(one, network=Sum(1.0))], one.input).probabilities(image)
+    alone = Teachers([one], one.input, 1.0).probabilities(image)
+    mirrored = Teachers([one, replace(one, network=Sum(1.0))], one.input, 1.0).probabilities(image)
     assert not torch.equal(alone, mirrored)
     assert 0 < alone.min() <= alone.max() < 1
