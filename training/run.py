@@ -211,7 +211,7 @@ def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
     if not start.teachers:
         return None
     members = [open_teacher(source) for source in start.teachers]
-    return Teachers(members, input_spec(recipe), recipe.loss.temperature)
+    return Teachers(members, input_spec(recipe), recipe.loss.temperature, recipe.loss.mirrored)
 
 
 def _training_loader(
