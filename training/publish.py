@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,15 +13,16 @@ from handler.card import ModelCard
 from handler.files import write_atomic
 from training.calibrate import Choice, choose, fit_calibration
 from training.card import metrics_entry, read_checkpoint
-from training.cases import find_pairs
+from training.cases import Pair, find_pairs
 from training.cropping import CANDIDATES, choose_crop
 from training.evaluation import Report, evaluate, to_json
 from training.page import report_page
 from training.predictor import LocalPredictor, open_checkpoint
+from training.refit import read_twin
 from training.release import write_release
 from training.seen import SPLIT_FILE
 from training.slices import LabelledSlice, load_slices
-from training.split import read_split
+from training.split import SIDES, Split, read_split
 
 NOTES = {
     "validation": "these cases chose calibration, threshold and smallest lesion, so the figures flatter a little",
@@ -49,42 +50,61 @@ Progress = Callable[[str, int], Callable[[], None]]
 @dataclass(frozen=True)
 class Order:
     """What to release: a checkpoint as `version` into `folder`. `attribution` credits the start weights; without
-    `judge_test` the test cases are left untouched, for releases that are not final."""
+    `judge_test` the test cases are left untouched, for releases that are not final. `twin` is the released folder that
+    a refit takes its settings from; see `training.refit`."""
 
     checkpoint: Path
     version: str
     folder: Path
     attribution: str = ""
     judge_test: bool = True
+    twin: Path | None = None
 
 
 def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
     """Writes weights, card, LICENSE, report.json and report.html (plots only) into the order's folder.
 
     `progress(title, total)` starts a bar and returns what counts one step on it. Returns the card. Raises as
-    `read_checkpoint`, `read_split` and `find_pairs` do, and ValueError when the split has no validation slice there.
+    `read_checkpoint`, `read_split`, `find_pairs` and `read_twin` do, and ValueError when a side of the split has no
+    slice there or a run with validation cases of its own is given a twin.
     """
     split = read_split(order.checkpoint.parent / SPLIT_FILE)
     pairs = find_pairs(data).pairs
+    if split.validation and order.twin:
+        raise ValueError("this run has validation cases of its own to choose by; --twin is for runs with --refit")
     reports = []
     with ExitStack() as keep:
         predictor = open_checkpoint(order.checkpoint, keep, order.version).remembering()
-        validation = _load(split.select(pairs, "validation"), progress)
-        tuned, choices = _tune(predictor, validation, progress)
-        tuned, crop = choose_crop(
-            tuned, validation, progress("cropping to the head", (1 + len(CANDIDATES)) * len(validation))
-        )
-        for side in ("validation", "test") if order.judge_test else ("validation",):
+        if split.validation:
+            tuned, content = _chosen(predictor, split, pairs, progress)
+        else:
+            twin = read_twin(order.twin, predictor.released_card, split)
+            tuned = predictor.with_card(twin.lend(predictor.released_card))
+            content = {name: twin.report[name] for name in ("validation", "choices")}
+        for side in [name for name in SIDES[1:] if split.side(name) and (name != "test" or order.judge_test)]:
             slices = _load(split.select(pairs, side), progress)
             advance = progress(f"judging {side}", len(slices))
             reports.append(evaluate(tuned, slices, side, split.leaks, advance))
-    card = _finished(tuned.released_card, order, reports, choices)
-    card = card.with_changes(metrics={**card.metrics, "crop": crop})
-    _write_reports(order, reports, choices)
+    _write_reports(order, reports, content)
+    card = _finished(tuned.released_card, order, reports)
     return write_release(order.folder, read_checkpoint(order.checkpoint).state, card)
 
 
-def _load(pairs: Sequence[Any], progress: Progress) -> list[LabelledSlice]:
+def _chosen(
+    predictor: LocalPredictor, split: Split, pairs: Sequence[Pair], progress: Progress
+) -> tuple[LocalPredictor, dict[str, Any]]:
+    """The predictor with all settings chosen on the validation cases, its card saying how, and the choices made."""
+    validation = _load(split.select(pairs, "validation"), progress)
+    tuned, choices = _tune(predictor, validation, progress)
+    tuned, crop = choose_crop(
+        tuned, validation, progress("cropping to the head", (1 + len(CANDIDATES)) * len(validation))
+    )
+    threshold = {"chosen_on": "validation", "score": choices[0].score, "at_0.5": _plain(choices)}
+    card = tuned.released_card.with_changes(metrics={"threshold": threshold, "crop": crop})
+    return tuned.with_card(card), {"choices": [asdict(choice) for choice in choices[:10]]}
+
+
+def _load(pairs: Sequence[Pair], progress: Progress) -> list[LabelledSlice]:
     if not pairs:
         raise ValueError("a side of the split has no slice in the data folder; release from the data it was made of")
     return load_slices(pairs, progress("reading slices", len(pairs)))
@@ -108,11 +128,10 @@ def _tune(
     return predictor.with_card(changed), choices
 
 
-def _finished(card: ModelCard, order: Order, reports: Sequence[Report], choices: Sequence[Choice]) -> ModelCard:
+def _finished(card: ModelCard, order: Order, reports: Sequence[Report]) -> ModelCard:
     metrics = {report.side: metrics_entry(report.side, report.figures, NOTES[report.side]) for report in reports}
     licences = {**card.licences, **({"start weights": order.attribution} if order.attribution else {})}
-    chosen = {"chosen_on": "validation", "score": choices[0].score, "at_0.5": _plain(choices)}
-    return card.with_changes(metrics={**metrics, "threshold": chosen}, licences=licences)
+    return card.with_changes(metrics={**card.metrics, **metrics}, licences=licences)
 
 
 def _plain(choices: Sequence[Choice]) -> float:
@@ -120,10 +139,11 @@ def _plain(choices: Sequence[Choice]) -> float:
     return next(c.score for c in choices if c.threshold == 0.5 and c.min_lesion_pixels == 0)
 
 
-def _write_reports(order: Order, reports: Sequence[Report], choices: Sequence[Choice]) -> None:
+def _write_reports(order: Order, reports: Sequence[Report], more: Mapping[str, Any]) -> None:
     credit = f"\nStart weights: {order.attribution}\n" if order.attribution else ""
-    content = {**{report.side: to_json(report) for report in reports}, "choices": [asdict(c) for c in choices[:10]]}
-    html = report_page(reports[-1], order.checkpoint.parent / "logs" / "metrics.csv")
+    content = {**{report.side: to_json(report) for report in reports}, **more}
     write_atomic(order.folder / "LICENSE", (_LICENCE + credit).encode())
     write_atomic(order.folder / "report.json", (json.dumps(content, indent=1) + "\n").encode())
-    write_atomic(order.folder / "report.html", html.encode())
+    if reports:  # a refit that the test cases have yet to judge has nothing to show
+        html = report_page(reports[-1], order.checkpoint.parent / "logs" / "metrics.csv")
+        write_atomic(order.folder / "report.html", html.encode())

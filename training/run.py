@@ -24,7 +24,7 @@ from training.sampler import SliceSampler
 from training.seen import SPLIT_FILE, START_FILE, cases_seen, check_unseen
 from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
-from training.split import Fold, Split, case_of, fold_of, make_split, read_split, write_split
+from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
 from training.start import encoder_state, network_state
 from training.teacher import Teachers, open_teacher
 
@@ -69,14 +69,22 @@ class Start:
 
 @dataclass(frozen=True)
 class Sides:
-    """Who trains and who validates: the split in `file`, else one drawn by the recipe; with `fold` a part of it."""
+    """Who trains and who validates: the split in `file`, else one drawn by the recipe; with `fold` a part of it, with
+    `refit` all but the test side is trained on and nothing validates. Raises SettingsError for a fold with refit."""
 
     file: Path | None = None
     fold: Fold | None = None
+    refit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.refit and self.fold:
+            raise SettingsError("a fold leaves training cases out and a refit takes all; give --fold or --refit")
 
     def split(self, recipe: Recipe, data: Path) -> Split:
         """The split of the pairs in `data`."""
         whole = read_split(self.file) if self.file else make_split(find_pairs(data).pairs, recipe.split, recipe.seed)
+        if self.refit:
+            return refit_of(whole)
         return fold_of(whole, self.fold) if self.fold else whole
 
 
@@ -135,20 +143,24 @@ def train(
     """Trains, or goes on from the last checkpoint in `folder`; returns that checkpoint's path.
 
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
-    where a recipe wants teachers and none are given or the other way round, LeakError where start weights or teachers
-    have seen cases that are to choose or to judge.
+    where a recipe wants teachers and none are given or the other way round, or validation cases to stop by and there
+    are none, LeakError where start weights or teachers have seen cases that are to choose or to judge.
     """
     _check_teachers(start, recipe)
     if machine.threads:
         torch.set_num_threads(machine.threads)
     split = prepare(recipe, data, folder, sides)
+    if not split.validation and recipe.validation.patience is not None:
+        raise SettingsError(
+            f"recipe {recipe.name} stops early by validation cases and this run's split has none; set patience to null"
+        )
     seen = _seen(start, split)
     pairs = find_pairs(data).pairs
     trained_on = load_slices(split.select(pairs, "train"), advance)
     chosen_on = load_slices(split.select(pairs, "validation"), advance)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     _keep_log(folder)
-    trainer = _trainer(recipe, folder, machine)
+    trainer = _trainer(recipe, folder, machine, validates=bool(chosen_on))
     loader = _training_loader(trained_on, recipe, machine, trainer)
     teachers = _teachers(start, recipe)
     guide = teachers.probabilities if teachers else None
@@ -162,7 +174,7 @@ def train(
     trainer.fit(
         module,
         loader,
-        _validation_loader(chosen_on, recipe, machine, trainer),
+        _validation_loader(chosen_on, recipe, machine, trainer) if chosen_on else None,
         ckpt_path=str(last) if last.is_file() else None,
         weights_only=True,
     )
@@ -253,14 +265,15 @@ def _validation_loader(
     return DataLoader(whole, batch_size=8, sampler=sampler, num_workers=0)
 
 
-def _trainer(recipe: Recipe, folder: Path, machine: Machine) -> pl.Trainer:
+def _trainer(recipe: Recipe, folder: Path, machine: Machine, validates: bool) -> pl.Trainer:
     every = recipe.validation.every_epochs
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False),
-        ModelCheckpoint(folder, "best", monitor="val/dice", mode="max", enable_version_counter=False),
         LearningRateMonitor("step"),
     ]
-    if recipe.validation.patience is not None:
+    if validates:
+        callbacks.append(ModelCheckpoint(folder, "best", monitor="val/dice", mode="max", enable_version_counter=False))
+    if validates and recipe.validation.patience is not None:
         callbacks.append(EarlyStopping("val/dice", patience=recipe.validation.patience, mode="max"))
     if machine.progress:
         callbacks.append(RichProgressBar(leave=True))

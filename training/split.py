@@ -101,6 +101,11 @@ def fold_of(split: Split, fold: Fold) -> Split:
     return Split(split.by, split.seed, kept, tuple(sorted(held)), split.test)
 
 
+def refit_of(split: Split) -> Split:
+    """All but the test side to train on and nothing to validate: for a recipe that validation has already judged."""
+    return Split(split.by, split.seed, tuple(sorted(split.train + split.validation)), (), split.test)
+
+
 def case_of(member: str) -> str:
     """The case that a member of a side belongs to: itself, or for a slice ("case/number") what it is a slice of."""
     return member.split("/")[0]

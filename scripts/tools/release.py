@@ -29,11 +29,15 @@ def main(
     test: Annotated[
         bool, typer.Option(help="Judge on the test cases too; leave out until the release is final.")
     ] = True,
+    twin: Annotated[
+        Path | None,
+        typer.Option(help="For a run with --refit: the release of the same run without it, which chose the settings."),
+    ] = None,
 ) -> None:
     """Chooses calibration, threshold and smallest lesion on validation cases, then judges and writes the release."""
     bars = Bars(console)
     try:
-        card = publish(Order(checkpoint, version, out, attribution, test), data_folder(data), bars)
+        card = publish(Order(checkpoint, version, out, attribution, test, twin), data_folder(data), bars)
     except (DataError, SettingsError, StartWeightsError, LeakError, OSError, ValueError) as error:
         console.print(f"[bold red]release:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -31,6 +31,9 @@ def main(
         str | None,
         typer.Option(help="K/N: leave out part K of N of the training cases and validate on it (cross-validation)."),
     ] = None,
+    refit: Annotated[
+        bool, typer.Option(help="Train on the validation cases too, for a recipe that they have already judged.")
+    ] = False,
     encoder_weights: Annotated[str, typer.Option(help="imagenet, none, or a safetensors file.")] = "none",
     init: Annotated[
         str | None, typer.Option(help="Fine-tune from a released folder, safetensors or checkpoint.")
@@ -51,7 +54,7 @@ def main(
         chosen = load_recipe(recipe)
         folder = data_folder(data)
         start = Start(encoder_weights, init, tuple(teacher or ()))
-        sides = Sides(split, Fold.parse(fold) if fold else None)
+        sides = Sides(split, Fold.parse(fold) if fold else None, refit)
         machine = Machine(accelerator, devices, precision, threads, workers)
         with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
             last = train(chosen, folder, run, start, machine, advance, sides)

@@ -1,0 +1,81 @@
+"""A refit takes over what its twin chose: the same training, but with the validation cases left to choose.
+
+More cases make better weights, and validation cases are only needed until the choice is made (Hastie, Tibshirani and
+Friedman, The Elements of Statistical Learning, 7.10). What was chosen then comes from weights that had not seen them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handler.card import ModelCard, read_card
+from training.split import Split
+
+
+class RefitError(ValueError):
+    """A release is not the twin of the refit that wants its choices, or a refit names no twin."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The released folder that chose: its card, and its report on the validation cases with the choices it made."""
+
+    card: ModelCard
+    report: Mapping[str, Any]
+
+    def lend(self, card: ModelCard) -> ModelCard:
+        """The refit's card with the twin's calibration, threshold, smallest lesion, crop and figures on validation."""
+        digest, metrics = self.card.weights.sha256, self.card.metrics
+        note = (
+            f"figures of the twin, weights {digest}, that had not seen these cases and chose calibration, threshold, "
+            "smallest lesion and crop on them; the weights of this release were then trained on them too"
+        )
+        data = {side: self.card.data[side] for side in ("train", "validation")}
+        return card.with_changes(
+            calibration=self.card.calibration,
+            threshold=self.card.threshold,
+            min_lesion_pixels=self.card.min_lesion_pixels,
+            crop=self.card.crop,
+            data={**card.data, "twin": {"weights": digest, **data}},
+            metrics={
+                "validation": {**metrics["validation"], "note": note},
+                "threshold": metrics["threshold"],
+                "crop": metrics["crop"],
+            },
+        )
+
+
+def read_twin(folder: Path | None, card: ModelCard, split: Split) -> Twin:
+    """The release in `folder` as the twin of the refit with `card` and `split`.
+
+    Raises RefitError where none is named, where it differs from the refit in more than who was trained on, and where
+    the refit's cases are not its training and validation cases together.
+    """
+    if folder is None:
+        raise RefitError(
+            "no case of this run's split validates, so nothing can choose calibration and threshold; "
+            "name the release of its twin, the same training without --refit: --twin FOLDER"
+        )
+    twin = read_card(folder)
+    for what, own, other in (
+        ("architecture", card.architecture, twin.architecture),
+        ("input", card.input, twin.input),
+        ("recipe, length or start", _training(card), _training(twin)),
+        ("training cases", sorted(split.train), sorted([*twin.data["train"], *twin.data["validation"]])),
+        ("test cases", sorted(split.test), sorted(twin.data["test"])),
+    ):
+        if own != other:
+            raise RefitError(f"{folder} is not this run's twin: {what} differ; expected the same but for --refit")
+    return Twin(twin, json.loads((folder / "report.json").read_text("utf-8")))
+
+
+def _training(card: ModelCard) -> dict[str, Any]:
+    """Recipe, epochs, start weights and teachers, without what has to differ between twins."""
+    recipe = {name: value for name, value in card.recipe.items() if name not in ("checkpoint", "start")}
+    start = {name: value for name, value in (card.recipe.get("start") or {}).items() if name != "cases"}
+    plain: dict[str, Any] = json.loads(json.dumps({**recipe, "start": start}))  # as a card read from a file says it
+    return plain
