@@ -46,8 +46,8 @@ class LossRecipe:
     the whole batch, soft Dice of each tumour slice averaged, binary cross-entropy with the probabilities of teachers
     (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight).
 
-    `temperature` divides the mean of the teachers' logits before it is taken for a probability; `mirrored` asks them
-    about the sample's mirror image too. See `training.teacher`."""
+    `temperature` divides the mean of the teachers' logits before it is taken for a probability; see
+    `training.teacher`."""
 
     pos_weight: float = 1.0
     bce: float = 1.0
@@ -55,7 +55,6 @@ class LossRecipe:
     slice_dice: float = 0.0
     teacher: float = 0.0
     temperature: float = 2.0
-    mirrored: bool = False
 
 
 @dataclass(frozen=True)

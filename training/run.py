@@ -223,7 +223,7 @@ def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
     if not start.teachers:
         return None
     members = [open_teacher(source) for source in start.teachers]
-    return Teachers(members, input_spec(recipe), recipe.loss.temperature, recipe.loss.mirrored)
+    return Teachers(members, input_spec(recipe), recipe.loss.temperature)
 
 
 def _training_loader(

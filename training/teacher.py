@@ -35,13 +35,11 @@ class Teachers:
 
     `temperature` divides the mean of their calibrated logits. Above 1 it shows the pupil more of what teachers make of
     pixels that they are all but sure of (Hinton et al.). For checkpoints it also stands in for a calibration: networks
-    trained with soft Dice are two to three times too sure of themselves. `mirrored` teachers see left and right swapped
-    as well and answer with the mean, which is the better answer: a pupil learns in one look what takes them two.
+    trained with soft Dice are two to three times too sure of themselves.
     """
 
-    def __init__(self, members: Sequence[Teacher], own: InputSpec, temperature: float, mirrored: bool = False) -> None:
-        self._members, self._own = tuple(members), own
-        self._temperature, self._mirrored = temperature, mirrored
+    def __init__(self, members: Sequence[Teacher], own: InputSpec, temperature: float) -> None:
+        self._members, self._own, self._temperature = tuple(members), own, temperature
 
     @property
     def record(self) -> list[dict[str, str]]:
@@ -56,16 +54,9 @@ class Teachers:
         for member in self._members:
             pixels = (unit - _of(member.input.mean, images)) / _of(member.input.std, images)
             network = member.network.to(images.device)
-            logits = _ask(network, pixels)
-            if self._mirrored:
-                logits = (logits + _ask(network, pixels.flip(-1)).flip(-1)) / 2
+            logits = network(pixels.contiguous(memory_format=torch.channels_last)).float()
             total += member.calibration.scale * logits + member.calibration.offset
         return (total / (len(self._members) * self._temperature)).sigmoid()
-
-
-def _ask(network: torch.nn.Module, pixels: Tensor) -> Tensor:
-    logits: Tensor = network(pixels.contiguous(memory_format=torch.channels_last))
-    return logits.float()
 
 
 def _of(values: Sequence[float], images: Tensor) -> Tensor:

@@ -51,21 +51,6 @@ def test_teachers_are_calibrated_before_they_are_heard_together() -> None:
     torch.testing.assert_close(found, ((2 * total - 0.5) / (2 * 1.5)).sigmoid())
 
 
-def test_mirrored_teachers_answer_alike_for_both_sides() -> None:
-    """Each look counts half, and what is seen in the mirror is turned back to where it belongs."""
-
-    class LeftOnly(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return images.sum(dim=1, keepdim=True) * (torch.arange(images.shape[-1]) < images.shape[-1] // 2)
-
-    images = torch.rand(2, 3, 8, 8)
-    one = [Teacher(LeftOnly(), OWN, "left", "1", Calibration(scale=2.0, offset=-1.0))]
-    total = images.sum(dim=1, keepdim=True)
-    found = Teachers(one, OWN, 1.0, mirrored=True).probabilities(images)
-    torch.testing.assert_close(found, (total - 1.0).sigmoid())  # half of it from each look, twice by the scale
-    assert not torch.equal(Teachers(one, OWN, 1.0).probabilities(images), found)
-
-
 def test_a_released_folder_teaches_as_its_card_calibrates_it(smoke_run: Path, release: Path) -> None:
     folder, checkpoint = open_teacher(str(release)), open_teacher(str(smoke_run / "last.ckpt"))
     assert folder.calibration == read_card(release).calibration != Calibration()
