@@ -62,7 +62,8 @@ class Order:
 
 
 def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
-    """Writes weights, card, LICENSE, report.json and report.html (plots only) into the order's folder.
+    """Writes weights, card, LICENSE, report.json and report.html (plots only) into the order's folder; no page where a
+    refit is not judged, for it has no figures of its own.
 
     `progress(title, total)` starts a bar and returns what counts one step on it. Returns the card. Raises as
     `read_checkpoint`, `read_split`, `find_pairs` and `read_twin` do, and ValueError when a side of the split has no
@@ -144,6 +145,6 @@ def _write_reports(order: Order, reports: Sequence[Report], more: Mapping[str, A
     content = {**{report.side: to_json(report) for report in reports}, **more}
     write_atomic(order.folder / "LICENSE", (_LICENCE + credit).encode())
     write_atomic(order.folder / "report.json", (json.dumps(content, indent=1) + "\n").encode())
-    if reports:  # a refit that the test cases have yet to judge has nothing to show
+    if reports:
         html = report_page(reports[-1], order.checkpoint.parent / "logs" / "metrics.csv")
         write_atomic(order.folder / "report.html", html.encode())

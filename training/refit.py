@@ -15,6 +15,10 @@ from typing import Any
 from handler.card import ModelCard, read_card
 from training.split import Split
 
+# What the card and the report of a release that chose have.
+_CHOSEN = {"validation", "threshold", "crop"}
+_REPORTED = {"validation", "choices"}
+
 
 class RefitError(ValueError):
     """A release is not the twin of the refit that wants its choices, or a refit names no twin."""
@@ -52,8 +56,8 @@ class Twin:
 def read_twin(folder: Path | None, card: ModelCard, split: Split) -> Twin:
     """The release in `folder` as the twin of the refit with `card` and `split`.
 
-    Raises RefitError where none is named, where it differs from the refit in more than who was trained on, and where
-    the refit's cases are not its training and validation cases together.
+    Raises RefitError where none is named, where it has chosen nothing itself, where it differs from the refit in more
+    than who was trained on, and where the refit's cases are not its training and validation cases together.
     """
     if folder is None:
         raise RefitError(
@@ -61,6 +65,11 @@ def read_twin(folder: Path | None, card: ModelCard, split: Split) -> Twin:
             "name the release of its twin, the same training without --refit: --twin FOLDER"
         )
     twin = read_card(folder)
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    if not (twin.data.get("validation") and twin.metrics.keys() >= _CHOSEN and report.keys() >= _REPORTED):
+        raise RefitError(
+            f"{folder} chose nothing on validation cases; expected what scripts/release made without --twin"
+        )
     for what, own, other in (
         ("architecture", card.architecture, twin.architecture),
         ("input", card.input, twin.input),
@@ -70,7 +79,7 @@ def read_twin(folder: Path | None, card: ModelCard, split: Split) -> Twin:
     ):
         if own != other:
             raise RefitError(f"{folder} is not this run's twin: {what} differ; expected the same but for --refit")
-    return Twin(twin, json.loads((folder / "report.json").read_text("utf-8")))
+    return Twin(twin, report)
 
 
 def _training(card: ModelCard) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def test_without_a_twin_nothing_could_choose(refit_run: Path, phantoms: Path, tm
         ({"recipe": {"epochs_trained": 2}}, "recipe, length or start"),
         ({"data": {"train": []}}, "training cases"),
         ({"data": {"test": []}}, "test cases"),
+        ({"data": {"validation": []}}, "chose nothing"),  # a refit itself
     ],
 )
 def test_a_release_of_another_training_is_no_twin(
