@@ -22,7 +22,7 @@ from training.refit import read_twin
 from training.release import write_release
 from training.seen import SPLIT_FILE
 from training.slices import LabelledSlice, load_slices
-from training.split import SIDES, Split, read_split
+from training.split import Split, read_split
 
 NOTES = {
     "validation": "these cases chose calibration, threshold and smallest lesion, so the figures flatter a little",
@@ -82,7 +82,8 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
             twin = read_twin(order.twin, predictor.released_card, split)
             tuned = predictor.with_card(twin.lend(predictor.released_card))
             content = {name: twin.report[name] for name in ("validation", "choices")}
-        for side in [name for name in SIDES[1:] if split.side(name) and (name != "test" or order.judge_test)]:
+        judged = [*(["validation"] if split.validation else []), *(["test"] if order.judge_test else [])]
+        for side in judged:
             slices = _load(split.select(pairs, side), progress)
             advance = progress(f"judging {side}", len(slices))
             reports.append(evaluate(tuned, slices, side, split.leaks, advance))

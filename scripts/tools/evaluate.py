@@ -78,6 +78,8 @@ def _pairs(
     split = _split(split_file, source, predictor)
     chosen = split.select(pairs, side)
     if not chosen:
+        if not split.side(side):  # as in a refit, which has been trained on its validation cases
+            raise DataError(f"no slice of the {side} side to judge: the split has no such case; take another --side")
         raise DataError(f"no slice of the {side} side is in the data folder; is it the data of that split?")
     return chosen, split.leaks
 
