@@ -59,8 +59,9 @@ def report_page(report: Report, log: Path | None = None, gallery: Sequence[str] 
     if report.leaks:
         parts.append(f'<p class="leak">{LEAK}</p>')
     parts += ["<h2>Figures</h2>", _figures_table(report.figures), "<h2>Plots</h2>"]
-    if log is not None and log.is_file():
-        parts.append(picture(plots.inline(plots.training_curves(read_log(log))), "Training"))
+    rows = read_log(log) if log is not None else []
+    if rows:
+        parts.append(picture(plots.inline(plots.training_curves(rows)), "Training"))
     cases = per_case(scores)
     for canvas, caption in (
         (plots.precision_recall(scores), "Precision and recall of pixels"),
@@ -93,9 +94,11 @@ def _interval(figure: Figure) -> str | None:
 
 def read_log(path: Path) -> list[dict[str, float]]:
     """Rows of Lightning's metrics.csv as numbers, those of a run's earlier pieces (metrics-001.csv, …) before them;
-    empty cells are left out, rows without an epoch dropped."""
+    empty cells are left out, rows without an epoch dropped. A run that was started again and wrote nothing has only
+    earlier pieces; without any there are no rows."""
     rows = []
-    for piece in [*sorted(path.parent.glob("metrics-*.csv")), path]:
+    # By name: "-" comes before ".".
+    for piece in sorted({*path.parent.glob("metrics-*.csv"), *([path] if path.is_file() else [])}):
         with piece.open(newline="", encoding="utf-8") as file:
             rows += [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
     return [row for row in rows if "epoch" in row]

@@ -37,7 +37,9 @@ def main(
     side: Annotated[str, typer.Option(help="train, validation, test, or all for every case of the folder.")] = "test",
     split: Annotated[Path | None, typer.Option(help="Split file; else that of the run or the model card.")] = None,
     slices: Annotated[bool, typer.Option(help="Show best and worst slices: the page then holds licensed data.")] = True,
-    log: Annotated[Path | None, typer.Option(help="Training log (metrics.csv) to draw curves from.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Training log (metrics.csv) to draw curves from.", exists=True, dir_okay=False)
+    ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Show the network whole slices, crop or not.")] = False,
     token_file: Annotated[Path | None, typer.Option(help="TorchServe's key_file.json, for a URL.")] = None,
 ) -> None:

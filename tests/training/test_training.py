@@ -220,6 +220,10 @@ def test_the_log_of_a_resumed_run_is_read_in_one_piece(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,step,train/loss_epoch,val/dice\n1,19,,0.2\n")
     rows = read_log(tmp_path / "metrics.csv")
     assert [(row["epoch"], row["val/dice"]) for row in rows] == [(0, 0.1), (1, 0.2)]
+    (tmp_path / "metrics.csv").unlink()  # started again when it was finished
+    assert [row["epoch"] for row in read_log(tmp_path / "metrics.csv")] == [0]
+    (tmp_path / "metrics-001.csv").unlink()
+    assert read_log(tmp_path / "metrics.csv") == []
 
 
 def test_validation_during_training_is_of_the_averaged_network() -> None:
