@@ -3,7 +3,6 @@ equal bytes."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -14,59 +13,27 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from handler.card import CARD_FILE, ModelCard, read_card
+from handler.card import ModelCard, read_card
 from handler.engines.ncnn_engine import NcnnEngine
 from handler.files import write_atomic
 from handler.pipeline import open_model
 from handler.resources import plan
 from scripts.tools.convert import add_engines
+from scripts.tools.inputs import (
+    CONFIG,
+    INPUTS_FILE,
+    SERVICE,
+    handler_sources,
+    inputs_digest,
+    release_files,
+    sample_files,
+)
 from scripts.tools.known import record
-from scripts.tools.places import MODEL_NAME, ROOT, SAMPLES
+from scripts.tools.places import MODEL_NAME, ROOT
 
-INPUTS_FILE = "inputs.sha256"  # in the archive: digest of all it was made from
 MANIFEST = "MAR-INF/MANIFEST.json"
-CONFIG = ROOT / "deploy" / "model-config.yaml"
-SERVICE = ROOT / "handler" / "service.py"
-SAMPLE_SUFFIXES = (".png", ".tiff")
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 STORED = (".safetensors", ".png", ".bin")  # do not shrink
-
-
-def handler_sources() -> list[Path]:
-    """The package as it goes into the archive. ``service.py`` goes beside it: TorchServe imports it by itself."""
-    return sorted(path for path in (ROOT / "handler").rglob("*.py") if path != SERVICE)
-
-
-def sample_files() -> list[Path]:
-    """The sample scans."""
-    return sorted(path for path in SAMPLES.iterdir() if path.suffix in SAMPLE_SUFFIXES)
-
-
-def release_files(release: Path, card: ModelCard) -> list[Path]:
-    """What of a release travels in its archive beside the card: weights and licence."""
-    return [release / name for name in (card.weights.file, "LICENSE") if (release / name).exists()]
-
-
-def inputs_digest(release: Path) -> str:
-    """``sha256:`` over names and bytes of everything the archive of ``release`` is made from."""
-    card = read_card(release)
-    paths = [release / CARD_FILE, *release_files(release, card), *handler_sources(), SERVICE, CONFIG, *sample_files()]
-    paths += [ROOT / "scripts" / "tools" / "convert.py", ROOT / "constraints.txt"]
-    digest = hashlib.sha256()
-    for path in paths:
-        name = path.relative_to(release) if path.is_relative_to(release) else path.relative_to(ROOT)
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{name.as_posix()} {content}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def is_current(archive: Path, release: Path) -> bool:
-    """Whether ``archive`` exists and was made from what ``release`` and the code are now."""
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            return packed.read(INPUTS_FILE).decode() == inputs_digest(release)
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return False
 
 
 def _stage(release: Path, card: ModelCard, folder: Path) -> None:

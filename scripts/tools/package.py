@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from handler.files import sha256_of
-from scripts.tools.archive import is_current, package
+from scripts.tools.archive import package
 from scripts.tools.convert import ParityError
+from scripts.tools.inputs import is_current
 from scripts.tools.places import MODEL_STORE, archive_path, release_folder, released_versions
 
 console = Console(soft_wrap=True, highlight=False)

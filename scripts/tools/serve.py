@@ -20,8 +20,7 @@ from rich.console import Console
 
 from handler.resources import plan
 from scripts.tools import torchserve
-from scripts.tools.archive import CONFIG, is_current, package
-from scripts.tools.convert import ParityError
+from scripts.tools.inputs import CONFIG, is_current
 from scripts.tools.java import find_java_home
 from scripts.tools.places import (
     MODEL_NAME,
@@ -102,23 +101,33 @@ def _check_ports(named: dict[str, int]) -> None:
         raise StartError(f"the ports must differ: {', '.join(f'{o} {p}' for o, p in named.items())}")
 
 
-def _archives(store: Path) -> list[str]:
-    """Packages what is missing or stale; the released versions."""
+def _archives(store: Path, told: threading.Event) -> list[str]:
+    """Packages what is missing or stale; the released versions. Raises ``StartError`` where packaging fails or is told
+    to end."""
     versions = released_versions(store)
-    for version in versions:
-        release, archive = release_folder(version, store), archive_path(version, store)
-        if not is_current(archive, release):
-            console.print(f"packaging {archive.name}")
-            package(release, archive)
+    stale = [one for one in versions if not is_current(archive_path(one, store), release_folder(one, store))]
+    if stale:
+        console.print(f"packaging {', '.join(archive_path(version, store).name for version in stale)}")
+        # In a process of its own: what packaging needs (torch above all) would otherwise stay in this one's memory, and
+        # take its time to be imported at every start.
+        command = [sys.executable, "-m", "scripts.tools.package", *stale, "--model-store", str(store.resolve())]
+        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+        while process.poll() is None:
+            if told.wait(WATCH_SECONDS):
+                process.send_signal(signal.SIGINT)  # it tidies up after itself
+                process.wait()
+        if process.returncode:
+            raise StartError("packaging failed, its message is above.")
     return versions
 
 
-def _to_serve(places: Places) -> tuple[dict[str, str], str]:
+def _to_serve(places: Places, told: threading.Event) -> tuple[dict[str, str], str]:
     """Archives by version and the default: what ``scripts/deploy`` has deployed, else what is released."""
     store = places.model_store
     deployment = read_deployment(places.state)
     if deployment is None:
-        return {version: archive_path(version, store).name for version in _archives(store)}, default_version(store)
+        archives = {version: archive_path(version, store).name for version in _archives(store, told)}
+        return archives, default_version(store)
     check_archives(deployment, store)
     others = ", ".join(one.version for one in deployment.served) or "none"
     console.print(f"deployed by scripts/deploy: {deployment.live.version} is live, beside it {others}")
@@ -151,7 +160,7 @@ def _until_told() -> Iterator[threading.Event]:
 def _start_torchserve(running: Running, ports: Ports, profile: str, told: threading.Event) -> None:
     places = running.places
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
-    archives, default = _to_serve(places)
+    archives, default = _to_serve(places, told)
     layout = plan(profile)
     models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     settings = torchserve.write_settings(places, ports, models)
@@ -190,7 +199,11 @@ def run(running: Running, ports: Ports, door: Door, profile: str, told: threadin
     try:
         _start_torchserve(running, ports, profile, told)
         _start_front_door(running, ports, door)
-    except (RuntimeError, ValueError, OSError, ParityError, RolloutError) as error:
+    except StartError:
+        if not told.is_set():
+            raise
+        return
+    except (RuntimeError, ValueError, OSError, RolloutError) as error:
         if told.is_set():
             return
         started = [name for name, _ in running.processes]

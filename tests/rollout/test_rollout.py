@@ -19,7 +19,7 @@ from PIL import Image
 
 from handler.pipeline import answer, open_model
 from samples.phantom import draw
-from scripts.tools.archive import sample_files
+from scripts.tools.inputs import sample_files
 from scripts.tools.known import record
 from scripts.tools.rollout.errors import Exit
 from tests.rollout.stage import (

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,11 @@ pytestmark = pytest.mark.server
 def _lives(process: psutil.Process) -> bool:
     """A zombie is dead: it only waits for the machine's first process to notice."""
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _packagers(server: int) -> list[psutil.Process]:
+    children = psutil.Process(server).children(recursive=True)
+    return [child for child in children if "scripts.tools.package" in child.cmdline()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -75,6 +81,25 @@ def test_changed_weights_refuse_to_start(tiny_store: Path, tmp_path: Path) -> No
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
     with pytest.raises(RuntimeError, match="its model card says"):
         Server(store, tmp_path / "state").start()
+
+
+def test_told_to_end_while_it_packages_it_ends_at_once(tiny_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(tiny_store / "brainseg-1.0", store / "brainseg-1.0")
+    with (tmp_path / "out").open("w") as output:
+        process = subprocess.Popen(Server(store, tmp_path / "state").command(), stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 60
+        while not (packager := _packagers(process.pid)):
+            assert time.monotonic() < deadline, "it never began to package"
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    assert not any(_lives(one) for one in packager)
+    assert (tmp_path / "out").read_text().rstrip().endswith("stopped")
+    assert [path.name for path in store.iterdir()] == ["brainseg-1.0"]
 
 
 def test_a_swapped_weight_file_inside_an_archive_refuses_to_load(tiny_server: Server, tiny_store: Path) -> None:

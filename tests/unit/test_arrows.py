@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,10 @@ def test_only_the_network_and_its_neighbours_need_torch() -> None:
 )
 def test_the_reader_of_imports(source: str, names: set[str]) -> None:
     assert imported(ast.parse(source), "handler") == names
+
+
+@pytest.mark.parametrize("tool", ["serve", "deploy", "token", "predict", "batch"])
+def test_what_runs_beside_the_server_holds_no_torch(tool: str) -> None:
+    """Half a gigabyte in memory, and seconds of every start: packaging needs it, in a process of its own."""
+    code = f"import sys, scripts.tools.{tool}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -16,8 +16,9 @@ from handler.engines.torch_engine import HALF, TorchEngine, has_gpu
 from handler.network import build
 from samples.make import FOLDER, HEALTHY, LESION, STACK, png, stack_tiff
 from samples.phantom import draw, draw_stack
-from scripts.tools.archive import INPUTS_FILE, is_current, package
+from scripts.tools.archive import package
 from scripts.tools.convert import HALF_TOLERANCE, ParityError, add_engines, compare, difference
+from scripts.tools.inputs import INPUTS_FILE, is_current
 from tests.tiny import write_tiny_release
 from training.release import write_release
 

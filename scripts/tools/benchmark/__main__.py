@@ -19,12 +19,13 @@ from rich.progress import Progress
 from handler.resources import PROFILES, Plan, plan
 from samples.make import stack_tiff
 from samples.phantom import draw_stack
-from scripts.tools.archive import is_current, package
+from scripts.tools.archive import package
 from scripts.tools.benchmark import report as reports
 from scripts.tools.benchmark.engines import measure_engines
 from scripts.tools.benchmark.load import Load, LoadResult, Shot, run_load, summarise
 from scripts.tools.benchmark.servers import Target, flask_peer, stock_store, torchserve_with, unpacked
 from scripts.tools.benchmark.waiting import default_waiting
+from scripts.tools.inputs import is_current
 from scripts.tools.java import find_java_home
 from scripts.tools.places import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, released_versions
 
