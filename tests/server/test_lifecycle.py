@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import socket
@@ -25,8 +26,12 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _packagers(server: int) -> list[psutil.Process]:
-    children = psutil.Process(server).children(recursive=True)
-    return [child for child in children if "scripts.tools.package" in child.cmdline()]
+    found = []
+    for child in psutil.Process(server).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # others come and go
+            if "scripts.tools.package" in child.cmdline():
+                found.append(child)
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
