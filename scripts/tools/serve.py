@@ -84,8 +84,8 @@ class Running:
                 _end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+def _end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> None:
+    process.send_signal(number)
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
@@ -114,8 +114,7 @@ def _archives(store: Path, told: threading.Event) -> list[str]:
         process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
         while process.poll() is None:
             if told.wait(WATCH_SECONDS):
-                process.send_signal(signal.SIGINT)  # it tidies up after itself
-                process.wait()
+                _end(process, signal.SIGINT)  # which lets it remove its temporary files
         if process.returncode:
             raise StartError("packaging failed, its message is above.")
     return versions
