@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from training.slices import LabelledSlice
 from training.transplant import transplant
 
 Sample = tuple[Tensor, Tensor]
+TrainingSample = tuple[Tensor, Tensor, Tensor]
 
 # The share of transplants that bring healthy tissue: else every seam would lie around a tumour.
 _DECOYS = 1 / 3
@@ -32,42 +33,49 @@ def input_spec(recipe: Recipe) -> InputSpec:
     return InputSpec(height=model.height, width=model.width, mean=model.mean, std=model.std)
 
 
-class TrainingSlices(Dataset[Sample]):
-    """Augmented windows, asked for by `Draw`: image float32 (3, h, w) normalised, mask float32 (1, h, w) of 0 and 1.
+class TrainingSlices(Dataset[TrainingSample]):
+    """Augmented windows, asked for by `Draw`: image float32 (3, h, w) normalised, mask float32 (1, h, w) of 0 and 1,
+    and whether teachers are heard on it, float32 () of 0 or 1: not where any of it comes from the `untaught` cases.
 
     h and w are the window of the stage that the draw's epoch belongs to.
     """
 
-    def __init__(self, slices: Sequence[LabelledSlice], recipe: Recipe) -> None:
+    def __init__(
+        self, slices: Sequence[LabelledSlice], recipe: Recipe, untaught: Collection[str] = frozenset()
+    ) -> None:
         self._slices, self._recipe, self._spec = slices, recipe, input_spec(recipe)
         self._augment = Augment(recipe.augment)
         self._heights = heights(slices)
         self._has_tumour = np.array([item.tumour_pixels > 0 for item in slices], dtype=bool)
+        self._taught = np.array([item.pair.case not in untaught for item in slices], dtype=bool)
 
     def __len__(self) -> int:
         return len(self._slices)
 
-    def __getitem__(self, draw: Draw) -> Sample:
-        image, mask = self._augment(*self._with_transplant(draw.index, draw.seed), draw.seed)
+    def __getitem__(self, draw: Draw) -> TrainingSample:
+        donor = self._donor(draw.index, draw.seed)
+        image, mask = self._sample(draw.index)
+        if donor is not None:
+            image, mask = transplant(image, mask, *self._sample(donor), draw.seed)
+        taught = self._taught[draw.index] and (donor is None or self._taught[donor])
+        image, mask = self._augment(image, mask, draw.seed)
         image, mask = cut_window(image, mask, self._recipe.stage_of(draw.epoch).window, draw.seed)
         pixels = normalise(image[None], self._spec.mean, self._spec.std)[0]
-        return torch.from_numpy(pixels), torch.from_numpy(np.ascontiguousarray(mask[None], dtype=np.float32))
+        mask_pixels = np.ascontiguousarray(mask[None], dtype=np.float32)
+        return torch.from_numpy(pixels), torch.from_numpy(mask_pixels), torch.tensor(float(taught))
 
     def _sample(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         return self._slices[index].unit_rgb(self._spec), self._slices[index].mask_on(self._spec)
 
-    def _with_transplant(self, index: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """As often as the recipe says with a piece of a slice of about the same height: two lesions to one decoy."""
-        image, mask = self._sample(index)
+    def _donor(self, index: int, seed: int) -> int | None:
+        """As often as the recipe says a slice of about the same height to take a piece of: two lesions to one decoy."""
         rng = np.random.default_rng((seed, 3))
         if rng.random() >= self._recipe.augment.transplant:
-            return image, mask
+            return None
         lesion = rng.random() >= _DECOYS
         near = np.abs(self._heights - self._heights[index]) < _SAME_HEIGHT
         donors = np.flatnonzero(near & (self._has_tumour == lesion))
-        if not len(donors):
-            return image, mask
-        return transplant(image, mask, *self._sample(int(rng.choice(donors))), seed)
+        return int(rng.choice(donors)) if len(donors) else None
 
 
 def heights(slices: Sequence[LabelledSlice]) -> NDArray[np.float64]:

@@ -22,8 +22,14 @@ class SegmentationLoss(torch.nn.Module):
         self.pos_weight: Tensor
         self.register_buffer("pos_weight", torch.tensor(recipe.pos_weight), persistent=False)
 
-    def forward(self, logits: Tensor, target: Tensor, guide: Tensor | None = None) -> Tensor:
-        """`logits`, `target` (0 or 1) and `guide` (the teachers' probabilities) of shape (n, 1, h, w) -> scalar."""
+    def forward(
+        self, logits: Tensor, target: Tensor, guide: Tensor | None = None, heard: Tensor | None = None
+    ) -> Tensor:
+        """`logits`, `target` (0 or 1) and `guide` (the teachers' probabilities) of shape (n, 1, h, w) -> scalar.
+
+        `heard`, 0 or 1 of shape (n,), says on which slices teachers count (None: on all). The mean is over all slices,
+        so that one weighs as much whether or not its neighbours in the batch are heard.
+        """
         logits, target = logits.float(), target.float()
         loss = self._recipe.bce * torch.nn.functional.binary_cross_entropy_with_logits(
             logits, target, pos_weight=self.pos_weight
@@ -35,7 +41,10 @@ class SegmentationLoss(torch.nn.Module):
         if self._recipe.slice_dice and tumour.any():
             loss = loss + self._recipe.slice_dice * (1 - soft_dice(probability[tumour], target[tumour], (1, 2, 3)))
         if guide is not None:
-            loss = loss + self._recipe.teacher * torch.nn.functional.binary_cross_entropy_with_logits(logits, guide)
+            weight = None if heard is None else heard[:, None, None, None]
+            loss = loss + self._recipe.teacher * torch.nn.functional.binary_cross_entropy_with_logits(
+                logits, guide, weight
+            )
         return loss
 
 

@@ -79,10 +79,11 @@ class SegmentationModule(pl.LightningModule):
                 if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
                     layer.eval()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        images, masks = batch
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        images, masks, taught = batch
         guide = self._guide(images) if self._guide else None
-        loss: Tensor = self.loss(self.network(images.contiguous(memory_format=torch.channels_last)), masks, guide)
+        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss: Tensor = self.loss(logits, masks, guide, taught)
         if not torch.isfinite(loss):
             raise TrainingDivergedError(
                 f"loss is {loss.item()} at step {self.global_step}; the last good checkpoint is kept. "

@@ -91,6 +91,19 @@ class SamplingRecipe:
 
 
 @dataclass(frozen=True)
+class NewCasesRecipe:
+    """What to make of cases to train on that the start weights, or a teacher, have not seen.
+
+    `times`: how many times as often as the others their slices are drawn. `taught`: whether teachers are heard on them;
+    where not, masks alone teach them, and what teachers say of the other cases keeps what has been learnt before
+    (learning without forgetting, Li and Hoiem, ECCV 2016).
+    """
+
+    times: int = 1
+    taught: bool = True
+
+
+@dataclass(frozen=True)
 class AugmentRecipe:
     """Probabilities (0..1) and sizes of the random changes; see `training.augment`.
 
@@ -130,6 +143,7 @@ class Recipe:
     optimiser: OptimiserRecipe
     sampling: SamplingRecipe
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    new_cases: NewCasesRecipe = field(default_factory=NewCasesRecipe)
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
 
     @property
@@ -164,6 +178,8 @@ def _check(recipe: Recipe, where: str) -> None:
         raise SettingsError(f"{where}: sizes {sides} must be multiples of 32, the encoder halves five times")
     if abs(split.train + split.validation + split.test - 1) > 1e-6:
         raise SettingsError(f"{where}: shares of the split add up to something other than 1")
+    if recipe.new_cases.times < 1:
+        raise SettingsError(f"{where}: new_cases.times is {recipe.new_cases.times}; it must be 1 or more")
     if recipe.loss.temperature <= 0:
         raise SettingsError(f"{where}: loss.temperature is {recipe.loss.temperature:g}; it must be above 0")
     if not recipe.sampling.stages or recipe.epochs < 1:

@@ -12,16 +12,17 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import sha256_of, write_atomic
+from training.alone import alone_in
 from training.cases import find_pairs
-from training.dataset import Sample, TrainingSlices, WholeSlices, input_spec
+from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
 from training.module import SegmentationModule
-from training.recipe import Recipe
+from training.recipe import NewCasesRecipe, Recipe
 from training.sampler import SliceSampler
-from training.seen import SPLIT_FILE, START_FILE, cases_seen, check_unseen
+from training.seen import SPLIT_FILE, START_FILE, cases_kept_apart, new_cases
 from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
@@ -65,6 +66,11 @@ class Start:
     encoder: str = "none"
     network: str | None = None
     teachers: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What may have seen cases before: start weights of a whole network, and teachers."""
+        return ((self.network,) if self.network else ()) + self.teachers
 
 
 @dataclass(frozen=True)
@@ -144,9 +150,23 @@ def train(
 
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
     where a recipe wants teachers and none are given or the other way round, or validation cases to stop by and there
-    are none, LeakError where start weights or teachers have seen cases that are to choose or to judge.
+    are none, or treats new cases apart and nothing tells which are new, LeakError where start weights or teachers have
+    seen cases that are to choose or to judge, InUseError while another process trains into `folder`.
     """
     _check_teachers(start, recipe)
+    with alone_in(folder):
+        return _train(recipe, data, folder, start, machine, advance, sides)
+
+
+def _train(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    start: Start,
+    machine: Machine,
+    advance: Callable[[], None],
+    sides: Sides,
+) -> Path:
     if machine.threads:
         torch.set_num_threads(machine.threads)
     split = prepare(recipe, data, folder, sides)
@@ -154,14 +174,16 @@ def train(
         raise SettingsError(
             f"recipe {recipe.name} stops early by validation cases and this run's split has none; set patience to null"
         )
-    seen = _seen(start, split)
+    origins = start.origins
+    seen = cases_kept_apart(origins, split)
+    new = frozenset() if recipe.new_cases == NewCasesRecipe() else new_cases(origins, split)
     pairs = find_pairs(data).pairs
     trained_on = load_slices(split.select(pairs, "train"), advance)
     chosen_on = load_slices(split.select(pairs, "validation"), advance)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     _keep_log(folder)
     trainer = _trainer(recipe, folder, machine, validates=bool(chosen_on))
-    loader = _training_loader(trained_on, recipe, machine, trainer)
+    loader = _training_loader(trained_on, recipe, machine, trainer, new)
     teachers = _teachers(start, recipe)
     guide = teachers.probabilities if teachers else None
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
@@ -205,20 +227,6 @@ def _check_teachers(start: Start, recipe: Recipe) -> None:
         )
 
 
-def _seen(start: Start, split: Split) -> frozenset[str]:
-    """The cases that start weights and teachers were trained on, none of which may choose or judge."""
-    seen: set[str] = set()
-    for source in ([start.network] if start.network else []) + list(start.teachers):
-        cases = cases_seen(source)
-        if cases is None:
-            rank_zero_warn(f"{source}: nothing tells which cases it was trained on; scores may measure memory")
-        else:
-            if not split.leaks:  # else cases are on several sides anyway, and every report says so
-                check_unseen(source, cases, split)
-            seen |= cases
-    return frozenset(seen)
-
-
 def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
     if not start.teachers:
         return None
@@ -227,9 +235,9 @@ def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
 
 
 def _training_loader(
-    slices: Sequence[LabelledSlice], recipe: Recipe, machine: Machine, trainer: pl.Trainer
-) -> DataLoader[Sample]:
-    sampling = recipe.sampling
+    slices: Sequence[LabelledSlice], recipe: Recipe, machine: Machine, trainer: pl.Trainer, new: frozenset[str]
+) -> DataLoader[TrainingSample]:
+    sampling, apart = recipe.sampling, recipe.new_cases
     sampler = SliceSampler(
         [item.tumour_pixels > 0 for item in slices],
         sampling.samples_per_epoch,
@@ -237,10 +245,11 @@ def _training_loader(
         recipe.seed,
         rank=trainer.global_rank,
         processes=trainer.world_size,
+        times=[apart.times if item.pair.case in new else 1 for item in slices],
     )
     # No half batch: batch statistics of one or two samples would upset BatchNorm.
     return DataLoader(
-        TrainingSlices(slices, recipe),
+        TrainingSlices(slices, recipe, untaught=frozenset() if apart.taught else new),
         batch_size=min(sampling.batch_size, len(sampler)),
         sampler=sampler,
         num_workers=machine.workers,

@@ -21,8 +21,9 @@ class Draw:
 class SliceSampler(Sampler[Draw]):
     """Draws `samples` slices an epoch, a share of them with tumour, and deals them to the processes.
 
-    Within an epoch no slice comes twice before every slice of its kind has come once. Because draws depend on nothing
-    but the seed and the epoch, a run that is killed and resumed at an epoch sees what it would have seen.
+    Within an epoch no slice comes twice before every slice of its kind has come once; one with `times` above 1 counts
+    as so many slices. Because draws depend on nothing but the seed and the epoch, a run that is killed and resumed at
+    an epoch sees what it would have seen.
     """
 
     def __init__(
@@ -33,9 +34,12 @@ class SliceSampler(Sampler[Draw]):
         seed: int,
         rank: int = 0,
         processes: int = 1,
+        times: Sequence[int] | None = None,
     ) -> None:
         flags = np.asarray(has_tumour, dtype=bool)
-        self._kinds = (np.flatnonzero(flags), np.flatnonzero(~flags))
+        counts = np.ones(len(flags), dtype=int) if times is None else np.asarray(times)
+        kinds = (np.flatnonzero(flags), np.flatnonzero(~flags))
+        self._kinds = tuple(np.repeat(kind, counts[kind]) for kind in kinds)
         self._samples = samples or len(flags)
         self._share = float(flags.mean()) if tumour_share is None else tumour_share
         if (self._share > 0 and not len(self._kinds[0])) or (self._share < 1 and not len(self._kinds[1])):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
+
 from handler.card import CARD_FILE, read_card
+from training.settings import SettingsError
 from training.split import LeakError, Split, case_of, read_split
 
 SPLIT_FILE, START_FILE = "split.json", "start.json"
@@ -44,3 +47,37 @@ def check_unseen(source: str, seen: frozenset[str], split: Split) -> None:
                 f"{source} was trained on {len(leaked)} cases of this run's {side} side, {leaked[0]} for one: scores "
                 "would measure memory. Give --split the split file of the run that made those weights"
             )
+
+
+def cases_kept_apart(origins: Sequence[str], split: Split) -> frozenset[str]:
+    """The cases that start weights and teachers (`origins`) were trained on, none of which may choose or judge.
+
+    Raises LeakError where one of them is to; warns where nothing tells which cases they were trained on.
+    """
+    seen: set[str] = set()
+    for source in origins:
+        cases = cases_seen(source)
+        if cases is None:
+            rank_zero_warn(f"{source}: nothing tells which cases it was trained on; scores may measure memory")
+        else:
+            if not split.leaks:  # else cases are on several sides anyway, and every report says so
+                check_unseen(source, cases, split)
+            seen |= cases
+    return frozenset(seen)
+
+
+def new_cases(origins: Sequence[str], split: Split) -> frozenset[str]:
+    """The cases to train on that one or more of `origins` have not seen; none where there are no origins.
+
+    Raises SettingsError where nothing tells which cases one of them was trained on.
+    """
+    new: set[str] = set()
+    for source in origins:
+        seen = cases_seen(source)
+        if seen is None:
+            raise SettingsError(
+                f"the recipe treats new cases apart, and nothing tells which cases {source} was trained on; give a "
+                "released folder, or a checkpoint in the folder of its run, or leave new_cases out"
+            )
+        new |= frozenset(map(case_of, split.train)) - seen
+    return frozenset(new)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from scripts.tools.progress import counting
+from training.alone import InUseError
 from training.cases import DataError, data_folder, find_pairs
 from training.module import TrainingDivergedError
 from training.recipe import load_recipe
@@ -58,7 +59,9 @@ def main(
         machine = Machine(accelerator, devices, precision, threads, workers)
         with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
             last = train(chosen, folder, run, start, machine, advance, sides)
-    except (DataError, SettingsError, StartWeightsError, RunError, LeakError, TrainingDivergedError) as error:
+    except (
+        DataError, SettingsError, StartWeightsError, RunError, InUseError, LeakError, TrainingDivergedError,
+    ) as error:  # fmt: skip
         console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     typer.echo(f"trained: {last}")

@@ -78,7 +78,7 @@ def test_training_and_serving_make_the_same_tensor(phantoms: Path) -> None:
     # The training side with every change turned off, by its own path through augmentation and window.
     recipe = load_recipe("smoke")
     plain = TrainingSlices([load_slice(pair)], _without_changes(recipe))
-    trained, _ = plain[Draw(0, seed=1, epoch=recipe.epochs - 1)]
+    trained, _, _ = plain[Draw(0, seed=1, epoch=recipe.epochs - 1)]
     assert np.array_equal(trained.numpy(), preprocess(decode(pair.image.read_bytes()), input_spec(recipe))[0])
 
 
@@ -200,8 +200,8 @@ def test_samples_of_a_batch_stack(phantoms: Path) -> None:
     recipe = load_recipe("smoke")
     slices = TrainingSlices(load_slices(find_pairs(phantoms).pairs), recipe)
     samples = [slices[Draw(index, index, 0)] for index in range(4)]
-    assert torch.stack([image for image, _ in samples]).shape == (4, 3, 64, 64)
-    assert set(torch.stack([mask for _, mask in samples]).flatten().tolist()) == {0, 1}
+    assert torch.stack([image for image, _, _ in samples]).shape == (4, 3, 64, 64)
+    assert set(torch.stack([mask for _, mask, _ in samples]).flatten().tolist()) == {0, 1}
 
 
 @pytest.mark.skipif("BRAINSEG_DATA" not in os.environ, reason="needs the licensed data set in BRAINSEG_DATA")

@@ -41,6 +41,7 @@ def changed(tmp_path: Path, key: str, value: object) -> str:
         ("sampling.stages", [], "no epoch"),
         ("loss", 3, "expected a mapping"),
         ("loss.temperature", 0, "above 0"),
+        ("new_cases", {"times": 0}, "1 or more"),
     ],
 )
 def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, key: str, value: object, message: str) -> None:
