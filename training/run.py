@@ -15,14 +15,15 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, DistributedSampler
 
-from handler.files import sha256_of, write_atomic
+from handler.files import write_atomic
 from training.alone import alone_in
 from training.cases import find_pairs
 from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
 from training.module import SegmentationModule
+from training.origin import RunError, Start, check_same_start, record_start
 from training.recipe import NewCasesRecipe, Recipe
 from training.sampler import SliceSampler
-from training.seen import SPLIT_FILE, START_FILE, cases_kept_apart, new_cases
+from training.seen import SPLIT_FILE, cases_kept_apart, new_cases
 from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
@@ -31,10 +32,6 @@ from training.teacher import Teachers, open_teacher
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
-
-
-class RunError(ValueError):
-    """The run folder holds another run."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +52,6 @@ class Machine:
         if self.accelerator == "cpu" or not torch.cuda.is_available():
             return "32-true"
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where weights come from: `encoder` is "imagenet", "none" or a file; `network` (a file or folder) wins.
-    `teachers` (released folders or checkpoints) are asked about each sample where the recipe's loss has a use for it.
-    """
-
-    encoder: str = "none"
-    network: str | None = None
-    teachers: tuple[str, ...] = ()
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """What may have seen cases before: start weights of a whole network, and teachers."""
-        return ((self.network,) if self.network else ()) + self.teachers
 
 
 @dataclass(frozen=True)
@@ -119,22 +100,6 @@ def _says(written: Path, recipe: Recipe) -> bool:
         return from_mapping(Recipe, json.loads(written.read_text("utf-8")), written.name) == recipe
     except SettingsError:
         return False
-
-
-@rank_zero_only
-def _record_start(start: Start, teachers: Teachers | None, seen: frozenset[str], folder: Path) -> None:
-    """Writes what the run started from, for the model card: names and digests, no paths, and the cases `seen` by that
-    which the run does not train on itself."""
-    given = start.network or start.encoder
-    path = Path(given) / "weights.safetensors" if Path(given).is_dir() else Path(given)
-    content = {
-        "kind": "network" if start.network else "encoder",
-        "name": "/".join(path.parts[-2:]) if path.is_file() else given,
-        "sha256": sha256_of(path) if path.is_file() else None,
-        **({"teachers": teachers.record} if teachers else {}),
-        **({"cases": sorted(seen)} if seen else {}),
-    }
-    write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
 
 
 def train(
@@ -190,9 +155,9 @@ def _train(
     last = folder / LAST
     if not last.is_file():
         _start(module, start)
-        _record_start(start, teachers, seen - {case_of(member) for member in split.train}, folder)
-    elif teachers and json.loads((folder / START_FILE).read_text("utf-8")).get("teachers") != teachers.record:
-        raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
+        record_start(start, teachers, seen - {case_of(member) for member in split.train}, folder)
+    else:
+        check_same_start(start, teachers, recipe, folder)
     trainer.fit(
         module,
         loader,

@@ -114,6 +114,10 @@ def test_a_refit_goes_on_from_what_knows_the_other_cases(
     assert done.code == 0, done.error
     whole = read_split(smoke_run / "split.json")
     assert new_cases([str(teacher)], refit_of(whole)) == set(whole.validation) != set()
+    # What is new depends on the start, so the run goes on with no other.
+    alone = call(*run, "--run", tmp_path / "run", "--teacher", teacher)
+    assert alone.code == 1
+    assert "begun with other start weights" in alone.error
     # Imported weights cannot say what they have seen, so nothing is new or old.
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"")

@@ -25,11 +25,12 @@ from training.cases import find_pairs
 from training.dataset import WholeSlices, input_spec
 from training.loss import SegmentationLoss, soft_dice
 from training.module import SegmentationModule, TrainingDivergedError, architecture_of
+from training.origin import RunError
 from training.page import read_log
 from training.predictor import LocalPredictor, open_predictor
 from training.recipe import LossRecipe, Recipe, load_recipe
 from training.release import write_release
-from training.run import RunError, prepare
+from training.run import prepare
 from training.settings import SettingsError
 from training.slices import load_slice
 from training.split import Split, read_split

@@ -1,0 +1,73 @@
+"""What a run starts from: its record in the run's folder, and whether it goes on with the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from handler.files import sha256_of, write_atomic
+from training.recipe import NewCasesRecipe, Recipe
+from training.seen import START_FILE
+from training.teacher import Teachers
+
+
+class RunError(ValueError):
+    """The run folder holds another run."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where weights come from: `encoder` is "imagenet", "none" or a file; `network` (a file or folder) wins.
+    `teachers` (released folders or checkpoints) are asked about each sample where the recipe's loss has a use for it.
+    """
+
+    encoder: str = "none"
+    network: str | None = None
+    teachers: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What may have seen cases before: start weights of a whole network, and teachers."""
+        return ((self.network,) if self.network else ()) + self.teachers
+
+
+@rank_zero_only
+def record_start(start: Start, teachers: Teachers | None, seen: frozenset[str], folder: Path) -> None:
+    """Writes what the run started from, for the model card: names and digests, no paths, and the cases `seen` by that
+    which the run does not train on itself."""
+    content = {
+        **_weights_of(start),
+        **({"teachers": teachers.record} if teachers else {}),
+        **({"cases": sorted(seen)} if seen else {}),
+    }
+    write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
+
+
+def _weights_of(start: Start) -> dict[str, str | None]:
+    given = start.network or start.encoder
+    path = Path(given) / "weights.safetensors" if Path(given).is_dir() else Path(given)
+    return {
+        "kind": "network" if start.network else "encoder",
+        "name": "/".join(path.parts[-2:]) if path.is_file() else given,
+        "sha256": sha256_of(path) if path.is_file() else None,
+    }
+
+
+def check_same_start(start: Start, teachers: Teachers | None, recipe: Recipe, folder: Path) -> None:
+    """Raises RunError where a run goes on with something else that decides what is learnt: teachers, or start weights
+    that say which cases are new."""
+    apart = recipe.new_cases != NewCasesRecipe()
+    if not (teachers or apart):
+        return
+    recorded = json.loads((folder / START_FILE).read_text("utf-8"))
+    if teachers and recorded.get("teachers") != teachers.record:
+        raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
+    given = _weights_of(start)
+    if apart and {name: recorded[name] for name in given} != given:
+        raise RunError(
+            f"{folder} was begun with other start weights ({START_FILE} names them), which say what cases are new; "
+            "resume with those"
+        )
