@@ -146,7 +146,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_clear_error() -> None:
     with torch.no_grad():
         next(module.network.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingDivergedError, match=r"loss is nan.*last good checkpoint is kept"):
-        module.training_step((torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)), 0)
+        module.training_step((torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64), torch.ones(2)), 0)
 
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
