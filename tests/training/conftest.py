@@ -7,11 +7,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from training.phantoms import write_phantoms
 from training.publish import Order, publish
+from training.recipe import RECIPES
 
 ROOT = Path(__file__).parents[2]
 SIZE = 64
@@ -36,6 +39,19 @@ def call(tool: str, *arguments: str | Path) -> Outcome:
         command(tool, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def changed_recipe(name: str, path: Path, changes: dict[str, Any]) -> Path:
+    """The recipe ``name`` with keys (``section``, ``section.key``) set to other values, as a YAML file."""
+    content = yaml.safe_load((RECIPES / f"{name}.yaml").read_text("utf-8"))
+    for key, value in changes.items():
+        *sections, entry = key.split(".")
+        place = content
+        for section in sections:
+            place = place[section]
+        place[entry] = value
+    path.write_text(yaml.safe_dump(content))
+    return path
 
 
 @pytest.fixture(scope="session")

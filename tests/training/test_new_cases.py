@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.conftest import call
+from tests.training.conftest import call, changed_recipe
 from training.cases import find_pairs
 from training.dataset import TrainingSlices
 from training.loss import SegmentationLoss
 from training.phantoms import write_phantoms
-from training.recipe import RECIPES, AugmentRecipe, LossRecipe, load_recipe
+from training.recipe import AugmentRecipe, LossRecipe, load_recipe
 from training.sampler import Draw, SliceSampler
 from training.seen import new_cases
 from training.settings import SettingsError
@@ -95,13 +94,12 @@ def test_the_loss_hears_teachers_where_it_is_told_to() -> None:
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recipe smoke with one epoch, a use for teachers, and new cases apart."""
-    content = yaml.safe_load((RECIPES / "smoke.yaml").read_text("utf-8"))
-    content["loss"]["teacher"] = 5.0
-    content["sampling"]["stages"] = [{"epochs": 1, "window": [64, 64]}]
-    content["new_cases"] = {"times": 3, "taught": False}
-    path = tmp_path_factory.mktemp("recipe") / "apart.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    changes = {
+        "loss.teacher": 5.0,
+        "sampling.stages": [{"epochs": 1, "window": [64, 64]}],
+        "new_cases": {"times": 3, "taught": False},
+    }
+    return changed_recipe("smoke", tmp_path_factory.mktemp("recipe") / "apart.yaml", changes)
 
 
 def test_a_refit_goes_on_from_what_knows_the_other_cases(

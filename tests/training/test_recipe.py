@@ -2,8 +2,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.training.conftest import changed_recipe
 from training.recipe import RECIPES, Recipe, load_recipe
 from training.schedule import factor
 from training.settings import SettingsError, from_mapping
@@ -14,18 +14,6 @@ def test_every_recipe_loads_and_survives_a_round_trip(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
     assert from_mapping(Recipe, asdict(recipe), "again") == recipe
-
-
-def changed(tmp_path: Path, key: str, value: object) -> str:
-    content = yaml.safe_load((RECIPES / "smoke.yaml").read_text("utf-8"))
-    *parents, last = key.split(".")
-    place = content
-    for parent in parents:
-        place = place[parent]
-    place[last] = value
-    path = tmp_path / "changed.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return str(path)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +34,7 @@ def changed(tmp_path: Path, key: str, value: object) -> str:
 )
 def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, key: str, value: object, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        load_recipe(changed(tmp_path, key, value))
+        load_recipe(str(changed_recipe("smoke", tmp_path / "changed.yaml", {key: value})))
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from tests.training.conftest import call
+from tests.training.conftest import call, changed_recipe
 from training.card import read_checkpoint
-from training.recipe import RECIPES, load_recipe
+from training.recipe import load_recipe
 from training.split import read_split
-
-
-def changed_recipe(name: str, path: Path, changes: dict[str, Any]) -> Path:
-    """The recipe ``name`` with keys (``section.key``) replaced, as a YAML file."""
-    content = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
-    for key, value in changes.items():
-        section, entry = key.split(".")
-        content[section][entry] = value
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 def test_a_run_that_gains_nothing_stops_early(phantoms: Path, tmp_path: Path) -> None:

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.card import read_card
-from tests.training.conftest import NO_PROGRESS, call
+from tests.training.conftest import NO_PROGRESS, call, changed_recipe
 from training.publish import Order, publish
-from training.recipe import RECIPES
 from training.refit import RefitError
 from training.run import Sides
 from training.seen import cases_seen
@@ -120,9 +118,7 @@ def test_a_run_that_can_choose_takes_no_twin(smoke_run: Path, release: Path, pha
 def test_a_refit_is_no_fold_and_stops_at_nothing(phantoms: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="--fold or --refit"):
         Sides(fold=Fold(1, 2), refit=True)
-    content = yaml.safe_load((RECIPES / "smoke.yaml").read_text("utf-8"))
-    content["validation"]["patience"] = 2
-    (tmp_path / "early.yaml").write_text(yaml.safe_dump(content))
-    done = call("train", "--run", tmp_path / "run", "--recipe", tmp_path / "early.yaml", "--data", phantoms, "--refit")
+    early = changed_recipe("smoke", tmp_path / "early.yaml", {"validation.patience": 2})
+    done = call("train", "--run", tmp_path / "run", "--recipe", early, "--data", phantoms, "--refit")
     assert done.code == 1
     assert "set patience to null" in done.error

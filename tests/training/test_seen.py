@@ -5,13 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.card import read_card
-from tests.training.conftest import call
-from training.recipe import RECIPES
+from tests.training.conftest import call, changed_recipe
 from training.seen import cases_seen, check_unseen
 from training.settings import SettingsError
 from training.split import Fold, LeakError, Split, case_of, check, fold_of, read_split, write_split
@@ -103,11 +101,8 @@ def test_training_refuses_weights_that_have_seen_what_judges(
     option: str, smoke_run: Path, phantoms: Path, tmp_path: Path
 ) -> None:
     """A fold leaves out cases that the whole run has trained on."""
-    recipe = "smoke"
-    if option == "--teacher":
-        text = (RECIPES / "smoke.yaml").read_text("utf-8")
-        recipe = str(tmp_path / "taught.yaml")
-        Path(recipe).write_text(text.replace("loss: {", "loss: {teacher: 1.0, "))
+    changes = {"loss.teacher": 1.0} if option == "--teacher" else {}
+    recipe = changed_recipe("smoke", tmp_path / "recipe.yaml", changes)
     done = call(
         "train", "--run", tmp_path / "run", "--recipe", recipe, "--data", phantoms, "--accelerator", "cpu",
         "--fold", "1/2", option, smoke_run / "last.ckpt",
@@ -143,11 +138,8 @@ def test_weights_of_unknown_cases_are_taken_with_a_warning(release: Path, phanto
 
 
 def test_a_split_that_leaks_anyway_takes_its_own_weights(phantoms: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "leaking.yaml"
-    content = yaml.safe_load((RECIPES / "smoke.yaml").read_text("utf-8"))
-    content["split"]["by"] = "slice"
-    content["sampling"]["stages"] = [{"epochs": 1, "window": [64, 64]}]
-    recipe.write_text(yaml.safe_dump(content))
+    changes = {"split.by": "slice", "sampling.stages": [{"epochs": 1, "window": [64, 64]}]}
+    recipe = changed_recipe("smoke", tmp_path / "leaking.yaml", changes)
     machine = ("--recipe", recipe, "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
     first = call("train", "--run", tmp_path / "first", *machine)
     assert first.code == 0, first.error

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from handler.card import Calibration, InputSpec, read_card
 from handler.preprocess import normalise
-from tests.training.conftest import call
+from tests.training.conftest import call, changed_recipe
 from training.loss import SegmentationLoss
-from training.recipe import RECIPES, LossRecipe
+from training.recipe import LossRecipe
 from training.start import StartWeightsError
 from training.teacher import Teacher, Teachers, open_teacher
 
@@ -78,12 +77,8 @@ def test_other_things_are_no_teachers(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recipe smoke with a single epoch and a use for teachers."""
-    content = yaml.safe_load((RECIPES / "smoke.yaml").read_text("utf-8"))
-    content["loss"]["teacher"] = 5.0
-    content["sampling"]["stages"] = [{"epochs": 1, "window": [64, 64]}]
-    path = tmp_path_factory.mktemp("recipe") / "taught.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    changes = {"loss.teacher": 5.0, "sampling.stages": [{"epochs": 1, "window": [64, 64]}]}
+    return changed_recipe("smoke", tmp_path_factory.mktemp("recipe") / "taught.yaml", changes)
 
 
 def test_a_run_names_its_teachers_and_resumes_with_no_others(
