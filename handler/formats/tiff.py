@@ -30,8 +30,10 @@ RANGE_TAGS = ((340, 341), (280, 281))  # SMinSampleValue/SMaxSampleValue, then M
 TAG_ORIENTATION = 274
 # Blank tiles may share their bytes; a file that is nothing but one strip, read again and again, is a trap.
 OVERLAP, OVERRUN = 4, 4096
-# Microscopes' dialects, in which tifffile would find pages in other ways than the one that is checked here.
+# Microscopes' dialects, in which tifffile would find pages in other ways than the one that is checked here, are off. As
+# attributes of the class: tifffile's own arguments for it fail where a dialect is a property (is_motic, 2026.11.8).
 PLAIN: dict[str, Any] = {f"is_{dialect}": False for dialect in tifffile.TIFF.FILE_FLAGS}
+PlainTiff: type[tifffile.TiffFile] = type("PlainTiff", (tifffile.TiffFile,), PLAIN)
 
 
 def matches(data: bytes) -> bool:
@@ -194,7 +196,7 @@ def _range(page: tifffile.TiffPage, rule: tuple[float, float]) -> tuple[tuple[fl
 def read(data: bytes, limits: Limits) -> Raster:
     """Slices in the order of the pages. Raises the contract's refusals; any other exception means a broken file."""
     check_ifds(data, limits)
-    with tifffile.TiffFile(io.BytesIO(data), **PLAIN) as tif:
+    with PlainTiff(io.BytesIO(data)) as tif:
         pages = _pages(tif, limits)
         _check_pages(pages, len(data), limits)
         first = pages[0]

@@ -9,12 +9,14 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from handler.decode import decode
 from handler.errors import RequestError
+from handler.formats.tiff import PLAIN, PlainTiff
 from samples.phantom import draw
 from tests.craft import TiffPage, jpeg, jpeg_claiming, oriented, ramp, tiff, tiff_of
 from tests.unit.models import dice
@@ -222,3 +224,14 @@ def test_orientation_of_a_stack(orientation: int) -> None:
     row, column = corner[orientation]  # TIFF 6.0: where the first stored pixel is shown
     np.testing.assert_array_equal(scan.pixels[:, row, column, 0], stack[:, 0, 0])
     assert (scan.height, scan.width) == ((20, 16) if orientation > 4 else (16, 20))
+
+
+def test_a_microscopes_dialect_is_read_page_by_page() -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, ramp(16, 20, 1).reshape(1, 16, 20), imagej=True)
+    with tifffile.TiffFile(io.BytesIO(file.getvalue())) as dialect:
+        assert dialect.is_imagej
+    with PlainTiff(io.BytesIO(file.getvalue())) as plain:
+        assert PLAIN.keys() >= {"is_imagej", "is_ome"}
+        assert not any(getattr(plain, flag) for flag in PLAIN)
+    assert decode(file.getvalue()).slices == 1
