@@ -11,10 +11,10 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from timm.layers.drop import DropPath
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from handler.card import Architecture
 from handler.network import build
+from training.average import AveragedNetwork
 from training.depthwise import depthwise_in_full_precision
 from training.loss import SegmentationLoss
 from training.recipe import Recipe
@@ -46,20 +46,15 @@ class SegmentationModule(pl.LightningModule):
         depthwise_in_full_precision(self.network)
         if recipe.model.drop_path:
             skip_blocks(self.network, recipe.model.drop_path)
-        self.averaged = self._average_of(self.network)
+        self.averaged = AveragedNetwork(self.network, recipe.optimiser.ema)
         self.loss = SegmentationLoss(recipe.loss)
         self._scores: list[Tensor] = []
         self.save_hyperparameters({"recipe": asdict(recipe), "total_steps": total_steps})
 
-    def _average_of(self, network: torch.nn.Module) -> AveragedModel:
-        decay = self.recipe.optimiser.ema
-        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        return AveragedModel(network, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
-
     def load_network(self, state: dict[str, Tensor]) -> None:
         """Starts network and average from `state` (all of it, float32)."""
         self.network.load_state_dict(state)
-        self.averaged = self._average_of(self.network)
+        self.averaged = AveragedNetwork(self.network, self.recipe.optimiser.ema)
 
     @property
     def best_network(self) -> torch.nn.Module:
@@ -70,6 +65,9 @@ class SegmentationModule(pl.LightningModule):
         """Images float32 (n, 3, h, w), normalised -> logits (n, 1, h, w) of the network to be released."""
         logits: Tensor = self.best_network(images.contiguous(memory_format=torch.channels_last))
         return logits
+
+    def on_train_start(self) -> None:
+        self.averaged.look_up_again()
 
     def on_train_epoch_start(self) -> None:
         self.averaged.eval()
