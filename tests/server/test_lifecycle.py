@@ -123,9 +123,12 @@ def test_a_swapped_weight_file_inside_an_archive_refuses_to_load(tiny_server: Se
     try:
         reply = requests.post(url, params=params, headers=tiny_server.auth("management"), timeout=300)
         assert reply.status_code >= 400
-        log = (tiny_server.state / "logs" / "torchserve.log").read_text()
+        # TorchServe answers while it still reads what the worker printed.
+        deadline = time.monotonic() + 20
+        while "its model card says" not in (log := (tiny_server.state / "logs" / "torchserve.log").read_text()):
+            assert time.monotonic() < deadline, log[-3000:]
+            time.sleep(0.1)
         assert "BrainSeg refuses to start" in log
-        assert "its model card says" in log
     finally:
         requests.delete(f"{url}/damaged", headers=tiny_server.auth("management"), timeout=60)
         damaged.unlink()

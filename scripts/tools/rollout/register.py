@@ -16,6 +16,7 @@ from scripts.tools.rollout.server import TorchServe
 from scripts.tools.rollout.verify import Release
 
 POLL_SECONDS = 0.3
+LOG_SECONDS = 5.0
 MIB = 2**20
 _WRAPPED = re.compile(r": 50\d - ")  # TorchServe's worker says of any fault "RuntimeError: 500 - Unknown exception"
 _FAULT = re.compile(r"(BrainSeg refuses to start: .*|\b[A-Za-z_.]+(?:Error|Exception|Exit): .*)")
@@ -80,7 +81,15 @@ class _Log:
         self._begin = path.stat().st_size if path.exists() else 0
 
     def fault(self) -> str:
-        """The last error of a worker since, as ``: reason``; empty if there is none."""
+        """The last error of a worker since, as ``: reason``; empty if there is none. TorchServe answers that a worker
+        failed while it still reads what that one printed: this waits until the reason has come and stays the same."""
+        deadline, before, found = time.monotonic() + LOG_SECONDS, "", self._last()
+        while time.monotonic() < deadline and (not found or found != before):
+            time.sleep(POLL_SECONDS)
+            before, found = found, self._last()
+        return found
+
+    def _last(self) -> str:
         try:
             with self._path.open("rb") as file:
                 # A file that was rolled meanwhile is shorter: then all of it is new.
