@@ -69,8 +69,8 @@ def test_a_stack_by_slider_keys_wheel_and_strip(open_page: OpenPage, door: str, 
     driver.picture("page-stack")
 
     def shows(index: int) -> None:
-        driver.page.evaluate("() => new Promise((done) => setTimeout(done, 60))")
-        assert driver.text("#slice-value") == f"{index + 1} of 8"
+        expect(driver.page.locator("#slice-value")).to_have_text(f"{index + 1} of 8")
+        driver.settle()
         assert np.array_equal(driver.mask(), imagecodecs.png_decode(server.slices[index].images["mask"]) > 0)
 
     driver.slide("slice", 2)
@@ -198,7 +198,9 @@ def test_a_probability_is_read_under_the_pointer(open_page: OpenPage, door: str,
     box = driver.page.locator("#heatmap").bounding_box()
     assert box
     driver.page.mouse.move(box["x"] + (x + 0.5) * box["width"] / 256, box["y"] + (y + 0.5) * box["height"] / 256)
-    assert driver.text("#readout") == f"x {x}, y {y}: probability {steps[y, x] / 655.35:.2f} %, above the threshold"
+    expect(driver.page.locator("#readout")).to_have_text(
+        f"x {x}, y {y}: probability {steps[y, x] / 655.35:.2f} %, above the threshold"
+    )
 
 
 def test_a_long_upload_can_be_cancelled(open_page: OpenPage, stack: bytes) -> None:

@@ -31,7 +31,7 @@ def test_the_mask_is_the_servers_at_every_setting(open_page: OpenPage, door: str
         driver.page.evaluate("([v]) => { const s = document.getElementById('lesion'); s.step = 1; s.value = v; "
                              "s.dispatchEvent(new Event('input')); }", [smallest])  # fmt: skip
         driver.slide("threshold", threshold)
-        driver.page.wait_for_timeout(50)
+        driver.settle()
         wanted = imagecodecs.png_decode(Client(door).mask(scan, threshold=threshold, min_lesion_pixels=smallest)) > 0
         assert np.array_equal(driver.mask(), wanted), (threshold, smallest)
         assert driver.text("#pixels").startswith(f"{np.count_nonzero(wanted):,} of")

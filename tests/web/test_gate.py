@@ -29,6 +29,7 @@ class Guest(threading.Thread):
 
     def __init__(self, gate: Gate, size: int = 1, client: str = "a", gone: Callable[[], bool] = never) -> None:
         super().__init__(daemon=True)
+        self.gate = gate
         self._asked = gate, size, client, gone
         self._leave = threading.Event()
         self.inside = False
@@ -49,9 +50,11 @@ class Guest(threading.Thread):
 
 
 def enter(*guests: Guest) -> None:
+    """One after the other: each is in, in the queue or sent away before the next one comes."""
     for guest in guests:
+        before = guest.gate.waiting
         guest.start()
-        time.sleep(0.02)  # so that they queue in this order
+        until(lambda one=guest, queue=before: one.inside or one.error is not None or one.gate.waiting > queue)  # type: ignore[misc]
 
 
 def test_places_are_given_in_order() -> None:
