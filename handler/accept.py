@@ -33,14 +33,15 @@ def _quality(kind: str, ranges: list[tuple[str, float]]) -> tuple[float, int]:
     return best[1], best[0]
 
 
-def negotiate(header: str | None) -> str:
-    """The kind of answer for an ``Accept`` header (None or empty: JSON). Raises ``not_acceptable``."""
+def negotiate(header: str | None) -> tuple[str, ...]:
+    """The kinds of answer that an ``Accept`` header allows, the one liked best first (None or empty: JSON, and no other
+    instead of it). Raises ``not_acceptable`` where it allows none."""
     ranges = _ranges(header or "")
     if not ranges:
-        return KINDS[0]
+        return KINDS[:1]
     # Equal qualities: the one named more exactly, then the order of KINDS.
-    scored = [(*_quality(kind, ranges), -index) for index, kind in enumerate(KINDS)]
-    quality, _, index = max(scored)
-    if quality <= 0:
+    scored = sorted(((*_quality(kind, ranges), -index) for index, kind in enumerate(KINDS)), reverse=True)
+    allowed = tuple(KINDS[-index] for quality, _, index in scored if quality > 0)
+    if not allowed:
         raise RequestError("not_acceptable", f"Accept is {(header or '')[:80]!r}; expected one of {', '.join(KINDS)}.")
-    return KINDS[-index]
+    return allowed

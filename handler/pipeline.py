@@ -46,11 +46,13 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
 
 @dataclass(frozen=True)
 class Settings:
-    """The fields of a request with the card's defaults filled in. ``first``/``last``: slices to draw, inclusive."""
+    """The fields of a request with the card's defaults filled in. ``kind`` of answer: one of
+    :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive."""
 
     threshold: float
     min_lesion_pixels: int
     intensity_range: tuple[float, float]
+    kind: str
     outputs: tuple[str, ...]
     first: int
     last: int
@@ -77,6 +79,16 @@ def _drawn_slices(wanted: tuple[int, int] | None, slices: int) -> tuple[int, int
     return wanted
 
 
+def _kind(accept: tuple[str, ...], slices: int) -> str:
+    """What the client likes best of what can hold ``slices`` slices."""
+    for kind in accept:
+        if kind != "image/png" or slices == 1:
+            return kind
+    raise RequestError(
+        "not_acceptable", f"A PNG holds one slice and {slices} are asked for; accept image/tiff or give slices."
+    )
+
+
 def settle(request: Request, scan: Scan, card: ModelCard, limits: Limits) -> Settings:
     """Settings for ``scan``; refuses here what cannot be answered, before the network runs.
 
@@ -84,17 +96,14 @@ def settle(request: Request, scan: Scan, card: ModelCard, limits: Limits) -> Set
     ``response_too_large``."""
     fields = request.fields
     first, last = _drawn_slices(fields.slices, scan.slices)
-    if request.accept == "image/png" and first != last:
-        raise RequestError(
-            "not_acceptable",
-            f"A PNG holds one slice and {last - first + 1} are asked for; accept image/tiff or give slices.",
-        )
-    outputs = fields.outputs if request.accept == "application/json" else ("mask",)
+    kind = _kind(request.accept, last - first + 1)
+    outputs = fields.outputs if kind == "application/json" else ("mask",)
     render.check_answer_size(scan.width * scan.height, last - first + 1, outputs, limits)
     return Settings(
         card.threshold if fields.threshold is None else fields.threshold,
         card.min_lesion_pixels if fields.min_lesion_pixels is None else fields.min_lesion_pixels,
         fields.intensity_range or scan.intensity_range,
+        kind,
         outputs,
         first,
         last,
@@ -128,9 +137,9 @@ def _draw(scan: Scan, segmented: SegmentedSlice, settings: Settings) -> dict[str
 
 
 def _render(
-    model: Model, scan: Scan, prediction: Prediction, settings: Settings, accept: str
+    model: Model, scan: Scan, prediction: Prediction, settings: Settings
 ) -> tuple[Summary, list[dict[str, bytes]], bytes]:
-    """Measurements and pictures; the last is the bare mask where ``accept`` asks for one. Raises
+    """Measurements and pictures; the last is the bare mask where that is the kind of answer. Raises
     ``response_too_large`` as soon as the pictures outgrow the limit, whatever the estimate said."""
     measurements: list[SliceMeasurement] = []
     images: list[dict[str, bytes]] = []
@@ -139,7 +148,7 @@ def _render(
     for segmented in segment(scan, prediction, settings):
         measurements.append(segmented.measurement)
         inside = settings.first <= segmented.measurement.index <= settings.last
-        if accept != "application/json":
+        if settings.kind != "application/json":
             masks += [render.draw_mask(render.View(render.NO_SCAN, segmented))] if inside else []
             continue
         images.append(_draw(scan, segmented, settings))
@@ -148,7 +157,7 @@ def _render(
             raise RequestError("response_too_large", "The pictures outgrew the limit; ask for fewer outputs or slices.")
     bare = b""
     if masks:
-        bare = render.png(masks[0]) if accept == "image/png" else render.tiff(masks)
+        bare = render.png(masks[0]) if settings.kind == "image/png" else render.tiff(masks)
     return Summary(tuple(measurements)), images, bare
 
 
@@ -185,9 +194,9 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     prediction = predict(model.engine, model.card, scan, settings.intensity_range, deadline)
     seconds |= {"preprocess": prediction.preprocess_seconds, "inference": prediction.inference_seconds}
     with _timed(seconds, "render"):
-        summary, images, bare = _render(model, scan, prediction, settings, request.accept)
-    if request.accept != "application/json":
-        return Outcome(picture_answer(request.accept, bare, model.card, summary), "ok", summary, seconds)
+        summary, images, bare = _render(model, scan, prediction, settings)
+    if settings.kind != "application/json":
+        return Outcome(picture_answer(settings.kind, bare, model.card, summary), "ok", summary, seconds)
     reply = json_answer(
         model.card,
         scan,

@@ -16,11 +16,11 @@ RAW_PART = "body"
 
 @dataclass(frozen=True)
 class Request:
-    """``accept``: one of :data:`handler.accept.KINDS`."""
+    """``accept``: those of :data:`handler.accept.KINDS` that the client takes, the one liked best first."""
 
     data: bytes
     fields: Fields
-    accept: str
+    accept: tuple[str, ...]
 
 
 def _text(value: object, name: str) -> str:

@@ -73,7 +73,7 @@ def _segment() -> dict[str, Any]:
     pictures: dict[str, Any] = {kind: {"schema": {}} for kind in KINDS[1:]}
     ok = {
         "description": "Mask, measurements and pictures; or by Accept the mask itself: image/png of a single slice, "
-        "image/tiff of a stack.",
+        "image/tiff of a stack. Where the kind liked best cannot hold the slices, the next that Accept allows.",
         "content": {"application/json": {"schema": reference("Segmentation")}} | pictures,
     }
     return {

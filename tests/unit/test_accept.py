@@ -39,7 +39,22 @@ JSON, PNG, TIFF = KINDS
     ],
 )
 def test_kind(header: str | None, kind: str) -> None:
-    assert negotiate(header) == kind
+    assert negotiate(header)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("header", "kinds"),
+    [
+        (None, (JSON,)),
+        ("image/png", (PNG,)),
+        ("image/*", (PNG, TIFF)),
+        ("image/tiff;q=0.5, image/png", (PNG, TIFF)),
+        ("image/png, */*;q=0.1", (PNG, JSON, TIFF)),
+        ("image/png, image/tiff;q=0", (PNG,)),
+    ],
+)
+def test_what_would_do_instead(header: str | None, kinds: tuple[str, ...]) -> None:
+    assert negotiate(header) == kinds
 
 
 @pytest.mark.parametrize(
@@ -54,12 +69,16 @@ def test_not_acceptable(header: str) -> None:
 @given(st.text(max_size=200))
 def test_any_header_is_answered_or_refused(header: str) -> None:
     try:
-        kind = negotiate(header)
+        kinds = negotiate(header)
     except RequestError as refusal:
-        kind = refusal.code
-    assert kind in (*KINDS, "not_acceptable")
+        code, kinds = refusal.code, ()
+    else:
+        code = "ok"
+    assert code == ("ok" if kinds else "not_acceptable")
+    assert len(set(kinds)) == len(kinds)
+    assert set(kinds) <= set(KINDS)
 
 
 @given(st.permutations([(JSON, 0.3), (PNG, 0.7), (TIFF, 0.5)]))
 def test_the_order_of_the_items_does_not_matter(items: list[tuple[str, float]]) -> None:
-    assert negotiate(", ".join(f"{kind};q={quality}" for kind, quality in items)) == PNG
+    assert negotiate(", ".join(f"{kind};q={quality}" for kind, quality in items)) == (PNG, TIFF, JSON)

@@ -163,6 +163,21 @@ class TestStacks:
 
     def test_several_slices_are_no_png(self) -> None:
         refused(forbidden(), self.FILE, "not_acceptable", Accept="image/png")
+        refused(forbidden(), self.FILE, "not_acceptable", Accept="image/png, image/*;q=0")
+
+    @pytest.mark.parametrize(
+        ("accept", "kind"),
+        [
+            ("image/*", "image/tiff"),
+            ("image/png, image/tiff;q=0.5", "image/tiff"),
+            ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", "image/tiff"),
+            ("image/png, application/json;q=0.3", "application/json"),
+        ],
+    )
+    def test_several_slices_come_as_what_the_client_likes_next(self, flair: Model, accept: str, kind: str) -> None:
+        assert ask(flair, self.FILE, Accept=accept).answer.content_type == kind
+        one = ask(flair, self.FILE, Accept=accept, X_BrainSeg_Slices="3").answer
+        assert one.content_type == "image/png"
 
 
 class TestFields:

@@ -84,6 +84,8 @@ def test_bare_masks(door: str, lesion: bytes, stack: bytes) -> None:
     pages = tifffile.imread(io.BytesIO(post(door, stack, Accept="image/tiff").content))
     assert pages.shape == (8, 256, 256)
     assert_problem(post(door, stack, Accept="image/png"), 406, "not_acceptable")
+    assert post(door, stack, Accept="image/*").headers["Content-Type"] == "image/tiff"
+    assert post(door, lesion, Accept="image/*").headers["Content-Type"] == "image/png"
 
 
 @pytest.mark.parametrize(
