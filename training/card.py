@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from handler.card import FileRecord, ModelCard
 from training.dataset import input_spec
 from training.figures import Figure
@@ -16,7 +14,7 @@ from training.module import architecture_of
 from training.recipe import Recipe
 from training.settings import from_mapping
 from training.split import SIDES, Split
-from training.start import StartWeightsError, State, checkpoint_state
+from training.start import StartWeightsError, State, load_checkpoint, released_state
 
 DATA_SET = "TCGA lower-grade glioma, published as mateuszbuda/lgg-mri-segmentation (kaggle_3m layout)"
 LICENCES = {
@@ -37,9 +35,9 @@ class Trained:
 
 def read_checkpoint(path: Path) -> Trained:
     """Reads a checkpoint of scripts/train without running code from it. Raises StartWeightsError for another file."""
-    state = checkpoint_state(path)
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = load_checkpoint(path)
     try:
+        state = released_state(content)
         recipe = from_mapping(Recipe, content["hyper_parameters"]["recipe"], str(path))
         epochs = int(content["epoch"]) + 1
     except KeyError as error:

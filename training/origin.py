@@ -11,7 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from handler.files import sha256_of, write_atomic
 from training.recipe import NewCasesRecipe, Recipe
 from training.seen import START_FILE
-from training.teacher import Teachers
+from training.start import HUBS, weights_file
+from training.teacher import record_of
 
 
 class RunError(ValueError):
@@ -34,13 +35,21 @@ class Start:
         return ((self.network,) if self.network else ()) + self.teachers
 
 
+def check_there(start: Start, resumes: bool) -> None:
+    """Raises StartWeightsError for a teacher that is not there, or the start weights of a run that does not resume,
+    before anything else is read or written."""
+    if not resumes and (start.network or start.encoder not in HUBS):
+        weights_file(start.network or start.encoder)
+    record_of(start.teachers)
+
+
 @rank_zero_only
-def record_start(start: Start, teachers: Teachers | None, seen: frozenset[str], folder: Path) -> None:
+def record_start(start: Start, seen: frozenset[str], folder: Path) -> None:
     """Writes what the run started from, for the model card: names and digests, no paths, and the cases `seen` by that
     which the run does not train on itself."""
     content = {
         **_weights_of(start),
-        **({"teachers": teachers.record} if teachers else {}),
+        **({"teachers": record_of(start.teachers)} if start.teachers else {}),
         **({"cases": sorted(seen)} if seen else {}),
     }
     write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
@@ -56,14 +65,14 @@ def _weights_of(start: Start) -> dict[str, str | None]:
     }
 
 
-def check_same_start(start: Start, teachers: Teachers | None, recipe: Recipe, folder: Path) -> None:
+def check_same_start(start: Start, recipe: Recipe, folder: Path) -> None:
     """Raises RunError where a run goes on with something else that decides what is learnt: teachers, or start weights
     that say which cases are new."""
     apart = recipe.new_cases != NewCasesRecipe()
-    if not (teachers or apart):
+    if not (start.teachers or apart):
         return
     recorded = json.loads((folder / START_FILE).read_text("utf-8"))
-    if teachers and recorded.get("teachers") != teachers.record:
+    if start.teachers and recorded.get("teachers") != record_of(start.teachers):
         raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
     given = _weights_of(start)
     if apart and {name: recorded[name] for name in given} != given:

@@ -23,6 +23,7 @@ from training.release import write_release
 from training.seen import SPLIT_FILE
 from training.slices import LabelledSlice, load_slices
 from training.split import Split, read_split
+from training.start import weights_file
 
 NOTES = {
     "validation": "these cases chose calibration, threshold and smallest lesion, so the figures flatter a little",
@@ -69,7 +70,7 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
     `read_checkpoint`, `read_split`, `find_pairs` and `read_twin` do, and ValueError when a side of the split has no
     slice there or a run with validation cases of its own is given a twin.
     """
-    split = read_split(order.checkpoint.parent / SPLIT_FILE)
+    split = _split_beside(order.checkpoint)
     pairs = find_pairs(data).pairs
     if split.validation and order.twin:
         raise ValueError("this run has validation cases of its own to choose by; --twin is for runs with --refit")
@@ -90,6 +91,13 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
     _write_reports(order, reports, content)
     card = _finished(tuned.released_card, order, reports)
     return write_release(order.folder, read_checkpoint(order.checkpoint).state, card)
+
+
+def _split_beside(checkpoint: Path) -> Split:
+    file = weights_file(str(checkpoint)).parent / SPLIT_FILE
+    if not file.is_file():
+        raise ValueError(f"{checkpoint} lies in no run's folder: {SPLIT_FILE}, which says who judges, is not beside it")
+    return read_split(file)
 
 
 def _chosen(

@@ -20,7 +20,7 @@ from training.alone import alone_in
 from training.cases import find_pairs
 from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
 from training.module import SegmentationModule
-from training.origin import RunError, Start, check_same_start, record_start
+from training.origin import RunError, Start, check_same_start, check_there, record_start
 from training.recipe import NewCasesRecipe, Recipe
 from training.sampler import SliceSampler
 from training.seen import SPLIT_FILE, cases_kept_apart, new_cases
@@ -116,9 +116,11 @@ def train(
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
     where a recipe wants teachers and none are given or the other way round, or validation cases to stop by and there
     are none, or treats new cases apart and nothing tells which are new, LeakError where start weights or teachers have
-    seen cases that are to choose or to judge, InUseError while another process trains into `folder`.
+    seen cases that are to choose or to judge, StartWeightsError where they are not there or do not fit, InUseError
+    while another process trains into `folder`.
     """
     _check_teachers(start, recipe)
+    check_there(start, resumes=(folder / LAST).is_file())
     with alone_in(folder):
         return _train(recipe, data, folder, start, machine, advance, sides)
 
@@ -139,6 +141,9 @@ def _train(
         raise SettingsError(
             f"recipe {recipe.name} stops early by validation cases and this run's split has none; set patience to null"
         )
+    last = folder / LAST
+    if last.is_file():
+        check_same_start(start, recipe, folder)
     origins = start.origins
     seen = cases_kept_apart(origins, split)
     new = frozenset() if recipe.new_cases == NewCasesRecipe() else new_cases(origins, split)
@@ -152,12 +157,9 @@ def _train(
     teachers = _teachers(start, recipe)
     guide = teachers.probabilities if teachers else None
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
-    last = folder / LAST
     if not last.is_file():
         _start(module, start)
-        record_start(start, teachers, seen - {case_of(member) for member in split.train}, folder)
-    else:
-        check_same_start(start, teachers, recipe, folder)
+        record_start(start, seen - {case_of(member) for member in split.train}, folder)
     trainer.fit(
         module,
         loader,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 State = dict[str, Tensor]
+HUBS = ("none", "imagenet")  # sources of an encoder that are no files
+
+_UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
 
 
 class StartWeightsError(ValueError):
-    """The weights to start from do not fit the network; the message says which tensors differ."""
+    """Weights that are not there, cannot be read, or do not fit the network; the message says which tensors differ."""
 
 
 def encoder_state(network: torch.nn.Module, source: str, name: str) -> State:
@@ -29,7 +36,7 @@ def encoder_state(network: torch.nn.Module, source: str, name: str) -> State:
 
         given: State = smp.encoders.get_encoder(name, weights="imagenet").state_dict()
     else:
-        given = load_file(_existing(source))
+        given = _read(weights_file(source), load_file)
     wanted = {key.removeprefix("encoder.") for key in state if key.startswith("encoder.")}
     prefix = "model." if not (given.keys() & wanted) else ""
     return _replace(state, {f"encoder.{prefix}{key}": value for key, value in given.items()}, "encoder.", source)
@@ -37,32 +44,48 @@ def encoder_state(network: torch.nn.Module, source: str, name: str) -> State:
 
 def network_state(network: torch.nn.Module, source: str) -> State:
     """`network`'s state wholly from `source`: a released folder, a safetensors file or a training checkpoint."""
-    path = _existing(source)
-    path = path / "weights.safetensors" if path.is_dir() else path
-    given = checkpoint_state(path) if path.suffix in (".ckpt", ".pt", ".pth") else load_file(path)
+    path = weights_file(source)
+    is_checkpoint = path.suffix in (".ckpt", ".pt", ".pth")
+    given = released_state(load_checkpoint(path)) if is_checkpoint else _read(path, load_file)
     return _replace(network.state_dict(), given, "", source)
 
 
-def checkpoint_state(path: Path) -> State:
-    """The released side of a training checkpoint: averaged weights where the recipe averages, else the plain ones.
-
-    Checkpoints are data: they are read with `weights_only`, which runs no code from the file.
-    """
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if "state_dict" not in content or "hyper_parameters" not in content:
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint of scripts/train holds. Checkpoints are data: they are read with `weights_only`, which runs no
+    code from the file. Raises StartWeightsError for a file that is not there or another one."""
+    content = _read(weights_file(str(path)), lambda file: torch.load(file, map_location="cpu", weights_only=True))
+    if not isinstance(content, dict) or "state_dict" not in content or "hyper_parameters" not in content:
         raise StartWeightsError(f"{path}: not a checkpoint of scripts/train (convert others with import-checkpoint)")
+    return content
+
+
+def released_state(content: dict[str, Any]) -> State:
+    """The released side of a checkpoint: averaged weights where the recipe averages, else the plain ones."""
     averages = content["hyper_parameters"]["recipe"]["optimiser"]["ema"] > 0
     prefix = "averaged.module." if averages else "network."
     return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
 
 
-def _existing(source: str) -> Path:
+def weights_file(source: str) -> Path:
+    """The file that `source`, a file or a released folder, stands for. Raises StartWeightsError if it is not there."""
     path = Path(source)
-    if not path.exists():
+    file = path / "weights.safetensors" if path.is_dir() else path
+    if not file.is_file():
         raise StartWeightsError(
-            f"start weights {source} do not exist; give a file, a released folder, or for an encoder imagenet or none"
+            f"there are no weights {file}; give a file, a released folder, or for an encoder {' or '.join(HUBS)}"
         )
-    return path
+    return file
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except _UNREADABLE as error:
+        # torch's own message advises to read the file in a way that may run code from it.
+        raise StartWeightsError(
+            f"{path} cannot be read ({type(error).__name__}); expected a safetensors file, or a checkpoint of "
+            "scripts/train that ends in .ckpt"
+        ) from error
 
 
 def _replace(state: State, given: State, prefix: str, source: str) -> State:

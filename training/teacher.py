@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from handler.card import Calibration, InputSpec, read_card
+from handler.card import CARD_FILE, Calibration, InputSpec, read_card
 from handler.files import sha256_of
 from handler.network import build
 from training.card import read_checkpoint
 from training.dataset import input_spec
 from training.module import architecture_of
-from training.start import StartWeightsError, network_state
+from training.start import StartWeightsError, network_state, weights_file
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Teacher:
 
 
 class Teachers:
-    """Several of them as one: `probabilities` of samples that were normalised by the pupil's `own` input.
+    """Several of them as one: `probabilities` of samples that were normalised by the pupil's `own` input. Raises
+    StartWeightsError for a member whose input has another size: it would be shown everything at the wrong scale.
 
     `temperature` divides the mean of their calibrated logits. Above 1 it shows the pupil more of what teachers make of
     pixels that they are all but sure of (Hinton et al.). For checkpoints it also stands in for a calibration: networks
@@ -39,12 +40,13 @@ class Teachers:
     """
 
     def __init__(self, members: Sequence[Teacher], own: InputSpec, temperature: float) -> None:
+        for member in members:
+            if (member.input.height, member.input.width) != (own.height, own.width):
+                raise StartWeightsError(
+                    f"teacher {member.name} takes slices of {member.input.height}x{member.input.width} pixels and this "
+                    f"recipe's are {own.height}x{own.width}; take a teacher or a recipe of the same size"
+                )
         self._members, self._own, self._temperature = tuple(members), own, temperature
-
-    @property
-    def record(self) -> list[dict[str, str]]:
-        """Names and digests, for the model card."""
-        return [{"name": member.name, "sha256": member.sha256} for member in self._members]
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -68,20 +70,34 @@ def _of(values: Sequence[float], images: Tensor) -> Tensor:
     return torch.tensor(values, device=images.device, dtype=images.dtype)[:, None, None]
 
 
+def record_of(sources: Sequence[str]) -> list[dict[str, str]]:
+    """Names and digests of teachers, for the model card and to know them again. Raises as `open_teacher` does."""
+    files = [_weights_file(source) for source in sources]
+    return [{"name": _name(file), "sha256": sha256_of(file)} for file in files]
+
+
+def _name(file: Path) -> str:
+    return "/".join(file.parts[-2:])
+
+
+def _weights_file(source: str) -> Path:
+    """Raises StartWeightsError for what is no teacher or not there."""
+    path = Path(source)
+    if (path / CARD_FILE).is_file() or path.suffix == ".ckpt":
+        return weights_file(source)
+    raise StartWeightsError(f"teacher {source}: expected a released folder or a checkpoint (.ckpt)")
+
+
 def open_teacher(source: str) -> Teacher:
     """A released folder or a checkpoint of scripts/train as a teacher. Raises StartWeightsError for anything else."""
-    path = Path(source)
+    path, file = Path(source), _weights_file(source)
     if path.is_dir():
         card = read_card(path)
-        architecture, spec, file = card.architecture, card.input, path / card.weights.file
-        calibration = card.calibration
-    elif path.suffix == ".ckpt":
-        recipe = read_checkpoint(path).recipe
-        architecture, spec, file = architecture_of(recipe), input_spec(recipe), path
-        calibration = Calibration()
+        architecture, spec, calibration = card.architecture, card.input, card.calibration
     else:
-        raise StartWeightsError(f"teacher {source}: expected a released folder or a checkpoint (.ckpt)")
+        recipe = read_checkpoint(path).recipe
+        architecture, spec, calibration = architecture_of(recipe), input_spec(recipe), Calibration()
     network = build(architecture)
     network.load_state_dict(network_state(network, source))
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return Teacher(network, spec, "/".join(file.parts[-2:]), sha256_of(file), calibration)
+    return Teacher(network, spec, _name(file), sha256_of(file), calibration)

@@ -60,6 +60,7 @@ def test_its_release_has_the_settings_of_the_twin(
         "release", refit_run / "last.ckpt", "--version", "0.2", "--out", out, "--data", phantoms, "--twin", release
     )
     assert done.code == 0, done.error
+    assert "samples: " in done.out
     card, twin = read_card(out), read_card(release)
     for setting in ("threshold", "min_lesion_pixels", "calibration", "crop"):
         assert getattr(card, setting) == getattr(twin, setting)

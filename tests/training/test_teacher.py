@@ -38,7 +38,12 @@ def test_each_teacher_sees_the_sample_as_it_was_trained_to() -> None:
     own, other = (normalise(unit, spec.mean, spec.std).sum(axis=1, keepdims=True) for spec in (OWN, OTHER))
     expected = torch.from_numpy((own - 0.5 * other) / (2 * 2.0)).sigmoid()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert teachers.record == [{"name": "a", "sha256": "1"}, {"name": "b", "sha256": "2"}]
+
+
+def test_a_teacher_of_another_size_is_refused() -> None:
+    larger = replace(OWN, height=64)
+    with pytest.raises(StartWeightsError, match="teacher b takes slices of 64x32 pixels and this recipe's are 32x32"):
+        Teachers([Teacher(Sum(1.0), OWN, "a", "1"), Teacher(Sum(1.0), larger, "b", "2")], OWN, 2.0)
 
 
 def test_teachers_are_calibrated_before_they_are_heard_together() -> None:

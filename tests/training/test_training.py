@@ -34,13 +34,13 @@ from training.run import prepare
 from training.settings import SettingsError
 from training.slices import load_slice
 from training.split import Split, read_split
-from training.start import StartWeightsError, checkpoint_state, encoder_state, network_state
+from training.start import StartWeightsError, encoder_state, load_checkpoint, network_state, released_state
 
 SMOKE = load_recipe("smoke")
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    return checkpoint_state(run / "last.ckpt")
+    return released_state(load_checkpoint(run / "last.ckpt"))
 
 
 def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_clear_error() -> None:
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
     """Fine-tuned with start weights in which one is NaN: the command fails, and no checkpoint of it is written."""
-    state = checkpoint_state(smoke_run / "last.ckpt")
+    state = weights_of(smoke_run)
     state["segmentation_head.0.bias"] = torch.full((1,), float("nan"))
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "bad.safetensors")
     done = call(
@@ -269,7 +269,7 @@ def test_init_takes_released_folders_and_checkpoints_and_nothing_else(smoke_run:
     released = network_state(network, str(tmp_path / "r"))
     weight = "segmentation_head.0.weight"
     assert np.allclose(released[weight], trained.state[weight], rtol=1e-3)
-    with pytest.raises(StartWeightsError, match="do not exist"):
+    with pytest.raises(StartWeightsError, match="there are no weights"):
         network_state(network, str(tmp_path / "nowhere"))
     torch.save({"model": 1}, tmp_path / "other.ckpt")
     with pytest.raises(StartWeightsError, match="import-checkpoint"):

@@ -1,0 +1,96 @@
+"""Weights that are not there or not what they should be: an error in words, before anything is read or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.conftest import NO_PROGRESS, call, changed_recipe
+from training.origin import RunError, Start
+from training.publish import Order, publish
+from training.recipe import load_recipe
+from training.run import Machine, train
+from training.start import StartWeightsError, load_checkpoint, weights_file
+
+MACHINE = Machine("cpu", threads=1, progress=False)
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> Path:
+    return changed_recipe("smoke", tmp_path / "taught.yaml", {"loss.teacher": 5.0})
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--init", "nowhere.ckpt"), ("--init", "."), ("--encoder-weights", "nowhere.safetensors")]
+)
+def test_start_weights_that_are_not_there(option: str, name: str, phantoms: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = call("train", "--run", run, "--recipe", "smoke", "--data", phantoms, option, tmp_path / name)
+    assert done.code == 1
+    assert "there are no weights" in done.error
+    assert "Traceback" not in done.error
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("nowhere.ckpt", "there are no weights"), (".", "expected a released folder")]
+)
+def test_teachers_that_are_not_there(name: str, said: str, taught: Path, phantoms: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = call("train", "--run", run, "--recipe", taught, "--data", phantoms, "--teacher", tmp_path / name)
+    assert done.code == 1
+    assert said in done.error
+    assert "Traceback" not in done.error
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("name", ["broken.ckpt", "broken.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"neither a zip nor a header", bytes(100)], ids=["empty", "text", "zeros"])
+def test_files_that_cannot_be_read(name: str, content: bytes, phantoms: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StartWeightsError, match=rf"{name} cannot be read") as caught:
+        train(load_recipe("smoke"), phantoms, tmp_path / "run", Start(network=str(tmp_path / name)), MACHINE)
+    assert "weights_only" not in str(caught.value)  # torch's own advice, to read it all the same, is dangerous
+
+
+def test_other_checkpoints_are_told_apart(tmp_path: Path) -> None:
+    for content in ({"model": 1}, [1, 2], torch.zeros(3)):
+        torch.save(content, tmp_path / "other.ckpt")
+        with pytest.raises(StartWeightsError, match="import-checkpoint"):
+            load_checkpoint(tmp_path / "other.ckpt")
+
+
+def test_a_released_folder_stands_for_its_weights(release: Path) -> None:
+    assert weights_file(str(release)) == weights_file(str(release / "weights.safetensors"))
+
+
+def test_a_release_needs_a_checkpoint_in_its_run(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(StartWeightsError, match="there are no weights"):
+        publish(Order(tmp_path / "last.ckpt", "0.1", tmp_path / "out"), phantoms, NO_PROGRESS)
+    (tmp_path / "last.ckpt").write_bytes((smoke_run / "last.ckpt").read_bytes())
+    with pytest.raises(ValueError, match=r"split\.json, which says who judges"):
+        publish(Order(tmp_path / "last.ckpt", "0.1", tmp_path / "out"), phantoms, NO_PROGRESS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_goes_on_with_its_own_teachers_only_and_says_so_before_it_reads(
+    smoke_run: Path, release: Path, taught: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    recipe, run = load_recipe(str(taught)), tmp_path / "run"
+    train(recipe, phantoms, run, Start(teachers=(str(smoke_run / "last.ckpt"),)), MACHINE)
+
+    def read() -> None:
+        pytest.fail("a slice was read")
+
+    with pytest.raises(RunError, match="other teachers"):
+        train(recipe, phantoms, run, Start(teachers=(str(release),)), MACHINE, read)
+
+
+def test_a_run_resumes_though_its_start_weights_are_gone(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
+    run, start = tmp_path / "run", tmp_path / "start.ckpt"
+    start.write_bytes((smoke_run / "last.ckpt").read_bytes())
+    train(load_recipe("smoke"), phantoms, run, Start(network=str(start)), MACHINE)
+    start.unlink()
+    train(load_recipe("smoke"), phantoms, run, Start(network=str(start)), MACHINE)
