@@ -13,6 +13,7 @@ from samples.phantom import Phantom, draw, draw_stack
 
 FOLDER = Path(__file__).parent
 LESION, HEALTHY, STACK = "lesion.png", "healthy.png", "stack.tiff"
+HAS_LESION = {LESION: True, HEALTHY: False, STACK: True}
 
 
 def png(phantom: Phantom) -> bytes:

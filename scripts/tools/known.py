@@ -47,6 +47,20 @@ def record(model: Model, samples: Sequence[Path]) -> tuple[dict[str, Any], ...]:
     return tuple(known)
 
 
+def misjudged(known: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The samples whose recorded verdict is not what they were drawn to show, in words.
+
+    Phantoms are no measure of quality either, but the version that is served by default is shown with them."""
+    from samples.make import HAS_LESION  # draws pictures, for which a server has no use
+
+    wrong = []
+    for answer in known:
+        drawn = "tumor_detected" if HAS_LESION[answer["sample"]] else "no_tumor_detected"
+        if answer["verdict"] != drawn:
+            wrong.append(f"{answer['sample']}: {answer['verdict']}, drawn for {drawn}")
+    return wrong
+
+
 def computes_in_half() -> bool:
     """Whether a server on this machine may compute in half precision."""
     return CUDA_DRIVER.exists()

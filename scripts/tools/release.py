@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from handler.pipeline import open_model
+from handler.resources import plan
+from scripts.tools.inputs import sample_files
+from scripts.tools.known import misjudged, record
 from scripts.tools.progress import Bars
 from training.cases import DataError, data_folder
 from training.publish import Order, publish
@@ -50,6 +54,8 @@ def main(
         f"threshold {card.threshold}, smallest lesion {card.min_lesion_pixels} pixels, "
         f"calibration {card.calibration.scale:.3f} * logit {card.calibration.offset:+.3f}"
     )
+    wrong = misjudged(record(open_model(out, "torch", plan().threads), sample_files()))
+    typer.echo(f"samples: {'; '.join(wrong) or 'each gets the verdict it was drawn for'}")
 
 
 if __name__ == "__main__":

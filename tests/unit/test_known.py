@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.tools.known import difference, digest_answer
+from handler.pipeline import open_model
+from scripts.tools.inputs import sample_files
+from scripts.tools.known import difference, digest_answer, misjudged, record
+from tests.detector import write_detector
 
 
 def answer(pixels: int = 1000, probability: float = 0.99, verdict: str = "tumor_detected") -> dict[str, Any]:
@@ -31,3 +36,26 @@ def test_half_precision_may_differ_more_and_nothing_else(found: dict[str, Any], 
     known = digest_answer(answer())
     assert (difference(known, found, half=False) is None) == full
     assert (difference(known, found, half=True) is None) == half
+
+
+@pytest.mark.parametrize(
+    ("threshold", "wrong"),
+    [
+        (0.5, []),
+        (0.0001, ["healthy.png: tumor_detected, drawn for no_tumor_detected"]),
+        (
+            0.9999,
+            [
+                "lesion.png: no_tumor_detected, drawn for tumor_detected",
+                "stack.tiff: no_tumor_detected, drawn for tumor_detected",
+            ],
+        ),
+    ],
+)
+def test_samples_with_another_verdict_than_they_were_drawn_for(
+    threshold: float, wrong: list[str], tmp_path: Path
+) -> None:
+    write_detector(tmp_path, "1.0")
+    model = open_model(tmp_path / "brainseg-1.0", "torch", 1)
+    model = replace(model, card=model.card.with_changes(threshold=threshold))
+    assert misjudged(record(model, sample_files())) == wrong
