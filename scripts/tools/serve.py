@@ -21,6 +21,7 @@ from rich.console import Console
 from handler.resources import plan
 from scripts.tools import torchserve
 from scripts.tools.inputs import CONFIG, is_current
+from scripts.tools.instance import StateError, owned
 from scripts.tools.java import find_java_home
 from scripts.tools.places import (
     MODEL_NAME,
@@ -231,7 +232,7 @@ def main(
 ) -> None:
     """Serve BrainSeg until Ctrl-C: makes the archives that are missing, starts everything, says when it is ready."""
     ports = Ports(inference_port, management_port, metrics_port)
-    with _until_told() as told:
+    with _until_told() as told, contextlib.ExitStack() as keep:
         running: Running | None = None
         try:
             _check_ports(
@@ -242,10 +243,11 @@ def main(
                     "--port": port,
                 }
             )
+            keep.enter_context(owned(state))
             running = Running(torchserve.make_places(state, model_store))
             run(running, ports, Door(host, port, api_keys), profile, told)
-        except (StartError, RuntimeError) as error:
-            said = "did not start" if isinstance(error, StartError) else "stopped"
+        except (StartError, StateError, RuntimeError) as error:
+            said = "stopped" if isinstance(error, RuntimeError) else "did not start"
             console.print(f"[red]BrainSeg {said}:[/red] {error}")
             sys.exit(1)
         finally:

@@ -23,6 +23,7 @@ from scripts.tools.places import KEY_FILE, MODEL_NAME, ROOT
 
 SOCKET_PATH_LIMIT = 100  # bytes; the system's is 108, a Unix socket beyond it fails without a word
 STOP_SECONDS = 20
+TEMPORARY = "torchserve-tmp"  # is deleted, so it must be nobody else's name
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,11 @@ class Places:
 
 
 def make_places(state: Path, model_store: Path) -> Places:
-    """Creates the folders, readable by the owner alone. ``temporary`` leaves the state folder when its path is too long
-    for a Unix socket."""
+    """Creates the folders in ``state``, which is ours (:mod:`scripts.tools.instance`). ``temporary`` leaves it when its
+    path is too long for a Unix socket."""
     state = state.resolve()
-    (state / "logs").mkdir(parents=True, exist_ok=True)
-    state.chmod(0o700)
-    temporary = state / "tmp"
+    (state / "logs").mkdir(exist_ok=True)
+    temporary = state / TEMPORARY
     shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
     if len(str(temporary / ".ts.sock.00000")) > SOCKET_PATH_LIMIT:
         return Places(state, Path(tempfile.mkdtemp(prefix="brainseg-")), model_store.resolve())

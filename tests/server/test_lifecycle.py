@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from scripts.tools.places import ROOT
-from scripts.tools.torchserve import free_port
+from scripts.tools.torchserve import TEMPORARY, free_port
 from tests.serving import Server
 
 pytestmark = pytest.mark.server
@@ -50,9 +50,23 @@ def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
         assert other.process.wait(60) == 0
         assert not [process for process in started if _lives(process)]
         assert not other.key_file.exists()
-        assert not (other.state / "tmp").exists()
+        assert not (other.state / TEMPORARY).exists()
     finally:
         other.kill()
+    assert tiny_server.post(lesion).status_code == 200
+
+
+def test_a_second_server_in_the_same_state_folder_is_refused_and_the_first_lives_on(
+    tiny_server: Server, tiny_store: Path, lesion: bytes
+) -> None:
+    before = tiny_server.auth()
+    second = Server(tiny_store, tiny_server.state)
+    done = subprocess.run(second.command(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert tiny_server.process is not None
+    assert f"process {tiny_server.process.pid} serves from" in done.stdout
+    assert "--state" in done.stdout
+    assert tiny_server.auth() == before
     assert tiny_server.post(lesion).status_code == 200
 
 
