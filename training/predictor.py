@@ -124,11 +124,11 @@ def open_predictor(source: str, keep: ExitStack, version: str = "0", token: str 
     if path.suffix == ".mar" and path.is_file():
         folder = _temporary(keep)
         _unpack(path, folder)
-        return _local(path.name, read_card(folder), folder)
+        return _released(path.name, folder)
     if path.suffix == ".ckpt" and path.is_file():
         return open_checkpoint(path, keep, version)
     if (path / CARD_FILE).is_file():
-        return _local(path.name, read_card(path), path)
+        return _released(path.name, path)
     raise SourceError(f"{source}: expected a URL, an archive (.mar), a released folder with {CARD_FILE}, or a .ckpt")
 
 
@@ -145,6 +145,15 @@ def open_checkpoint(path: Path, keep: ExitStack, version: str) -> LocalPredictor
     return _local("/".join(path.parts[-2:]), card, folder)
 
 
+def _released(name: str, folder: Path) -> LocalPredictor:
+    try:
+        card = read_card(folder)
+        card.weights.verify(folder)  # else the report would be of other weights than it says
+    except (ValueError, OSError) as error:
+        raise SourceError(f"{name}: {error}") from error
+    return _local(name, card, folder)
+
+
 def _local(name: str, card: ModelCard, folder: Path) -> LocalPredictor:
     # The reference engine: figures are of the weights, and packaging proves the other engines equal to it.
     return LocalPredictor(name, card, open_engine("torch", card, folder, os.cpu_count() or 1))
@@ -156,10 +165,10 @@ def _temporary(keep: ExitStack) -> Path:
 
 def _unpack(archive: Path, folder: Path) -> None:
     """Card and weights out of an archive; only those names are written, whatever else the archive holds."""
-    with zipfile.ZipFile(archive) as content:
-        try:
+    try:
+        with zipfile.ZipFile(archive) as content:
             (folder / CARD_FILE).write_bytes(content.read(CARD_FILE))
             weights = read_card(folder).weights.file
             (folder / weights).write_bytes(content.read(weights))
-        except KeyError as error:
-            raise SourceError(f"{archive}: {error}; expected an archive made by scripts/package") from error
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{archive}: {error}; expected an archive made by scripts/package") from error

@@ -165,7 +165,11 @@ def load_recipe(name_or_file: str) -> Recipe:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
         raise SettingsError(f"no recipe {name_or_file!r}; give the path of a YAML file or one of: {known}")
-    recipe = from_mapping(Recipe, yaml.safe_load(path.read_text("utf-8")), f"recipe {path.name}")
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"recipe {path.name} is no YAML file: {error}") from error
+    recipe = from_mapping(Recipe, content, f"recipe {path.name}")
     _check(recipe, path.name)
     return recipe
 

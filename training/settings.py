@@ -22,7 +22,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
     Raises SettingsError for unknown or missing keys and for values of another type.
     """
     if not isinstance(mapping, Mapping):
-        raise SettingsError(f"{where}: got {mapping!r}, expected a mapping of settings")
+        raise SettingsError(f"{where}: got {str(mapping)[:80]!r}, expected a mapping of settings")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(mapping) - set(fields))
     if unknown:

@@ -165,7 +165,13 @@ def write_split(split: Split, path: Path) -> None:
 
 
 def read_split(path: Path) -> Split:
-    """Reads and checks a split file; SettingsError or LeakError if it is wrong."""
-    split = from_mapping(Split, json.loads(path.read_text("utf-8")), str(path))
+    """Reads and checks a split file; SettingsError or LeakError if it is wrong or not there."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{path}: no split file ({error}); expected the {path.name} of a run of scripts/train"
+        ) from error
+    split = from_mapping(Split, content, str(path))
     check(split)
     return split

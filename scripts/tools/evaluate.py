@@ -45,6 +45,9 @@ def main(
 ) -> None:
     """Scores SOURCE by the metric policy and writes JSON and one self-contained HTML page into OUT."""
     try:
+        if side not in (*SIDES, "all"):
+            raise SettingsError(f"--side {side}: expected one of {', '.join(SIDES)}, all")
+        out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
         with ExitStack() as keep:
             predictor = open_predictor(source, keep, token=_token(token_file))
             if whole:
@@ -55,7 +58,10 @@ def main(
             with counting("segmenting", len(loaded), console) as advance:
                 report = evaluate(predictor, loaded, side, leaks, advance)
             shown = gallery(predictor, loaded, report.scores) if slices else []
-    except (DataError, SettingsError, SourceError, StartWeightsError, LeakError, requests.ConnectionError) as error:
+    except requests.ConnectionError as error:
+        console.print(f"[bold red]evaluate:[/] no answer from {source}; is the server running (scripts/serve)?")
+        raise typer.Exit(1) from error
+    except (DataError, SettingsError, SourceError, StartWeightsError, LeakError, OSError) as error:
         console.print(f"[bold red]evaluate:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     write_atomic(out / "report.json", (json.dumps(to_json(report), indent=1) + "\n").encode())

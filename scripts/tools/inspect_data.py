@@ -26,7 +26,8 @@ def main(
     """Reads every pair of the data set. Exit code 2 when a pair is broken or a file has no partner."""
     try:
         listing = find_pairs(data_folder(data))
-    except DataError as error:
+        out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+    except (DataError, OSError) as error:
         console.print(f"[bold red]inspect-data:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     with counting("reading slices", len(listing.pairs), console) as advance:

@@ -31,8 +31,8 @@ def owned(state: Path) -> Iterator[None]:
         names = {path.name for path in state.iterdir()} - _OF_ANY_VOLUME
         if names and not names & _OURS:
             raise StateError(
-                f"{state} is no state folder of BrainSeg's: it holds {', '.join(sorted(names)[:3])}. As one it would be "
-                "closed to other users; give --state a new folder or an empty one."
+                f"{state} is no state folder of BrainSeg's: it holds {', '.join(sorted(names)[:3])}. As one it would "
+                "be closed to other users; give --state a new folder or an empty one."
             )
         state.chmod(0o700)
     except OSError as error:

@@ -19,7 +19,12 @@ def main(
     slices: Annotated[int, typer.Option(min=1, max=99, help="Slices per case; every other one has a lesion.")] = 4,
 ) -> None:
     """Writes ten cases of phantoms into FOLDER in the published layout."""
-    typer.echo(f"wrote {write_phantoms(folder, size, slices)} pairs below {folder / 'kaggle_3m'}")
+    try:
+        pairs = write_phantoms(folder, size, slices)
+    except OSError as error:
+        typer.echo(f"phantom-data: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"wrote {pairs} pairs below {folder / 'kaggle_3m'}")
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ def main(
             keep.enter_context(owned(state))
             running = Running(torchserve.make_places(state, model_store))
             run(running, ports, Door(host, port, api_keys), profile, told)
-        except (StartError, StateError, RuntimeError) as error:
+        except (StartError, StateError, RuntimeError, OSError) as error:
             said = "stopped" if isinstance(error, RuntimeError) else "did not start"
             console.print(f"[red]BrainSeg {said}:[/red] {error}")
             sys.exit(1)

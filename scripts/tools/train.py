@@ -61,7 +61,7 @@ def main(
         with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
             last = train(chosen, folder, run, start, machine, advance, sides)
     except (
-        DataError, SettingsError, StartWeightsError, RunError, InUseError, LeakError, TrainingDivergedError,
+        DataError, SettingsError, StartWeightsError, RunError, InUseError, LeakError, TrainingDivergedError, OSError,
     ) as error:  # fmt: skip
         console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
