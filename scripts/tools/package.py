@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from handler.card import read_card
 from handler.files import sha256_of
 from scripts.tools.archive import package
 from scripts.tools.convert import ParityError
@@ -36,9 +37,14 @@ def main(
             console.print(f"{archive.name} is up to date")
             continue
         try:
+            if (named := read_card(release).version) != version:
+                raise ValueError(
+                    f"{release} holds version {named}, as its model card says; rename the folder to brainseg-{named}, "
+                    f"or release it as {version}"
+                )
             with console.status(f"packaging {version}"):
                 package(release, archive)
-        except (ValueError, RuntimeError, ParityError) as error:
+        except (ValueError, RuntimeError, ParityError, OSError) as error:
             console.print(f"[red]not packaged:[/red] {error}")
             raise typer.Exit(1) from error
         console.print(f"{archive} {sha256_of(archive)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from numpy.typing import NDArray
 
 from handler.card import Architecture, FileRecord, InputSpec, ModelCard, parse_card
@@ -19,6 +20,7 @@ from samples.phantom import draw, draw_stack
 from scripts.tools.archive import package
 from scripts.tools.convert import HALF_TOLERANCE, ParityError, add_engines, compare, difference
 from scripts.tools.inputs import INPUTS_FILE, is_current
+from scripts.tools.package import main
 from tests.tiny import write_tiny_release
 from training.release import write_release
 
@@ -142,3 +144,13 @@ def test_ncnn_refuses_a_side_that_would_corrupt_its_heap(packaged: tuple[Path, P
     with pytest.raises(ValueError, match="divisible by 32"):
         engine.logits(np.zeros((1, 3, 64, 65), np.float32))
     assert engine.logits(np.zeros((2, 3, 64, 96), np.float32)).shape == (2, 64, 96)
+
+
+def test_a_copied_release_under_another_number_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TorchServe would find version 1.0 in the archive that is to be 2.0."""
+    write_tiny_release(tmp_path, "1.0").rename(tmp_path / "brainseg-2.0")
+    with pytest.raises(typer.Exit) as ended:
+        main(["2.0"], tmp_path)
+    assert ended.value.exit_code == 1
+    assert "holds version 1.0" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.mar"))
