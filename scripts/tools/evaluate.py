@@ -59,7 +59,8 @@ def main(
                 report = evaluate(predictor, loaded, side, leaks, advance)
             shown = gallery(predictor, loaded, report.scores) if slices else []
     except requests.ConnectionError as error:
-        console.print(f"[bold red]evaluate:[/] no answer from {source}; is the server running (scripts/serve)?")
+        said = f"no answer from {source}; is the server running (scripts/serve)?"
+        console.print(f"[bold red]evaluate:[/] {said}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except (DataError, SettingsError, SourceError, StartWeightsError, LeakError, OSError) as error:
         console.print(f"[bold red]evaluate:[/] {error}", highlight=False, soft_wrap=True)
