@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from scripts.tools.lock import held
 from scripts.tools.places import KEY_FILE
@@ -15,6 +18,9 @@ LOCK_FILE = "serve.lock"
 # Any of these tells a state folder; what else lies in it does not matter then.
 _OURS = {LOCK_FILE, DEPLOY_LOCK, DEPLOYMENT_FILE, KEY_FILE, "config.properties", "logs"}
 _OF_ANY_VOLUME = {"lost+found"}
+# What a server consists of, by a word of its command line: TorchServe's launcher, JVM and workers, and the front door.
+_PARTS = ("ts.model_server", "org.pytorch.serve.ModelServer", "model_service_worker.py", "web.server")
+_END_SECONDS = 10
 
 
 class StateError(Exception):
@@ -44,3 +50,26 @@ def owned(state: Path) -> Iterator[None]:
         ),
     ):
         yield
+
+
+def end_left_behind(state: Path) -> int:
+    """Ends what a ``scripts/serve`` that was killed hard has left running on ``state``, whose owner the caller is; how
+    many processes. It would hold the ports, and its keys and sockets are about to be replaced."""
+    left = [process for process in psutil.process_iter() if _is_part(process, f"{state.resolve()}/")]
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(left, _END_SECONDS)
+    for process in stubborn:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(stubborn, _END_SECONDS)
+    return len(left)
+
+
+def _is_part(process: psutil.Process, folder: str) -> bool:
+    try:
+        words = process.cmdline()
+    except psutil.Error:  # gone, or another user's
+        return False
+    return any(word.endswith(_PARTS) for word in words) and any(word.startswith(folder) for word in words)

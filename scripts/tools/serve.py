@@ -21,7 +21,7 @@ from rich.console import Console
 from handler.resources import plan
 from scripts.tools import torchserve
 from scripts.tools.inputs import CONFIG, is_current
-from scripts.tools.instance import StateError, owned
+from scripts.tools.instance import StateError, end_left_behind, owned
 from scripts.tools.java import find_java_home
 from scripts.tools.places import (
     MODEL_NAME,
@@ -235,6 +235,9 @@ def main(
     with _until_told() as told, contextlib.ExitStack() as keep:
         running: Running | None = None
         try:
+            keep.enter_context(owned(state))
+            if count := end_left_behind(state):
+                console.print(f"a server was killed here; ended {count} processes that it left behind")
             _check_ports(
                 {
                     "--inference-port": inference_port,
@@ -243,7 +246,6 @@ def main(
                     "--port": port,
                 }
             )
-            keep.enter_context(owned(state))
             running = Running(torchserve.make_places(state, model_store))
             run(running, ports, Door(host, port, api_keys), profile, told)
         except (StartError, StateError, RuntimeError, OSError) as error:

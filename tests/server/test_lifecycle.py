@@ -70,6 +70,24 @@ def test_a_second_server_in_the_same_state_folder_is_refused_and_the_first_lives
     assert tiny_server.post(lesion).status_code == 200
 
 
+def test_after_kill_9_it_starts_again_on_the_same_ports(tiny_store: Path, tmp_path: Path, lesion: bytes) -> None:
+    server = Server(tiny_store, tmp_path / "state")
+    server.start()
+    try:
+        assert server.process is not None
+        before = psutil.Process(server.process.pid).children(recursive=True)
+        server.process.kill()
+        server.process.wait(30)
+        assert [process for process in before if _lives(process)], "nothing was left behind: this test shows nothing"
+        server.start()
+        assert "that it left behind" in server.output.read_text()
+        assert not [process for process in before if _lives(process)]
+        assert server.post(lesion).status_code == 200
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
 def test_a_long_state_path_works(tiny_store: Path, tmp_path: Path, lesion: bytes) -> None:
     """Beyond what a Unix socket's path may have."""
     other = Server(tiny_store, tmp_path / ("long" * 30) / "state")
