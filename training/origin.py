@@ -11,8 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from handler.files import sha256_of, write_atomic
 from training.recipe import NewCasesRecipe, Recipe
 from training.seen import START_FILE
-from training.start import HUBS, weights_file
-from training.teacher import record_of
+from training.start import HUBS, file_of, name_of, weights_file
+from training.teacher import teacher_file
 
 
 class RunError(ValueError):
@@ -40,7 +40,8 @@ def check_there(start: Start, resumes: bool) -> None:
     before anything else is read or written."""
     if not resumes and (start.network or start.encoder not in HUBS):
         weights_file(start.network or start.encoder)
-    record_of(start.teachers)
+    for teacher in start.teachers:
+        teacher_file(teacher)
 
 
 @rank_zero_only
@@ -49,7 +50,7 @@ def record_start(start: Start, seen: frozenset[str], folder: Path) -> None:
     which the run does not train on itself."""
     content = {
         **_weights_of(start),
-        **({"teachers": record_of(start.teachers)} if start.teachers else {}),
+        **({"teachers": _teachers_of(start)} if start.teachers else {}),
         **({"cases": sorted(seen)} if seen else {}),
     }
     write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
@@ -57,12 +58,17 @@ def record_start(start: Start, seen: frozenset[str], folder: Path) -> None:
 
 def _weights_of(start: Start) -> dict[str, str | None]:
     given = start.network or start.encoder
-    path = Path(given) / "weights.safetensors" if Path(given).is_dir() else Path(given)
-    return {
-        "kind": "network" if start.network else "encoder",
-        "name": "/".join(path.parts[-2:]) if path.is_file() else given,
-        "sha256": sha256_of(path) if path.is_file() else None,
-    }
+    file = file_of(given)
+    named = _named(file) if file.is_file() else {"name": given, "sha256": None}
+    return {"kind": "network" if start.network else "encoder", **named}
+
+
+def _teachers_of(start: Start) -> list[dict[str, str]]:
+    return [_named(teacher_file(source)) for source in start.teachers]
+
+
+def _named(file: Path) -> dict[str, str]:
+    return {"name": name_of(file), "sha256": sha256_of(file)}
 
 
 def check_same_start(start: Start, recipe: Recipe, folder: Path) -> None:
@@ -72,7 +78,7 @@ def check_same_start(start: Start, recipe: Recipe, folder: Path) -> None:
     if not (start.teachers or apart):
         return
     recorded = json.loads((folder / START_FILE).read_text("utf-8"))
-    if start.teachers and recorded.get("teachers") != record_of(start.teachers):
+    if start.teachers and recorded.get("teachers") != _teachers_of(start):
         raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
     given = _weights_of(start)
     if apart and {name: recorded[name] for name in given} != given:

@@ -28,6 +28,7 @@ from training.release import write_release
 from training.seen import SPLIT_FILE, START_FILE
 from training.slices import LabelledSlice
 from training.split import Split, read_split
+from training.start import name_of
 
 SERVER_TIMEOUT_SECONDS = 120
 
@@ -142,7 +143,7 @@ def open_checkpoint(path: Path, keep: ExitStack, version: str) -> LocalPredictor
     trained = read_checkpoint(path)
     card = write_release(folder, trained.state, card_of(trained, split, version, start))
     # Reports travel: they name the run, not where on whose machine it lay.
-    return _local("/".join(path.parts[-2:]), card, folder)
+    return _local(name_of(path), card, folder)
 
 
 def _released(name: str, folder: Path) -> LocalPredictor:

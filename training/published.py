@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from handler.card import Architecture
 from handler.network import build
+from training.start import UNREADABLE
 
 KEYS = ("model_state_dict", "epoch", "val_iou", "val_dice")
 # The scores may be numpy scalars, which torch's safe unpickler refuses unless their builders are named. All they can do
@@ -41,7 +41,7 @@ def _load(path: Path) -> Mapping[str, Any]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{path.name} is not a checkpoint that can be read safely ({type(error).__name__}); expected a file of "
             f"torch.save with the keys {', '.join(KEYS)} and nothing but tensors and numbers in it"

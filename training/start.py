@@ -15,7 +15,8 @@ from torch import Tensor
 State = dict[str, Tensor]
 HUBS = ("none", "imagenet")  # sources of an encoder that are no files
 
-_UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
+# What the readers of weights raise for files that are something else.
+UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
 
 
 class StartWeightsError(ValueError):
@@ -66,10 +67,15 @@ def released_state(content: dict[str, Any]) -> State:
     return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
 
 
-def weights_file(source: str) -> Path:
-    """The file that `source`, a file or a released folder, stands for. Raises StartWeightsError if it is not there."""
+def file_of(source: str) -> Path:
+    """The file that `source`, a file or a released folder, stands for, be it there or not."""
     path = Path(source)
-    file = path / "weights.safetensors" if path.is_dir() else path
+    return path / "weights.safetensors" if path.is_dir() else path
+
+
+def weights_file(source: str) -> Path:
+    """As `file_of`. Raises StartWeightsError if it is not there."""
+    file = file_of(source)
     if not file.is_file():
         raise StartWeightsError(
             f"there are no weights {file}; give a file, a released folder, or for an encoder {' or '.join(HUBS)}"
@@ -77,10 +83,15 @@ def weights_file(source: str) -> Path:
     return file
 
 
+def name_of(file: Path) -> str:
+    """What a weight file is called in records, which travel: with its folder, not where on whose machine that lay."""
+    return "/".join(file.parts[-2:])
+
+
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(path)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         # torch's own message advises to read the file in a way that may run code from it.
         raise StartWeightsError(
             f"{path} cannot be read ({type(error).__name__}); expected a safetensors file, or a checkpoint of "

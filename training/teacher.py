@@ -10,23 +10,21 @@ import torch
 from torch import Tensor
 
 from handler.card import CARD_FILE, Calibration, InputSpec, read_card
-from handler.files import sha256_of
 from handler.network import build
 from training.card import read_checkpoint
 from training.dataset import input_spec
 from training.module import architecture_of
-from training.start import StartWeightsError, network_state, weights_file
+from training.start import StartWeightsError, name_of, network_state, weights_file
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network in evaluation mode, what its input looks like, what it is called in the card, and what makes its logits
-    comparable with those of others: a released folder brings the calibration of its card, a checkpoint has none."""
+    """A network in evaluation mode, what its input looks like, what it is called, and what makes its logits comparable
+    with those of others: a released folder brings the calibration of its card, a checkpoint has none."""
 
     network: torch.nn.Module
     input: InputSpec
     name: str
-    sha256: str
     calibration: Calibration = field(default_factory=Calibration)
 
 
@@ -70,18 +68,9 @@ def _of(values: Sequence[float], images: Tensor) -> Tensor:
     return torch.tensor(values, device=images.device, dtype=images.dtype)[:, None, None]
 
 
-def record_of(sources: Sequence[str]) -> list[dict[str, str]]:
-    """Names and digests of teachers, for the model card and to know them again. Raises as `open_teacher` does."""
-    files = [_weights_file(source) for source in sources]
-    return [{"name": _name(file), "sha256": sha256_of(file)} for file in files]
-
-
-def _name(file: Path) -> str:
-    return "/".join(file.parts[-2:])
-
-
-def _weights_file(source: str) -> Path:
-    """Raises StartWeightsError for what is no teacher or not there."""
+def teacher_file(source: str) -> Path:
+    """The weights of the released folder or the checkpoint `source`. Raises StartWeightsError for what is no teacher or
+    not there."""
     path = Path(source)
     if (path / CARD_FILE).is_file() or path.suffix == ".ckpt":
         return weights_file(source)
@@ -90,7 +79,7 @@ def _weights_file(source: str) -> Path:
 
 def open_teacher(source: str) -> Teacher:
     """A released folder or a checkpoint of scripts/train as a teacher. Raises StartWeightsError for anything else."""
-    path, file = Path(source), _weights_file(source)
+    path, file = Path(source), teacher_file(source)
     if path.is_dir():
         card = read_card(path)
         architecture, spec, calibration = card.architecture, card.input, card.calibration
@@ -100,4 +89,4 @@ def open_teacher(source: str) -> Teacher:
     network = build(architecture)
     network.load_state_dict(network_state(network, source))
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return Teacher(network, spec, _name(file), sha256_of(file), calibration)
+    return Teacher(network, spec, name_of(file), calibration)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -57,11 +56,11 @@ def end_left_behind(state: Path) -> int:
     many processes. It would hold the ports, and its keys and sockets are about to be replaced."""
     left = [process for process in psutil.process_iter() if _is_part(process, f"{state.resolve()}/")]
     for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
             process.terminate()
     _, stubborn = psutil.wait_procs(left, _END_SECONDS)
     for process in stubborn:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(stubborn, _END_SECONDS)
     return len(left)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.training.conftest import NO_PROGRESS, call, changed_recipe
-from training.origin import RunError, Start
+from training.origin import Start
 from training.publish import Order, publish
 from training.recipe import load_recipe
 from training.run import Machine, train
@@ -75,22 +76,14 @@ def test_a_release_needs_a_checkpoint_in_its_run(smoke_run: Path, phantoms: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_goes_on_with_its_own_teachers_only_and_says_so_before_it_reads(
-    smoke_run: Path, release: Path, taught: Path, phantoms: Path, tmp_path: Path
-) -> None:
-    recipe, run = load_recipe(str(taught)), tmp_path / "run"
-    train(recipe, phantoms, run, Start(teachers=(str(smoke_run / "last.ckpt"),)), MACHINE)
-
-    def read() -> None:
-        pytest.fail("a slice was read")
-
-    with pytest.raises(RunError, match="other teachers"):
-        train(recipe, phantoms, run, Start(teachers=(str(release),)), MACHINE, read)
-
-
 def test_a_run_resumes_though_its_start_weights_are_gone(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
-    run, start = tmp_path / "run", tmp_path / "start.ckpt"
-    start.write_bytes((smoke_run / "last.ckpt").read_bytes())
-    train(load_recipe("smoke"), phantoms, run, Start(network=str(start)), MACHINE)
-    start.unlink()
-    train(load_recipe("smoke"), phantoms, run, Start(network=str(start)), MACHINE)
+    run, gone = tmp_path / "run", Start(network=str(tmp_path / "gone.ckpt"))
+    shutil.copytree(smoke_run, run)
+    before = load_checkpoint(run / "last.ckpt")
+    last = train(load_recipe("smoke"), phantoms, run, gone, MACHINE)
+    after = load_checkpoint(last)
+    assert last == run / "last.ckpt"
+    assert after["epoch"] == before["epoch"]  # it was finished
+    assert all(torch.equal(after["state_dict"][name], tensor) for name, tensor in before["state_dict"].items())
+    with pytest.raises(StartWeightsError, match="there are no weights"):
+        train(load_recipe("smoke"), phantoms, tmp_path / "new", gone, MACHINE)

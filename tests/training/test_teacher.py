@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from handler.card import Calibration, InputSpec, read_card
+from handler.files import sha256_of
 from handler.preprocess import normalise
 from tests.training.conftest import call, changed_recipe
 from training.loss import SegmentationLoss
-from training.recipe import LossRecipe
+from training.origin import RunError, Start
+from training.recipe import LossRecipe, load_recipe
+from training.run import Machine, train
 from training.start import StartWeightsError
 from training.teacher import Teacher, Teachers, open_teacher
 
@@ -33,7 +36,7 @@ class Sum(torch.nn.Module):
 
 def test_each_teacher_sees_the_sample_as_it_was_trained_to() -> None:
     unit = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
-    teachers = Teachers([Teacher(Sum(1.0), OWN, "a", "1"), Teacher(Sum(-0.5), OTHER, "b", "2")], OWN, 2.0)
+    teachers = Teachers([Teacher(Sum(1.0), OWN, "a"), Teacher(Sum(-0.5), OTHER, "b")], OWN, 2.0)
     found = teachers.probabilities(torch.from_numpy(normalise(unit, OWN.mean, OWN.std)))
     own, other = (normalise(unit, spec.mean, spec.std).sum(axis=1, keepdims=True) for spec in (OWN, OTHER))
     expected = torch.from_numpy((own - 0.5 * other) / (2 * 2.0)).sigmoid()
@@ -43,13 +46,13 @@ def test_each_teacher_sees_the_sample_as_it_was_trained_to() -> None:
 def test_a_teacher_of_another_size_is_refused() -> None:
     larger = replace(OWN, height=64)
     with pytest.raises(StartWeightsError, match="teacher b takes slices of 64x32 pixels and this recipe's are 32x32"):
-        Teachers([Teacher(Sum(1.0), OWN, "a", "1"), Teacher(Sum(1.0), larger, "b", "2")], OWN, 2.0)
+        Teachers([Teacher(Sum(1.0), OWN, "a"), Teacher(Sum(1.0), larger, "b")], OWN, 2.0)
 
 
 def test_teachers_are_calibrated_before_they_are_heard_together() -> None:
     images = torch.rand(2, 3, 8, 8)
-    sure = Teacher(Sum(4.0), OWN, "sure", "1", Calibration(scale=0.25, offset=-0.5))
-    modest = Teacher(Sum(0.5), OWN, "modest", "2", Calibration(scale=2.0))
+    sure = Teacher(Sum(4.0), OWN, "sure", Calibration(scale=0.25, offset=-0.5))
+    modest = Teacher(Sum(0.5), OWN, "modest", Calibration(scale=2.0))
     total = images.sum(dim=1, keepdim=True)
     found = Teachers([sure, modest], OWN, 1.5).probabilities(images)
     torch.testing.assert_close(found, ((2 * total - 0.5) / (2 * 1.5)).sigmoid())
@@ -87,7 +90,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_names_its_teachers_and_resumes_with_no_others(
-    smoke_run: Path, phantoms: Path, taught: Path, tmp_path: Path
+    smoke_run: Path, release: Path, phantoms: Path, taught: Path, tmp_path: Path
 ) -> None:
     machine = ("--data", phantoms, "--accelerator", "cpu", "--threads", "1")
     run = ("train", "--run", tmp_path / "run", "--recipe", taught, *machine)
@@ -101,12 +104,20 @@ def test_a_run_names_its_teachers_and_resumes_with_no_others(
     assert done.code == 0, done.error
     start = json.loads((tmp_path / "run" / "start.json").read_text())
     assert [one["name"] for one in start["teachers"]] == ["run/last.ckpt"] * 2
-    assert start["teachers"][0]["sha256"] == open_teacher(str(teacher)).sha256
+    assert start["teachers"][0]["sha256"] == sha256_of(teacher)
 
     other = call(*run, "--teacher", teacher)
     assert other.code == 1
     assert "other teachers" in other.error
     assert "Traceback" not in other.error
+
+    def read() -> None:
+        pytest.fail("a slice was read")
+
+    with pytest.raises(RunError, match="other teachers"):
+        train(
+            load_recipe(str(taught)), phantoms, tmp_path / "run", Start(teachers=(str(release),)), Machine("cpu"), read
+        )
 
 
 def test_teachers_without_a_use_are_refused(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:

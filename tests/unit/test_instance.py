@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tools.instance import StateError, owned
+from scripts.tools.instance import LOCK_FILE, StateError, owned
 from scripts.tools.places import ROOT
 
 HOLD = """
@@ -45,7 +45,9 @@ def test_an_empty_volume_and_folders_of_ours_are_taken(tmp_path: Path) -> None:
     (tmp_path / "before" / "notes.txt").write_text("why we rolled back")
     for name in ("volume", "before"):
         with owned(tmp_path / name):
-            pass
+            assert (tmp_path / name / LOCK_FILE).is_file()
+            assert (tmp_path / name).stat().st_mode & 0o077 == 0
+    assert (tmp_path / "before" / "notes.txt").read_text() == "why we rolled back"
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
