@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 
-from training.settings import SettingsError, from_mapping
+from training.settings import Amount, Count, Positive, SettingsError, Share, Within, from_mapping
 
 RECIPES = Path(__file__).parent / "recipes"
+
+# Shares of which all would leave nothing: no step without the block, no step after warming up, no average that moves.
+LessThanAll = Annotated[float, Within(0, 1, below=True)]
 
 
 @dataclass(frozen=True)
 class SplitRecipe:
     """Shares of train, validation and test; `by: slice` exists to reproduce the published practice and leaks."""
 
-    train: float
-    validation: float
-    test: float
+    train: Share
+    validation: Share
+    test: Share
     by: Literal["case", "slice"] = "case"
 
 
@@ -32,12 +35,12 @@ class ModelRecipe:
     """
 
     encoder: str
-    decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
-    height: int = 256
-    width: int = 256
+    decoder_channels: tuple[Count, ...] = (256, 128, 64, 32, 16)
+    height: Count = 256
+    width: Count = 256
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    drop_path: float = 0.0
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    drop_path: LessThanAll = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,12 @@ class LossRecipe:
     `temperature` divides the mean of the teachers' logits before it is taken for a probability; see
     `training.teacher`."""
 
-    pos_weight: float = 1.0
-    bce: float = 1.0
-    batch_dice: float = 1.0
-    slice_dice: float = 0.0
-    teacher: float = 0.0
-    temperature: float = 2.0
+    pos_weight: Positive = 1.0
+    bce: Amount = 1.0
+    batch_dice: Amount = 1.0
+    slice_dice: Amount = 0.0
+    teacher: Amount = 0.0
+    temperature: Positive = 2.0
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,21 @@ class OptimiserRecipe:
     """Learning rates are peaks of the schedule; `ema` is the decay of the averaged weights per step (0: none)."""
 
     name: Literal["adam", "adamw"]
-    encoder_lr: float
-    decoder_lr: float
-    weight_decay: float = 0.0
+    encoder_lr: Amount
+    decoder_lr: Positive
+    weight_decay: Amount = 0.0
     schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
-    warm_up: float = 0.1
-    clip_norm: float | None = None
-    ema: float = 0.0
+    warm_up: LessThanAll = 0.1
+    clip_norm: Positive | None = None
+    ema: LessThanAll = 0.0
 
 
 @dataclass(frozen=True)
 class Stage:
     """Some epochs on windows of one size (height, width in pixels; null: whole slices)."""
 
-    epochs: int
-    window: tuple[int, int] | None = None
+    epochs: Count
+    window: tuple[Count, Count] | None = None
     freeze_batchnorm: bool = False
 
 
@@ -84,10 +87,10 @@ class Stage:
 class SamplingRecipe:
     """How samples are drawn; null for `samples_per_epoch` takes every slice, null `tumour_share` the natural one."""
 
-    batch_size: int
+    batch_size: Count
     stages: tuple[Stage, ...]
-    samples_per_epoch: int | None = None
-    tumour_share: float | None = None
+    samples_per_epoch: Count | None = None
+    tumour_share: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class NewCasesRecipe:
     (learning without forgetting, Li and Hoiem, ECCV 2016).
     """
 
-    times: int = 1
+    times: Count = 1
     taught: bool = True
 
 
@@ -111,24 +114,24 @@ class AugmentRecipe:
     another slice; see `training.transplant`.
     """
 
-    flip: float = 0.0
-    affine: float = 0.0
-    rotate_degrees: float = 15.0
-    scale_percent: float = 10.0
-    shift_percent: float = 5.0
-    elastic: float = 0.0
-    intensity: float = 0.0
-    missing_sequence: float = 0.0
-    degrade: float = 0.0
-    transplant: float = 0.0
+    flip: Share = 0.0
+    affine: Share = 0.0
+    rotate_degrees: Amount = 15.0
+    scale_percent: Annotated[float, Within(0, 100, below=True)] = 10.0
+    shift_percent: Amount = 5.0
+    elastic: Share = 0.0
+    intensity: Share = 0.0
+    missing_sequence: Share = 0.0
+    degrade: Share = 0.0
+    transplant: Share = 0.0
 
 
 @dataclass(frozen=True)
 class ValidationRecipe:
     """Validation on whole slices after every so many epochs; early stop after `patience` of them without gain."""
 
-    every_epochs: int = 1
-    patience: int | None = None
+    every_epochs: Count = 1
+    patience: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -178,13 +181,12 @@ def _check(recipe: Recipe, where: str) -> None:
     split, sides = recipe.split, [recipe.model.height, recipe.model.width]
     for stage in recipe.sampling.stages:
         sides.extend(stage.window or ())
-    if any(side % 32 or side <= 0 for side in sides):
+    if any(side % 32 for side in sides):
         raise SettingsError(f"{where}: sizes {sides} must be multiples of 32, the encoder halves five times")
     if abs(split.train + split.validation + split.test - 1) > 1e-6:
         raise SettingsError(f"{where}: shares of the split add up to something other than 1")
-    if recipe.new_cases.times < 1:
-        raise SettingsError(f"{where}: new_cases.times is {recipe.new_cases.times}; it must be 1 or more")
-    if recipe.loss.temperature <= 0:
-        raise SettingsError(f"{where}: loss.temperature is {recipe.loss.temperature:g}; it must be above 0")
-    if not recipe.sampling.stages or recipe.epochs < 1:
+    loss = recipe.loss
+    if not loss.bce + loss.batch_dice + loss.slice_dice + loss.teacher:
+        raise SettingsError(f"{where}: loss has no part with a weight above 0")
+    if not recipe.sampling.stages:
         raise SettingsError(f"{where}: sampling.stages has no epoch to train")

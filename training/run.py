@@ -19,7 +19,7 @@ from handler.files import write_atomic
 from training.alone import alone_in
 from training.cases import find_pairs
 from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
-from training.module import SegmentationModule
+from training.module import SegmentationModule, network_of
 from training.origin import RunError, Start, check_same_start, check_there, record_start
 from training.recipe import NewCasesRecipe, Recipe
 from training.sampler import SliceSampler
@@ -27,7 +27,7 @@ from training.seen import SPLIT_FILE, cases_kept_apart, new_cases
 from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
-from training.start import encoder_state, network_state
+from training.start import State, encoder_state, network_state
 from training.teacher import Teachers, open_teacher
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
@@ -120,7 +120,11 @@ def train(
     while another process trains into `folder`.
     """
     _check_teachers(start, recipe)
-    check_there(start, resumes=(folder / LAST).is_file())
+    resumes = (folder / LAST).is_file()
+    check_there(start, resumes)
+    if not resumes:
+        # Once more than needed: that weights do not fit is not to be found after all slices have been read.
+        _start_state(network_of(recipe), start, recipe)
     with alone_in(folder):
         return _train(recipe, data, folder, start, machine, advance, sides)
 
@@ -158,7 +162,7 @@ def _train(
     guide = teachers.probabilities if teachers else None
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
     if not last.is_file():
-        _start(module, start)
+        module.load_network(_start_state(module.network, start, recipe))
         record_start(start, seen - {case_of(member) for member in split.train}, folder)
     trainer.fit(
         module,
@@ -179,11 +183,11 @@ def _keep_log(folder: Path) -> None:
         log.rename(log.with_name(f"metrics-{pieces + 1:03}.csv"))
 
 
-def _start(module: SegmentationModule, start: Start) -> None:
+def _start_state(network: torch.nn.Module, start: Start, recipe: Recipe) -> State:
+    """The state that `network`, the recipe's, is to start from."""
     if start.network:
-        module.load_network(network_state(module.network, start.network))
-    else:
-        module.load_network(encoder_state(module.network, start.encoder, module.recipe.model.encoder))
+        return network_state(network, start.network)
+    return encoder_state(network, start.encoder, recipe.model.encoder)
 
 
 def _check_teachers(start: Start, recipe: Recipe) -> None:

@@ -1,12 +1,14 @@
-"""Plain mappings (YAML, JSON) to frozen dataclasses, strictly: an unknown, missing or mistyped key is an error."""
+"""Plain mappings (YAML, JSON) to frozen dataclasses, strictly: an unknown, missing or mistyped key is an error, and so
+is a number outside the bounds that its field is annotated with."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -15,11 +17,41 @@ class SettingsError(ValueError):
     """A settings file says something that cannot be meant; the message names the key and what would be right."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """Bounds of a finite number, for ``Annotated``: from `low` to `high`, both allowed unless `above` or `below` says
+    that it must lie above the one or below the other."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def admits(self, value: float) -> bool:
+        """Whether `value` keeps the bounds; NaN and infinities never do."""
+        low_kept = value > self.low if self.above else value >= self.low
+        high_kept = value < self.high if self.below else value <= self.high
+        return math.isfinite(value) and low_kept and high_kept
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"a number above {self.low:g}" if self.above else f"{self.low:g} or more"
+        low = f"above {self.low:g}" if self.above else f"from {self.low:g}"
+        return f"a number {low} {'and below' if self.below else 'to'} {self.high:g}"
+
+
+# What settings are made of.
+Count = Annotated[int, Within(1)]
+Amount = Annotated[float, Within(0)]
+Positive = Annotated[float, Within(0, above=True)]
+Share = Annotated[float, Within(0, 1)]
+
+
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
     """Builds the dataclass `cls` from `mapping`; nested dataclasses and tuples of them are followed.
 
     `where` names the place in error messages, as in "recipe.optimiser".
-    Raises SettingsError for unknown or missing keys and for values of another type.
+    Raises SettingsError for unknown or missing keys, values of another type, numbers not finite or out of bounds.
     """
     if not isinstance(mapping, Mapping):
         raise SettingsError(f"{where}: got {str(mapping)[:80]!r}, expected a mapping of settings")
@@ -30,7 +62,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
     missing = sorted(name for name, field in fields.items() if name not in mapping and _required(field))
     if missing:
         raise SettingsError(f"{where}: missing setting {', '.join(missing)}")
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return cls(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in mapping.items()})
 
 
@@ -39,8 +71,15 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the type `hint`: dataclass, Optional, tuple, Literal, bool, int, float or str."""
+    """`value` as the type `hint`: dataclass, Optional, tuple, Literal, bool, int, float or str, the numbers with bounds
+    or without."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        number = _convert(arguments[0], value, where)
+        for bounds in arguments[1:]:
+            if not bounds.admits(number):
+                raise SettingsError(f"{where}: got {number:g}, expected {bounds}")
+        return number
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
@@ -73,6 +112,8 @@ def _tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...
 def _scalar(hint: Any, value: Any, where: str) -> Any:
     # bool is an int to Python; a recipe that says `epochs: true` is a mistake all the same.
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise SettingsError(f"{where}: got {value}, expected a finite number")
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:
         return value

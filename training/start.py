@@ -25,22 +25,30 @@ class StartWeightsError(ValueError):
 
 def encoder_state(network: torch.nn.Module, source: str, name: str) -> State:
     """`network`'s state with its encoder's tensors from `source`: "none", "imagenet" (downloaded by
-    segmentation_models_pytorch from its hub) or a safetensors file.
+    segmentation_models_pytorch from its hub) or a safetensors file. Raises StartWeightsError for what cannot be had.
 
     A file's tensors carry the encoder's own names, or timm's (without smp's `model.`), in any float type.
     """
     state = network.state_dict()
     if source == "none":
         return state
-    if source == "imagenet":
-        import segmentation_models_pytorch as smp
-
-        given: State = smp.encoders.get_encoder(name, weights="imagenet").state_dict()
-    else:
-        given = _read(weights_file(source), load_file)
+    given = _downloaded(name) if source == "imagenet" else _read(weights_file(source), load_file)
     wanted = {key.removeprefix("encoder.") for key in state if key.startswith("encoder.")}
     prefix = "model." if not (given.keys() & wanted) else ""
     return _replace(state, {f"encoder.{prefix}{key}": value for key, value in given.items()}, "encoder.", source)
+
+
+def _downloaded(name: str) -> State:
+    import segmentation_models_pytorch as smp
+
+    try:
+        state: State = smp.encoders.get_encoder(name, weights="imagenet").state_dict()
+    except (OSError, KeyError, RuntimeError, ValueError) as error:  # no way to the hub, or it has none for this encoder
+        raise StartWeightsError(
+            f"ImageNet's weights of {name} cannot be fetched ({str(error.args[0]).split('. ')[0]}); "
+            "give --encoder-weights a safetensors file of them, or none"
+        ) from error
+    return state
 
 
 def network_state(network: torch.nn.Module, source: str) -> State:

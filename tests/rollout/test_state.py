@@ -149,7 +149,10 @@ def test_the_limits_of_the_repository_and_those_of_the_tests_are_whole(tmp_path:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("keep_previous: 3", "keep_previous: 0", "above 0"),
+        ("keep_previous: 3", "keep_previous: 0", "1 or more"),
+        ("median_ratio: 1.4", "median_ratio: -1.4", "median_ratio: got -1.4, expected a number above 0"),
+        ("dice_drop: 0.02", "dice_drop: .nan", "dice_drop: got nan, expected a finite number"),
+        ("dice_floor: 0.5", "dice_floor: 50", "from 0 to 1"),
         ("required", "requires", "unknown"),
         ("samples: 8, ", "", "missing"),
     ],

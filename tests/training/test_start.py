@@ -13,6 +13,7 @@ from training.origin import Start
 from training.publish import Order, publish
 from training.recipe import load_recipe
 from training.run import Machine, train
+from training.settings import SettingsError
 from training.start import StartWeightsError, load_checkpoint, weights_file
 
 MACHINE = Machine("cpu", threads=1, progress=False)
@@ -54,6 +55,46 @@ def test_files_that_cannot_be_read(name: str, content: bytes, phantoms: Path, tm
     with pytest.raises(StartWeightsError, match=rf"{name} cannot be read") as caught:
         train(load_recipe("smoke"), phantoms, tmp_path / "run", Start(network=str(tmp_path / name)), MACHINE)
     assert "weights_only" not in str(caught.value)  # torch's own advice, to read it all the same, is dangerous
+
+
+def test_start_weights_that_do_not_fit(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
+    wider = changed_recipe("smoke", tmp_path / "wider.yaml", {"model.decoder_channels": [64, 32, 16, 8, 8]})
+    run, start = tmp_path / "run", Start(network=str(smoke_run / "last.ckpt"))
+    with pytest.raises(StartWeightsError, match="of another shape"):
+        train(load_recipe(str(wider)), phantoms, run, start, MACHINE, never_read)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "channels", "said"),
+    [
+        ("vgg61", [16, 8, 8, 8, 8], r"Wrong encoder name `vgg61`\. Expected .*vgg16"),
+        ("tu-nonsense", [16, 8, 8, 8, 8], "Unknown model"),
+        ("vgg16", [16, 8, 8, 8, 8, 8, 8], "depth should be in range"),
+    ],
+)
+def test_networks_that_cannot_be_built(
+    encoder: str, channels: list[int], said: str, phantoms: Path, tmp_path: Path
+) -> None:
+    changes = {"model.encoder": encoder, "model.decoder_channels": channels}
+    recipe = load_recipe(str(changed_recipe("smoke", tmp_path / "changed.yaml", changes)))
+    with pytest.raises(SettingsError, match=said):
+        train(recipe, phantoms, tmp_path / "run", Start(), MACHINE, never_read)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("encoder", ["resnet34", "tu-resnet18"])
+def test_a_hub_that_cannot_be_reached(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    recipe = load_recipe(str(changed_recipe("smoke", tmp_path / "changed.yaml", {"model.encoder": encoder})))
+    with pytest.raises(StartWeightsError, match=f"weights of {encoder} cannot be fetched .*; give --encoder-weights a"):
+        train(recipe, tmp_path, tmp_path / "run", Start(encoder="imagenet"), MACHINE, never_read)
+
+
+def never_read() -> None:
+    """In the place of what is called for each slice read."""
+    raise AssertionError("a slice was read before the mistake was found")
 
 
 def test_other_checkpoints_are_told_apart(tmp_path: Path) -> None:

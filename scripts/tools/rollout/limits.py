@@ -9,7 +9,7 @@ import yaml
 
 from scripts.tools.places import ROOT
 from scripts.tools.rollout.errors import UsageError
-from training.settings import SettingsError, from_mapping
+from training.settings import Amount, Count, Positive, SettingsError, Share, from_mapping
 
 LIMITS_FILE = ROOT / "deploy" / "rollout.yaml"
 
@@ -18,7 +18,7 @@ LIMITS_FILE = ROOT / "deploy" / "rollout.yaml"
 class StartLimits:
     """``seconds`` until the workers are READY."""
 
-    seconds: float
+    seconds: Positive
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class QualityLimits:
     labelled ones. ``required``: refuse when no labelled scans are given."""
 
     required: bool
-    slices: int
-    dice_floor: float
-    dice_drop: float
-    calibration_ceiling: float
-    calibration_rise: float
+    slices: Count
+    dice_floor: Share
+    dice_drop: Share
+    calibration_ceiling: Share
+    calibration_rise: Share
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class LatencyLimits:
     """``samples`` of each version, both kept busy at the same time, for at most ``seconds``. Ratios are candidate to
     live. ``overhead_seconds``: what HTTP and TorchServe may take around the handler before it counts."""
 
-    samples: int
-    seconds: float
-    median_ratio: float
-    p95_ratio: float
-    p95_seconds: float
-    overhead_seconds: float
+    samples: Count
+    seconds: Positive
+    median_ratio: Positive
+    p95_ratio: Positive
+    p95_seconds: Positive
+    overhead_seconds: Amount
 
 
 @dataclass(frozen=True)
 class MemoryLimits:
     """Resident memory of the largest worker, in MiB and against the live version's."""
 
-    worker_mib: float
-    ratio: float
+    worker_mib: Positive
+    ratio: Positive
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class WatchLimits:
     version's, and the p95 against it, once there are ``min_requests``; and known answers, asked every
     ``probe_seconds``, of which ``failed_probes`` in a row are a breach."""
 
-    seconds: float
-    every_seconds: float
-    min_requests: int
-    error_rate_rise: float
-    p95_ratio: float
-    probe_seconds: float
-    failed_probes: int
+    seconds: Amount
+    every_seconds: Positive
+    min_requests: Count
+    error_rate_rise: Share
+    p95_ratio: Positive
+    probe_seconds: Positive
+    failed_probes: Count
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class DrainLimits:
     """A version is retired after ``grace_seconds`` in which it may still be asked for by name, once it is idle, for
     which ``seconds`` are waited."""
 
-    grace_seconds: float
-    seconds: float
+    grace_seconds: Amount
+    seconds: Amount
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,12 @@ class Limits:
     memory: MemoryLimits
     watch: WatchLimits
     drain: DrainLimits
-    keep_previous: int
+    keep_previous: Count
 
 
 def read_limits(path: Path = LIMITS_FILE) -> Limits:
     """The limits in ``path``. Raises :class:`UsageError` that names what is unknown, missing or out of range."""
     try:
-        limits = from_mapping(Limits, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+        return from_mapping(Limits, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, SettingsError) as error:
         raise UsageError(f"{path} cannot be used: {error}") from error
-    positive = (limits.keep_previous, limits.latency.samples, limits.quality.slices, limits.watch.every_seconds)
-    if min(positive) <= 0:
-        raise UsageError(
-            f"{path}: keep_previous, latency.samples, quality.slices and watch.every_seconds must be above 0"
-        )
-    return limits
