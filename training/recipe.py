@@ -66,7 +66,7 @@ class OptimiserRecipe:
 
     name: Literal["adam", "adamw"]
     encoder_lr: Amount
-    decoder_lr: Positive
+    decoder_lr: Amount
     weight_decay: Amount = 0.0
     schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
     warm_up: LessThanAll = 0.1

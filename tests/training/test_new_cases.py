@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from tests.training.conftest import call, changed_recipe
 from training.cases import find_pairs
@@ -20,6 +21,7 @@ from training.seen import new_cases
 from training.settings import SettingsError
 from training.slices import load_slices
 from training.split import Split, read_split, refit_of, write_split
+from training.start import load_checkpoint, released_state
 
 ONCE, TWICE, NEVER = "TCGA_CS_0001_1", "TCGA_DU_0002_1", "TCGA_HT_0003_1"
 
@@ -118,7 +120,8 @@ def test_a_refit_goes_on_from_what_knows_the_other_cases(
     assert "begun with other start weights" in alone.error
     # Imported weights cannot say what they have seen, so nothing is new or old.
     weights = tmp_path / "weights.safetensors"
-    weights.write_bytes(b"")
+    state = released_state(load_checkpoint(teacher))
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
     wrong = call(*run, "--run", tmp_path / "other", "--init", weights, "--teacher", teacher)
     assert wrong.code == 1
     assert "nothing tells which cases" in wrong.error
