@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from handler.files import sha256_of, write_atomic
 from training.recipe import NewCasesRecipe, Recipe
 from training.seen import START_FILE
-from training.start import HUBS, file_of, name_of, weights_file
+from training.start import file_of, name_of
 from training.teacher import teacher_file
 
 
@@ -33,15 +33,6 @@ class Start:
     def origins(self) -> tuple[str, ...]:
         """What may have seen cases before: start weights of a whole network, and teachers."""
         return ((self.network,) if self.network else ()) + self.teachers
-
-
-def check_there(start: Start, resumes: bool) -> None:
-    """Raises StartWeightsError for a teacher that is not there, or the start weights of a run that does not resume,
-    before anything else is read or written."""
-    if not resumes and (start.network or start.encoder not in HUBS):
-        weights_file(start.network or start.encoder)
-    for teacher in start.teachers:
-        teacher_file(teacher)
 
 
 @rank_zero_only

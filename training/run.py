@@ -20,7 +20,7 @@ from training.alone import alone_in
 from training.cases import find_pairs
 from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
 from training.module import SegmentationModule, network_of
-from training.origin import RunError, Start, check_same_start, check_there, record_start
+from training.origin import RunError, Start, check_same_start, record_start
 from training.recipe import NewCasesRecipe, Recipe
 from training.sampler import SliceSampler
 from training.seen import SPLIT_FILE, cases_kept_apart, new_cases
@@ -28,7 +28,7 @@ from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
 from training.start import State, encoder_state, network_state
-from training.teacher import Teachers, open_teacher
+from training.teacher import Teachers, open_teacher, teacher_file
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
@@ -114,16 +114,14 @@ def train(
     """Trains, or goes on from the last checkpoint in `folder`; returns that checkpoint's path.
 
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
-    where a recipe wants teachers and none are given or the other way round, or validation cases to stop by and there
-    are none, or treats new cases apart and nothing tells which are new, LeakError where start weights or teachers have
-    seen cases that are to choose or to judge, StartWeightsError where they are not there or do not fit, InUseError
-    while another process trains into `folder`.
+    where a recipe wants teachers and none are given or the other way round, or names a network that cannot be built, or
+    wants validation cases to stop by and there are none, or treats new cases apart and nothing tells which are new,
+    LeakError where start weights or teachers have seen cases that are to choose or to judge, StartWeightsError where
+    they are not there or do not fit, InUseError while another process trains into `folder`.
     """
     _check_teachers(start, recipe)
-    resumes = (folder / LAST).is_file()
-    check_there(start, resumes)
-    if not resumes:
-        # Once more than needed: that weights do not fit is not to be found after all slices have been read.
+    if not (folder / LAST).is_file():
+        # Once more than needed: weights that are not there or do not fit are not to be found after all slices are read.
         _start_state(network_of(recipe), start, recipe)
     with alone_in(folder):
         return _train(recipe, data, folder, start, machine, advance, sides)
@@ -196,6 +194,8 @@ def _check_teachers(start: Start, recipe: Recipe) -> None:
             f"recipe {recipe.name} has loss.teacher {recipe.loss.teacher:g} and {len(start.teachers)} teachers are "
             "given; name them with --teacher for a recipe with loss.teacher above 0, and for no other"
         )
+    for source in start.teachers:
+        teacher_file(source)  # raises StartWeightsError for one that is not there
 
 
 def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
