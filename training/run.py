@@ -28,7 +28,7 @@ from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
 from training.start import State, encoder_state, network_state
-from training.teacher import Teachers, open_teacher, teacher_file
+from training.teacher import Teachers, open_teacher
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
@@ -119,12 +119,11 @@ def train(
     LeakError where start weights or teachers have seen cases that are to choose or to judge, StartWeightsError where
     they are not there or do not fit, InUseError while another process trains into `folder`.
     """
-    _check_teachers(start, recipe)
-    if not (folder / LAST).is_file():
-        # Once more than needed: weights that are not there or do not fit are not to be found after all slices are read.
-        _start_state(network_of(recipe), start, recipe)
+    # Before the slices: weights that are not there or do not fit are not to be found after all of them are read.
+    teachers = _teachers(start, recipe)
+    state = None if (folder / LAST).is_file() else _start_state(start, recipe)
     with alone_in(folder):
-        return _train(recipe, data, folder, start, machine, advance, sides)
+        return _train(recipe, data, folder, start, machine, advance, sides, teachers, state)
 
 
 def _train(
@@ -135,6 +134,8 @@ def _train(
     machine: Machine,
     advance: Callable[[], None],
     sides: Sides,
+    teachers: Teachers | None,
+    state: State | None,
 ) -> Path:
     if machine.threads:
         torch.set_num_threads(machine.threads)
@@ -156,11 +157,10 @@ def _train(
     _keep_log(folder)
     trainer = _trainer(recipe, folder, machine, validates=bool(chosen_on))
     loader = _training_loader(trained_on, recipe, machine, trainer, new)
-    teachers = _teachers(start, recipe)
     guide = teachers.probabilities if teachers else None
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
-    if not last.is_file():
-        module.load_network(_start_state(module.network, start, recipe))
+    if state is not None:
+        module.load_network(state)
         record_start(start, seen - {case_of(member) for member in split.train}, folder)
     trainer.fit(
         module,
@@ -181,24 +181,21 @@ def _keep_log(folder: Path) -> None:
         log.rename(log.with_name(f"metrics-{pieces + 1:03}.csv"))
 
 
-def _start_state(network: torch.nn.Module, start: Start, recipe: Recipe) -> State:
-    """The state that `network`, the recipe's, is to start from."""
+def _start_state(start: Start, recipe: Recipe) -> State:
+    """What a run's network starts from; what an encoder's weights leave open is drawn by the recipe's seed."""
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    network = network_of(recipe)
     if start.network:
         return network_state(network, start.network)
     return encoder_state(network, start.encoder, recipe.model.encoder)
 
 
-def _check_teachers(start: Start, recipe: Recipe) -> None:
+def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
     if bool(start.teachers) != (recipe.loss.teacher > 0):
         raise SettingsError(
             f"recipe {recipe.name} has loss.teacher {recipe.loss.teacher:g} and {len(start.teachers)} teachers are "
             "given; name them with --teacher for a recipe with loss.teacher above 0, and for no other"
         )
-    for source in start.teachers:
-        teacher_file(source)  # raises StartWeightsError for one that is not there
-
-
-def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
     if not start.teachers:
         return None
     members = [open_teacher(source) for source in start.teachers]

@@ -48,6 +48,14 @@ def test_teachers_that_are_not_there(name: str, said: str, taught: Path, phantom
     assert not run.exists()
 
 
+def test_a_teacher_of_another_size(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
+    recipe = changed_recipe("smoke", tmp_path / "tall.yaml", {"loss.teacher": 5.0, "model.height": 96})
+    run, start = tmp_path / "run", Start(teachers=(str(smoke_run / "last.ckpt"),))
+    with pytest.raises(StartWeightsError, match="takes slices of 64x64 pixels and this recipe's are 96x64"):
+        train(load_recipe(str(recipe)), phantoms, run, start, MACHINE, never_read)
+    assert not run.exists()
+
+
 @pytest.mark.parametrize("name", ["broken.ckpt", "broken.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"neither a zip nor a header", bytes(100)], ids=["empty", "text", "zeros"])
 def test_files_that_cannot_be_read(name: str, content: bytes, phantoms: Path, tmp_path: Path) -> None:
