@@ -1,21 +1,18 @@
-"""The benchmark's arithmetic, and its engines on a tiny network; its servers are those that other tests start."""
+"""The benchmark's arithmetic; its engines and servers run in tests/server/test_benchmark.py."""
 
 from __future__ import annotations
 
 import json
 import os
 import threading
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from scripts.tools.archive import package
 from scripts.tools.benchmark import report as reports
-from scripts.tools.benchmark.engines import EAGER, EAGER_LAST, NCNN, NCNN_CROPPED, EngineResult, measure_engines
+from scripts.tools.benchmark.engines import EAGER, NCNN, NCNN_CROPPED, EngineResult
 from scripts.tools.benchmark.load import Load, LoadResult, Shot, percentile, run_load, summarise
 from scripts.tools.benchmark.waiting import default_waiting
-from tests.tiny import write_tiny_release
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 2.0), (0.95, 4.0), (0.25, 1.0), (1.0, 4.0)])
@@ -64,20 +61,6 @@ def test_peers_wait_as_they_are_used_to(monkeypatch: pytest.MonkeyPatch) -> None
     with default_waiting(False):
         assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
-
-
-def test_engines_are_measured_in_processes_of_their_own(tmp_path: Path) -> None:
-    package(write_tiny_release(tmp_path), tmp_path / "tiny.mar")
-    with zipfile.ZipFile(tmp_path / "tiny.mar") as archive:
-        archive.extractall(tmp_path / "unpacked")
-    rounds: list[None] = []
-    found = measure_engines({"1.0": tmp_path / "unpacked"}, 1, 2, lambda: rounds.append(None))
-    assert [result.name for result in found] == [EAGER, EAGER_LAST, NCNN, NCNN_CROPPED]
-    assert len(rounds) == 4  # two of them to warm up
-    assert all(result.seconds > 0 for result in found)
-    assert found[0].ratio == 1.0
-    assert found[2].ratio == pytest.approx(found[0].seconds / found[2].seconds)
-    assert found[3].share == 1.0  # its card allows no crop
 
 
 def _load(clients: int, p50: float, outside: float | None) -> LoadResult:

@@ -81,7 +81,9 @@ def _measure(targets: Sequence[Target], requests_each: int, progress: Progress) 
     ]
 
 
-def _servers(versions: list[str], count: int, folder: Path, progress: Progress) -> list[reports.ServerResult]:
+def _servers(
+    versions: list[str], ours: Path, count: int, folder: Path, progress: Progress
+) -> list[reports.ServerResult]:
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
     with ExitStack() as running:
         targets = []
@@ -89,9 +91,9 @@ def _servers(versions: list[str], count: int, folder: Path, progress: Progress) 
             for profile in PROFILES:
                 name = f"BrainSeg {version}, {profile}"
                 state = folder / f"{version}-{profile}"
-                server = torchserve_with(MODEL_STORE, version, plan(profile), java_home, state, name)
+                server = torchserve_with(ours, version, plan(profile), java_home, state, name)
                 targets.append(running.enter_context(server))
-        first = release_folder(versions[0])
+        first = release_folder(versions[0], ours)
         store = stock_store(first, versions[0], folder)
         name = f"{reports.STOCK} ({versions[0]})"
         stock = torchserve_with(store, versions[0], Plan(1, plan().threads), java_home, folder / "stock", name)
@@ -105,18 +107,24 @@ def main(
     output: Annotated[Path, typer.Option(help="Where benchmark.json, .md and .png go.")] = ROOT / "artifacts",
     rounds: Annotated[int, typer.Option(help="Rounds of the engine comparison.")] = 15,
     requests_each: Annotated[int, typer.Option("--requests", help="Requests for each number of clients.")] = 30,
+    model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
 ) -> None:
     """Measure engines, servers and peers in one run. Takes some minutes; let the machine be quiet."""
-    versions = released_versions()
-    for version in versions:
-        if not is_current(archive_path(version), release_folder(version)):
-            package(release_folder(version), archive_path(version))
+    model_store = model_store.resolve()  # peers run in the project's folder
+    versions = released_versions(model_store)
+    if not versions:
+        raise typer.BadParameter(f"no release in {model_store}: expected a folder such as brainseg-1.0 with its card")
+    archives = {version: archive_path(version, model_store) for version in versions}
+    for version, archive in archives.items():
+        release = release_folder(version, model_store)
+        if not is_current(archive, release):
+            package(release, archive)
     with tempfile.TemporaryDirectory(prefix="brainseg-bench-") as temporary, Progress(console=console) as progress:
         folder = Path(temporary)
-        folders = {v: unpacked(archive_path(v), folder / f"archive-{v}") for v in versions}
+        folders = {v: unpacked(archive, folder / f"archive-{v}") for v, archive in archives.items()}
         task = progress.add_task("engines", total=rounds + 2)
         engines = measure_engines(folders, plan().threads, rounds, lambda: progress.advance(task))
-        servers = _servers(versions, requests_each, folder, progress)
+        servers = _servers(versions, model_store, requests_each, folder, progress)
     result = reports.Report(reports.machine(), tuple(engines), tuple(servers))
     reports.write(result, output)
     console.print(Markdown(reports.markdown(result)))

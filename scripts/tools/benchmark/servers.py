@@ -19,6 +19,7 @@ import requests
 
 from handler.resources import Plan
 from scripts.tools import torchserve
+from scripts.tools.instance import owned
 from scripts.tools.places import MODEL_NAME, ROOT, archive_path
 from scripts.tools.ready import bearer, workers_ready
 from scripts.tools.torchserve import Ports, free_port
@@ -64,23 +65,24 @@ def _wait(check: Callable[[], bool], process: subprocess.Popen[bytes], name: str
 def torchserve_with(
     store: Path, version: str, plan: Plan, java_home: Path, folder: Path, name: str
 ) -> Iterator[Target]:
-    """TorchServe with ``brainseg-<version>.mar`` of ``store``, set up as ``scripts/serve`` does."""
-    ports = Ports(free_port(), free_port(), free_port())
-    places = torchserve.make_places(folder, store)
-    settings = torchserve.write_settings(
-        places, ports, torchserve.snapshot({version: archive_path(version).name}, version, plan, TIMEOUTS)
-    )
-    process = torchserve.start(places, settings, java_home, plan)
-    try:
-        _wait(lambda: workers_ready(places, ports, version), process, name)
-        headers = {**bearer(places.key_file, "inference"), "Content-Type": "application/octet-stream"}
-        url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}"
-        management = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
-        described = requests.get(management, headers=bearer(places.key_file, "management"), timeout=30).json()
-        pids = [int(worker["pid"]) for worker in described[0]["workers"]]
-        yield Target(name, lambda data: _session().post(url, data=data, headers=headers, timeout=600), pids)
-    finally:
-        torchserve.stop(process, places)
+    """TorchServe with ``brainseg-<version>.mar`` of ``store``, set up in ``folder`` as ``scripts/serve`` does."""
+    with owned(folder):
+        ports = Ports(free_port(), free_port(), free_port())
+        places = torchserve.make_places(folder, store)
+        settings = torchserve.write_settings(
+            places, ports, torchserve.snapshot({version: archive_path(version).name}, version, plan, TIMEOUTS)
+        )
+        process = torchserve.start(places, settings, java_home, plan)
+        try:
+            _wait(lambda: workers_ready(places, ports, version), process, name)
+            headers = {**bearer(places.key_file, "inference"), "Content-Type": "application/octet-stream"}
+            url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}"
+            management = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
+            described = requests.get(management, headers=bearer(places.key_file, "management"), timeout=30).json()
+            pids = [int(worker["pid"]) for worker in described[0]["workers"]]
+            yield Target(name, lambda data: _session().post(url, data=data, headers=headers, timeout=600), pids)
+        finally:
+            torchserve.stop(process, places)
 
 
 def stock_store(release: Path, version: str, folder: Path) -> Path:
