@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2  # comes with albumentations
 import lightning.pytorch as pl
+import rich
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -19,6 +20,7 @@ from handler.files import write_atomic
 from training.alone import alone_in
 from training.cases import find_pairs
 from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
+from training.line_progress import LineProgress
 from training.module import SegmentationModule, network_of
 from training.origin import RunError, Start, check_same_start, record_start
 from training.recipe import NewCasesRecipe, Recipe
@@ -244,6 +246,7 @@ def _validation_loader(
 
 def _trainer(recipe: Recipe, folder: Path, machine: Machine, validates: bool) -> pl.Trainer:
     every = recipe.validation.every_epochs
+    bar = machine.progress and rich.get_console().is_terminal
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False),
         LearningRateMonitor("step"),
@@ -253,7 +256,7 @@ def _trainer(recipe: Recipe, folder: Path, machine: Machine, validates: bool) ->
     if validates and recipe.validation.patience is not None:
         callbacks.append(EarlyStopping("val/dice", patience=recipe.validation.patience, mode="max"))
     if machine.progress:
-        callbacks.append(RichProgressBar(leave=True))
+        callbacks.append(RichProgressBar(leave=True) if bar else LineProgress())
     return pl.Trainer(
         accelerator=machine.accelerator,
         devices=machine.devices,
@@ -266,7 +269,7 @@ def _trainer(recipe: Recipe, folder: Path, machine: Machine, validates: bool) ->
         callbacks=callbacks,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
-        enable_progress_bar=machine.progress,
+        enable_progress_bar=bar,
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=folder,

@@ -124,6 +124,9 @@ def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Pat
     assert read_checkpoint(run / "last.ckpt").epochs < SMOKE.epochs, "the run was over before it was killed"
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    steps = SMOKE.epochs * 24 // SMOKE.sampling.batch_size
+    assert f"training: {steps} of {steps}, 0:00:00 left, epoch 3 of 3, train/loss" in done.stderr
+    assert "training: 6 of 18" not in done.stderr  # the first epoch was done before
     epochs = [row["epoch"] for row in read_log(run / "logs" / "metrics.csv") if "val/dice" in row]
     assert epochs == list(range(SMOKE.epochs))
     assert_equal(weights_of(smoke_run), weights_of(run))
@@ -138,7 +141,9 @@ def test_two_processes_train_together(phantoms: Path, tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "run" / "last.ckpt").epochs == SMOKE.epochs
     # Two processes with half the draws each: half the steps of one process.
     content = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
-    assert content["global_step"] == SMOKE.epochs * 24 // (2 * SMOKE.sampling.batch_size)
+    steps = SMOKE.epochs * 24 // (2 * SMOKE.sampling.batch_size)
+    assert content["global_step"] == steps
+    assert done.error.count(f"training: {steps} of {steps}, ") == 1  # one of the two says how far both are
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_clear_error() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,6 @@ import requests
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import Progress
 
 from handler.resources import PROFILES, Plan, plan
 from samples.make import stack_tiff
@@ -28,6 +27,7 @@ from scripts.tools.benchmark.waiting import default_waiting
 from scripts.tools.inputs import is_current
 from scripts.tools.java import find_java_home
 from scripts.tools.places import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, released_versions
+from scripts.tools.progress import Bars
 
 console = Console(soft_wrap=True, highlight=False)
 STACK_PAGES = 40
@@ -56,11 +56,11 @@ def _stack_seconds(target: Target) -> float | None:
         return None
 
 
-def _measure(targets: Sequence[Target], requests_each: int, progress: Progress) -> list[reports.ServerResult]:
+def _measure(targets: Sequence[Target], requests_each: int, bars: Bars) -> list[reports.ServerResult]:
     """All servers are up and take turns: for each number of clients :data:`TURNS` times a part of the requests, so that
     a busy minute of the machine hits all alike. Those whose turn it is not sleep."""
     data = (SAMPLES / "lesion.png").read_bytes()
-    task = progress.add_task("servers", total=len(targets) * len(reports.CLIENTS) * TURNS)
+    advance = bars("servers", len(targets) * len(reports.CLIENTS) * TURNS)
     for target in targets:
         for _ in range(WARM_UP):
             _shot(target, data)
@@ -69,10 +69,9 @@ def _measure(targets: Sequence[Target], requests_each: int, progress: Progress) 
         parts: dict[str, list[Load]] = {target.name: [] for target in targets}
         for _ in range(TURNS):
             for target in targets:
-                progress.update(task, description=f"{target.name}: {clients} clients")
                 send = partial(_shot, target, data)
                 parts[target.name].append(run_load(send, clients, max(requests_each // TURNS, 2 * clients)))
-                progress.advance(task)
+                advance()
         for name, turns in parts.items():
             loads[name].append(summarise(clients, turns))
     return [
@@ -81,9 +80,7 @@ def _measure(targets: Sequence[Target], requests_each: int, progress: Progress) 
     ]
 
 
-def _servers(
-    versions: list[str], ours: Path, count: int, folder: Path, progress: Progress
-) -> list[reports.ServerResult]:
+def _servers(versions: list[str], ours: Path, count: int, folder: Path, bars: Bars) -> list[reports.ServerResult]:
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
     with ExitStack() as running:
         targets = []
@@ -100,7 +97,7 @@ def _servers(
         with default_waiting():
             targets.append(running.enter_context(stock))
             targets.append(running.enter_context(flask_peer(first, f"{reports.FLASK} ({versions[0]})")))
-        return _measure(targets, count, progress)
+        return _measure(targets, count, bars)
 
 
 def main(
@@ -119,12 +116,11 @@ def main(
         release = release_folder(version, model_store)
         if not is_current(archive, release):
             package(release, archive)
-    with tempfile.TemporaryDirectory(prefix="brainseg-bench-") as temporary, Progress(console=console) as progress:
+    with tempfile.TemporaryDirectory(prefix="brainseg-bench-") as temporary, closing(Bars(console)) as bars:
         folder = Path(temporary)
         folders = {v: unpacked(archive, folder / f"archive-{v}") for v, archive in archives.items()}
-        task = progress.add_task("engines", total=rounds + 2)
-        engines = measure_engines(folders, plan().threads, rounds, lambda: progress.advance(task))
-        servers = _servers(versions, model_store, requests_each, folder, progress)
+        engines = measure_engines(folders, plan().threads, rounds, bars("engines", rounds + 2))
+        servers = _servers(versions, model_store, requests_each, folder, bars)
     result = reports.Report(reports.machine(), tuple(engines), tuple(servers))
     reports.write(result, output)
     console.print(Markdown(reports.markdown(result)))

@@ -22,7 +22,8 @@ from scripts.tools.rollout.watch import Seen
 
 
 class Screen:
-    """Bars for work of known length, a line that moves for the watch; neither where the output is no terminal."""
+    """Bars for work of known length, a line that moves for the watch. Where the output is no terminal, the former are
+    lines now and then and the latter is left out."""
 
     def __init__(self, console: Console, watch_seconds: float) -> None:
         self._console = console
