@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,9 +32,19 @@ from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
 from training.start import State, encoder_state, network_state
 from training.teacher import Teachers, open_teacher
+from training.told_to_end import ToldToEnd
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
+
+
+class StoppedError(Exception):
+    """A signal has ended the run early. `status` is the exit status that shells give for it: 128 and its number."""
+
+    def __init__(self, number: signal.Signals, last: Path) -> None:
+        kept = "goes on after the last whole epoch" if last.is_file() else "begins anew, for no epoch was whole"
+        super().__init__(f"stopped by {number.name}; the same command {kept}")
+        self.status = 128 + number
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,8 @@ def train(
     where a recipe wants teachers and none are given or the other way round, or names a network that cannot be built, or
     wants validation cases to stop by and there are none, or treats new cases apart and nothing tells which are new,
     LeakError where start weights or teachers have seen cases that are to choose or to judge, StartWeightsError where
-    they are not there or do not fit, InUseError while another process trains into `folder`.
+    they are not there or do not fit, InUseError while another process trains into `folder`, StoppedError when Ctrl-C or
+    SIGTERM ends it early.
     """
     # Before the slices: weights that are not there or do not fit are not to be found after all of them are read.
     teachers = _teachers(start, recipe)
@@ -157,20 +169,20 @@ def _train(
     chosen_on = load_slices(split.select(pairs, "validation"), advance)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     _keep_log(folder)
-    trainer = _trainer(recipe, folder, machine, validates=bool(chosen_on))
+    told = ToldToEnd()
+    trainer = _trainer(recipe, folder, machine, told, validates=bool(chosen_on))
     loader = _training_loader(trained_on, recipe, machine, trainer, new)
     guide = teachers.probabilities if teachers else None
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
     if state is not None:
         module.load_network(state)
         record_start(start, seen - {case_of(member) for member in split.train}, folder)
-    trainer.fit(
-        module,
-        loader,
-        _validation_loader(chosen_on, recipe, machine, trainer) if chosen_on else None,
-        ckpt_path=str(last) if last.is_file() else None,
-        weights_only=True,
-    )
+    validation = _validation_loader(chosen_on, recipe, machine, trainer) if chosen_on else None
+    try:
+        with told.listening():
+            trainer.fit(module, loader, validation, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    except SystemExit as ended:  # Lightning's answer to KeyboardInterrupt
+        raise StoppedError(told.signal or signal.SIGINT, last) from ended
     return last
 
 
@@ -244,12 +256,13 @@ def _validation_loader(
     return DataLoader(whole, batch_size=8, sampler=sampler, num_workers=0)
 
 
-def _trainer(recipe: Recipe, folder: Path, machine: Machine, validates: bool) -> pl.Trainer:
+def _trainer(recipe: Recipe, folder: Path, machine: Machine, told: ToldToEnd, validates: bool) -> pl.Trainer:
     every = recipe.validation.every_epochs
     bar = machine.progress and rich.get_console().is_terminal
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False),
         LearningRateMonitor("step"),
+        told,
     ]
     if validates:
         callbacks.append(ModelCheckpoint(folder, "best", monitor="val/dice", mode="max", enable_version_counter=False))

@@ -14,7 +14,7 @@ from training.cases import DataError, data_folder, find_pairs
 from training.module import TrainingDivergedError
 from training.origin import RunError, Start
 from training.recipe import load_recipe
-from training.run import Machine, Sides, train
+from training.run import Machine, Sides, StoppedError, train
 from training.settings import SettingsError
 from training.split import Fold, LeakError
 from training.start import StartWeightsError
@@ -65,6 +65,9 @@ def main(
     ) as error:  # fmt: skip
         console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
+    except StoppedError as stopped:
+        console.print(f"[bold]train:[/] {stopped}", highlight=False, soft_wrap=True)
+        raise typer.Exit(stopped.status) from stopped
     typer.echo(f"trained: {last}")
 
 

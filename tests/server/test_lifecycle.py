@@ -15,14 +15,10 @@ import pytest
 
 from scripts.tools.places import ROOT
 from scripts.tools.torchserve import TEMPORARY, free_port
+from tests.processes import lives
 from tests.serving import Server
 
 pytestmark = pytest.mark.server
-
-
-def _lives(process: psutil.Process) -> bool:
-    """A zombie is dead: it only waits for the machine's first process to notice."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def _packagers(server: int) -> list[psutil.Process]:
@@ -48,7 +44,7 @@ def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
         assert any("java" in process.name() for process in started)
         other.process.send_signal(number)
         assert other.process.wait(60) == 0
-        assert not [process for process in started if _lives(process)]
+        assert not [process for process in started if lives(process)]
         assert not other.key_file.exists()
         assert not (other.state / TEMPORARY).exists()
     finally:
@@ -78,10 +74,10 @@ def test_after_kill_9_it_starts_again_on_the_same_ports(tiny_store: Path, tmp_pa
         before = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
         server.process.wait(30)
-        assert [process for process in before if _lives(process)], "nothing was left behind: this test shows nothing"
+        assert [process for process in before if lives(process)], "nothing was left behind: this test shows nothing"
         server.start()
         assert "that it left behind" in server.output.read_text()
-        assert not [process for process in before if _lives(process)]
+        assert not [process for process in before if lives(process)]
         assert server.post(lesion).status_code == 200
         assert server.stop() == 0
     finally:
@@ -134,7 +130,7 @@ def test_told_to_end_while_it_packages_it_ends_at_once(tiny_store: Path, tmp_pat
         assert process.wait(60) == 0
     finally:
         process.kill()
-    assert not any(_lives(one) for one in packager)
+    assert not any(lives(one) for one in packager)
     assert (tmp_path / "out").read_text().rstrip().endswith("stopped")
     assert [path.name for path in store.iterdir()] == ["brainseg-1.0"]
 
