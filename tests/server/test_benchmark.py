@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -18,8 +19,12 @@ pytestmark = pytest.mark.server
 
 def _programs() -> set[int]:
     """What was started and still runs, but for multiprocessing's tracker, which ends with this process."""
-    children = psutil.Process().children(recursive=True)
-    return {child.pid for child in children if not any("resource_tracker" in word for word in child.cmdline())}
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # others come and go
+            if child.cmdline() and not any("resource_tracker" in word for word in child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def test_the_whole_run_measures_everything_and_leaves_nothing_running(
