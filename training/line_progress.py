@@ -20,7 +20,7 @@ class LineProgress(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
             total = (trainer.max_epochs or 0) * int(trainer.num_training_batches)
-            self._lines = Lines("training", total, _write, done=trainer.global_step)
+            self._lines = Lines("training", total, _write)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -34,10 +34,11 @@ def test_a_line_each_half_minute_with_the_time_left() -> None:
     ]
 
 
-def test_steps_done_before_say_nothing_of_the_speed() -> None:
+def test_neither_setting_up_nor_steps_of_an_earlier_run_say_anything_of_the_speed() -> None:
     clock, written = Clock(), list[str]()
-    progress = Lines("training", 1000, written.append, done=900, clock=clock)
-    progress.at(900, now=True)
+    progress = Lines("training", 1000, written.append, clock=clock)
+    clock.now += 100.0
+    progress.at(900)
     clock.now += 40.0
     progress.at(910)
     assert written == ["training: 900 of 1000", "training: 910 of 1000, 0:06:00 left"]
