@@ -32,19 +32,10 @@ from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
 from training.start import State, encoder_state, network_state
 from training.teacher import Teachers, open_teacher
-from training.told_to_end import ToldToEnd
+from training.told_to_end import StoppedError, ToldToEnd
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
-
-
-class StoppedError(Exception):
-    """A signal has ended the run early. `status` is the exit status that shells give for it: 128 and its number."""
-
-    def __init__(self, number: signal.Signals, last: Path) -> None:
-        kept = "goes on after the last whole epoch" if last.is_file() else "begins anew, for no epoch was whole"
-        super().__init__(f"stopped by {number.name}; the same command {kept}")
-        self.status = 128 + number
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -13,6 +14,15 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StoppedError(Exception):
+    """A signal has ended the run early. `status` is the exit status that shells give for it: 128 and its number."""
+
+    def __init__(self, number: signal.Signals, last: Path) -> None:
+        kept = "goes on after the last whole epoch" if last.is_file() else "begins anew, for no epoch was whole"
+        super().__init__(f"stopped by {number.name}; the same command {kept}")
+        self.status = 128 + number
 
 
 class ToldToEnd(Callback):

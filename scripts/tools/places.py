@@ -34,13 +34,19 @@ def released_versions(store: Path = MODEL_STORE) -> list[str]:
     )
 
 
-def default_version(store: Path = MODEL_STORE) -> str:
-    """The version that answers when none is named. Raises ``FileNotFoundError`` when there is no release."""
+def some_versions(store: Path = MODEL_STORE) -> list[str]:
+    """The released versions, at least one. Raises ``FileNotFoundError`` when there is none."""
     versions = released_versions(store)
     if not versions:
         raise FileNotFoundError(
             f"no release in {store}: expected a folder such as {MODEL_NAME}-1.0 with its model card"
         )
+    return versions
+
+
+def default_version(store: Path = MODEL_STORE) -> str:
+    """The version that answers when none is named. Raises ``FileNotFoundError`` when there is no release."""
+    versions = some_versions(store)
     marker = store / DEFAULT_VERSION_FILE
     chosen = marker.read_text(encoding="utf-8").strip() if marker.exists() else versions[-1]
     if chosen not in versions:

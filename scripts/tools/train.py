@@ -14,10 +14,11 @@ from training.cases import DataError, data_folder, find_pairs
 from training.module import TrainingDivergedError
 from training.origin import RunError, Start
 from training.recipe import load_recipe
-from training.run import Machine, Sides, StoppedError, train
+from training.run import Machine, Sides, train
 from training.settings import SettingsError
 from training.split import Fold, LeakError
 from training.start import StartWeightsError
+from training.told_to_end import StoppedError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)

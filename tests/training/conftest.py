@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ NO_PROGRESS = lambda title, total: lambda: None  # noqa: E731
 
 def command(tool: str, *arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", f"scripts.tools.{tool}", *map(str, arguments)]
+
+
+def first_checkpoint(run: Path) -> None:
+    """Returns as soon as the run in another process has written a checkpoint, in two minutes at most."""
+    deadline = time.monotonic() + 120
+    while not (run / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)

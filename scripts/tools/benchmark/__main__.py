@@ -26,7 +26,7 @@ from scripts.tools.benchmark.servers import Target, flask_peer, stock_store, tor
 from scripts.tools.benchmark.waiting import default_waiting
 from scripts.tools.inputs import is_current
 from scripts.tools.java import find_java_home
-from scripts.tools.places import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, released_versions
+from scripts.tools.places import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, some_versions
 from scripts.tools.progress import Bars
 
 console = Console(soft_wrap=True, highlight=False)
@@ -108,9 +108,10 @@ def main(
 ) -> None:
     """Measure engines, servers and peers in one run. Takes some minutes; let the machine be quiet."""
     model_store = model_store.resolve()  # peers run in the project's folder
-    versions = released_versions(model_store)
-    if not versions:
-        raise typer.BadParameter(f"no release in {model_store}: expected a folder such as brainseg-1.0 with its card")
+    try:
+        versions = some_versions(model_store)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(str(error)) from error
     archives = {version: archive_path(version, model_store) for version in versions}
     for version, archive in archives.items():
         release = release_folder(version, model_store)
