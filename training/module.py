@@ -96,7 +96,7 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         images, masks, taught = batch
-        guide = self._guide(images) if self._guide else None
+        guide = self._guidance(images, taught > 0)
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss: Tensor = self.loss(logits, masks, guide, taught)
         if not torch.isfinite(loss):
@@ -106,6 +106,16 @@ class SegmentationModule(pl.LightningModule):
             )
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss
+
+    def _guidance(self, images: Tensor, heard: Tensor) -> Tensor | None:
+        """What teachers think of the images (n, 3, h, w) on which they are `heard` (bool (n,)), 0 elsewhere, where the
+        loss does not look: asking them about the others would cost most of a step (VGG16) for nothing."""
+        if self._guide is None or heard.all():
+            return self._guide(images) if self._guide else None
+        guide = torch.zeros_like(images[:, :1])
+        if heard.any():
+            guide[heard] = self._guide(images[heard])
+        return guide
 
     def on_train_batch_end(self, *_: Any) -> None:
         if self.recipe.optimiser.ema:

@@ -36,13 +36,14 @@ class Start:
 
 
 @rank_zero_only
-def record_start(start: Start, seen: frozenset[str], folder: Path) -> None:
+def record_start(start: Start, seen: frozenset[str], new: frozenset[str], folder: Path) -> None:
     """Writes what the run started from, for the model card: names and digests, no paths, and the cases `seen` by that
-    which the run does not train on itself."""
+    which the run does not train on itself, and the `new` ones that its recipe treats apart."""
     content = {
         **_weights_of(start),
         **({"teachers": _teachers_of(start)} if start.teachers else {}),
         **({"cases": sorted(seen)} if seen else {}),
+        **({"new": sorted(new)} if new else {}),
     }
     write_atomic(folder / START_FILE, json.dumps(content, indent=1).encode())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from handler.card import ModelCard, read_card
-from training.split import Split
+from training.split import Split, case_of
 
 # What the card and the report of a release that chose have.
 _CHOSEN = {"validation", "threshold", "crop"}
@@ -74,6 +74,7 @@ def read_twin(folder: Path | None, card: ModelCard, split: Split) -> Twin:
         ("architecture", card.architecture, twin.architecture),
         ("input", card.input, twin.input),
         ("recipe, length or start", _training(card), _training(twin)),
+        ("new cases treated apart", _apart(card, twin), _apart(twin, twin)),
         ("training cases", sorted(split.train), sorted([*twin.data["train"], *twin.data["validation"]])),
         ("test cases", sorted(split.test), sorted(twin.data["test"])),
     ):
@@ -84,7 +85,15 @@ def read_twin(folder: Path | None, card: ModelCard, split: Split) -> Twin:
 
 def _training(card: ModelCard) -> dict[str, Any]:
     """Recipe, epochs, start weights and teachers, without what has to differ between twins."""
-    recipe = {name: value for name, value in card.recipe.items() if name not in ("checkpoint", "start")}
-    start = {name: value for name, value in (card.recipe.get("start") or {}).items() if name != "cases"}
+    recipe = {name: value for name, value in card.recipe.items() if name not in ("checkpoint", "start", "new_cases")}
+    start = {name: value for name, value in (card.recipe.get("start") or {}).items() if name not in ("cases", "new")}
     plain: dict[str, Any] = json.loads(json.dumps({**recipe, "start": start}))  # as a card read from a file says it
     return plain
+
+
+def _apart(card: ModelCard, twin: ModelCard) -> tuple[list[str], Any]:
+    """The new cases that `card`'s training treats apart and `twin` is trained on too, and how; how they are treated
+    does not matter where there are none, so a refit may treat apart what validates its twin."""
+    trained_on = {case_of(member) for member in twin.data["train"]}
+    new = sorted(trained_on & set((card.recipe.get("start") or {}).get("new") or ()))
+    return new, json.loads(json.dumps(card.recipe.get("new_cases"))) if new else None

@@ -167,7 +167,7 @@ def _train(
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
     if state is not None:
         module.load_network(state)
-        record_start(start, seen - {case_of(member) for member in split.train}, folder)
+        record_start(start, seen - {case_of(member) for member in split.train}, new, folder)
     validation = _validation_loader(chosen_on, recipe, machine, trainer) if chosen_on else None
     try:
         with told.listening():

@@ -1,5 +1,6 @@
 """Cases that start weights and teachers have not seen: drawn more often, and taught by their masks alone."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.training.conftest import call, changed_recipe
 from training.cases import find_pairs
 from training.dataset import TrainingSlices
 from training.loss import SegmentationLoss
+from training.module import SegmentationModule
 from training.phantoms import write_phantoms
 from training.recipe import AugmentRecipe, LossRecipe, load_recipe
 from training.sampler import Draw, SliceSampler
@@ -93,6 +95,25 @@ def test_the_loss_hears_teachers_where_it_is_told_to() -> None:
     assert loss(logits, mask, guide, torch.zeros(4)) == 0
 
 
+@pytest.mark.parametrize("heard", [[1.0, 0.0, 0.0, 1.0], [1.0] * 4, [0.0] * 4])
+def test_teachers_are_asked_only_where_they_are_heard(heard: list[float]) -> None:
+    asked: list[torch.Tensor] = []
+
+    def guide(images: torch.Tensor) -> torch.Tensor:
+        asked.append(images)
+        return images[:, :1].sigmoid()
+
+    recipe = replace(load_recipe("smoke"), loss=LossRecipe(teacher=5.0))
+    images, masks, taught = torch.randn(4, 3, 64, 64), torch.zeros(4, 1, 64, 64), torch.tensor(heard)
+    module = SegmentationModule(recipe, total_steps=1, guide=guide)
+    module.network.eval()
+    loss = module.training_step((images, masks, taught), 0)
+    # The loss of a step that asks about every slice and then counts only those heard.
+    expected = SegmentationLoss(recipe.loss)(module.network(images), masks, images[:, :1].sigmoid(), taught)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.cat(asked) if asked else images[:0], images[taught > 0])
+
+
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recipe smoke with one epoch, a use for teachers, and new cases apart."""
@@ -113,7 +134,8 @@ def test_a_refit_goes_on_from_what_knows_the_other_cases(
     done = call(*run, "--run", tmp_path / "run", "--init", teacher, "--teacher", teacher)
     assert done.code == 0, done.error
     whole = read_split(smoke_run / "split.json")
-    assert new_cases([str(teacher)], refit_of(whole)) == set(whole.validation) != set()
+    new = json.loads((tmp_path / "run" / "start.json").read_text())["new"]
+    assert new_cases([str(teacher)], refit_of(whole)) == set(new) == set(whole.validation) != set()
     # What is new depends on the start, so the run goes on with no other.
     alone = call(*run, "--run", tmp_path / "run", "--teacher", teacher)
     assert alone.code == 1

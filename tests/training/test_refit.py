@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.card import read_card
+from handler.card import ModelCard, read_card
 from tests.training.conftest import NO_PROGRESS, call, changed_recipe
 from training.publish import Order, publish
-from training.refit import RefitError
+from training.refit import RefitError, read_twin
 from training.run import Sides
 from training.seen import cases_seen
 from training.settings import SettingsError
@@ -109,6 +109,28 @@ def test_a_release_of_another_training_is_no_twin(
         publish(
             Order(refit_run / "last.ckpt", "0.2", tmp_path / "r", judge_test=False, twin=other), phantoms, NO_PROGRESS
         )
+
+
+def test_a_refit_may_treat_apart_what_its_twin_never_saw(release: Path, tmp_path: Path) -> None:
+    twin = read_card(release)
+    known, unknown = twin.data["train"], twin.data["validation"]
+    split = Split("case", 1, (*known, *unknown), (), tuple(twin.data["test"]))
+
+    def trained(new: list[str], times: int) -> ModelCard:
+        start = {**twin.recipe["start"], **({"new": new} if new else {})}
+        return replace(twin, recipe={**twin.recipe, "new_cases": {"times": times, "taught": False}, "start": start})
+
+    assert read_twin(release, trained(unknown, 3), split).card == twin
+    with pytest.raises(RefitError, match="new cases treated apart differ"):
+        read_twin(release, trained([*known[:1], *unknown], 3), split)
+    # Where the twin had new cases as well, both have to treat them alike.
+    other = tmp_path / "other"
+    shutil.copytree(release, other)
+    trained(known[:1], 3).write(other)
+    assert read_twin(other, trained([*known[:1], *unknown], 3), split).card.weights == twin.weights
+    for differs in (trained([*known[:1], *unknown], 2), trained(unknown, 3)):
+        with pytest.raises(RefitError, match="new cases treated apart differ"):
+            read_twin(other, differs, split)
 
 
 def test_a_run_that_can_choose_takes_no_twin(smoke_run: Path, release: Path, phantoms: Path, tmp_path: Path) -> None:
