@@ -110,8 +110,8 @@ class SegmentationModule(pl.LightningModule):
     def _guidance(self, images: Tensor, heard: Tensor) -> Tensor | None:
         """What teachers think of the images (n, 3, h, w) on which they are `heard` (bool (n,)), 0 elsewhere, where the
         loss does not look: asking them about the others would cost most of a step (VGG16) for nothing."""
-        if self._guide is None or heard.all():
-            return self._guide(images) if self._guide else None
+        if self._guide is None:
+            return None
         guide = torch.zeros_like(images[:, :1])
         if heard.any():
             guide[heard] = self._guide(images[heard])

@@ -96,4 +96,4 @@ def _apart(card: ModelCard, twin: ModelCard) -> tuple[list[str], Any]:
     does not matter where there are none, so a refit may treat apart what validates its twin."""
     trained_on = {case_of(member) for member in twin.data["train"]}
     new = sorted(trained_on & set((card.recipe.get("start") or {}).get("new") or ()))
-    return new, json.loads(json.dumps(card.recipe.get("new_cases"))) if new else None
+    return new, card.recipe.get("new_cases") if new else None
