@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handler.errors import RequestError
+from handler.intensity import usable
 
 OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
 DEFAULT_OUTPUTS = ("mask", "overlay")
@@ -75,8 +76,7 @@ def _intensity_range(text: str) -> tuple[float, float]:
     if len(parts) != 2:
         raise ValueError("expected two numbers, lo,hi")
     low, high = _number(parts[0].strip()), _number(parts[1].strip())
-    # The span must survive float32, in which the pixels are scaled.
-    if not (abs(low) < 1e30 and abs(high) < 1e30 and high - low > 1e-30):
+    if not usable(low, high):
         raise ValueError("expected lo below hi, both smaller than 1e30")
     return low, high
 

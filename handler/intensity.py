@@ -43,8 +43,16 @@ def default_range(dtype: np.dtype[np.generic], bits: int | None = None) -> tuple
     return RANGES[dtype.name]
 
 
+def usable(low: float, high: float) -> bool:
+    """Whether the samples between ``low`` and ``high`` can be brought to 0..1 in float32: both smaller than 1e30, and
+    a span above 1e-30. Beyond, :func:`to_unit_rgb` would make NaN of ordinary samples."""
+    return abs(low) < 1e30 and abs(high) < 1e30 and high - low > 1e-30
+
+
 def to_unit_rgb(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> NDArray[np.float32]:
-    """``pixels`` (n, h, w, 1 or 3) of any real dtype -> float32 (n, h, w, 3) in 0..1, clipped; grey is repeated."""
+    """``pixels`` (n, h, w, 1 or 3) of any real dtype -> float32 (n, h, w, 3) in 0..1, clipped; grey is repeated.
+
+    ``intensity_range``: the samples that mean 0 and 1, :func:`usable`."""
     low, high = intensity_range
     unit = pixels.astype(np.float32)
     if low:

@@ -14,7 +14,7 @@ from handler.errors import RequestError
 from handler.formats.ifd import check_ifds
 from handler.formats.jpeg import check_scans, frame_size
 from handler.formats.raster import Raster, channel_warnings, check_channels, drop_alpha, orient
-from handler.intensity import default_range
+from handler.intensity import default_range, usable
 from handler.limits import Limits
 from handler.scan import Warn
 
@@ -178,6 +178,15 @@ def _read_pages(
     return pixels
 
 
+def _turns_within(page: tifffile.TiffPage, low: float, high: float) -> bool:
+    """Whether white-is-zero samples turned round within this range still fit their type; true of all other pages."""
+    dtype = _sample_type(page)
+    if page.photometric != MIN_IS_WHITE or dtype.kind == "f":
+        return True
+    whole = np.iinfo(dtype)
+    return bool(whole.min <= low and high <= whole.max)
+
+
 def _range(page: tifffile.TiffPage, rule: tuple[float, float]) -> tuple[tuple[float, float], tuple[Warn, ...]]:
     """The intensity range of the samples: the file's own tags, else ``rule``, that of the sample type and bits."""
     if page.photometric == PALETTE:
@@ -187,7 +196,7 @@ def _range(page: tifffile.TiffPage, rule: tuple[float, float]) -> tuple[tuple[fl
             continue
         low = np.min(np.asarray(page.tags.valueof(low_tag, rule[0]), np.float64))
         high = np.max(np.asarray(page.tags.valueof(high_tag, rule[1]), np.float64))
-        if np.isfinite(low) and np.isfinite(high) and low < high:
+        if usable(low, high) and _turns_within(page, low, high):
             return (float(low), float(high)), ()
         return rule, (Warn("range_tags_ignored", "the file's smallest and largest sample values make no range"),)
     return rule, ()

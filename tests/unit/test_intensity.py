@@ -120,12 +120,24 @@ def test_tags_of_several_samples_span_them_all() -> None:
         [(280, "H", 1, 9, True), (281, "H", 1, 3, True)],
         [(341, "d", 1, float("nan"), True)],
         [(340, "d", 1, float("-inf"), True)],
+        # float32, in which the samples are scaled, would make NaN of these
+        [(340, "d", 1, 0.0, True), (341, "d", 1, 1e-45, True)],
+        [(340, "d", 1, -1e308, True), (341, "d", 1, 1e308, True)],
+        [(340, "d", 1, 1e39, True), (341, "d", 1, 2e39, True)],
     ],
 )
 def test_tags_that_make_no_range_are_ignored_with_a_warning(tags: list[tuple[object, ...]]) -> None:
     scan = decode(tiff(GREY_SCAN, tags))
     assert scan.intensity_range == (0, 65535)
     assert "range_tags_ignored" in [w.code for w in scan.warnings]
+
+
+@given(st.floats(), st.floats())
+def test_whatever_the_tags_say_ordinary_samples_come_out_between_0_and_1(low: float, high: float) -> None:
+    scan = decode(tiff(GREY_SCAN, [(340, "d", 1, low, True), (341, "d", 1, high, True)]))
+    unit = to_unit_rgb(scan.pixels, scan.intensity_range)
+    assert unit.min() >= 0  # false for NaN
+    assert unit.max() <= 1
 
 
 def test_a_text_where_the_range_should_be_is_refused() -> None:

@@ -149,6 +149,14 @@ class TestColours:
         expected = 4095 - np.minimum(image, 4095)
         np.testing.assert_array_equal(scan.pixels[0, ..., 0], expected)
 
+    @pytest.mark.parametrize("ends", [(0, 1000), (-3, 255)])
+    def test_white_is_zero_ignores_a_range_beyond_its_type(self, ends: tuple[int, int]) -> None:
+        image = ramp(16, 18, 1, "uint8")[..., 0]
+        tags = ((340, "d", 1, ends[0], True), (341, "d", 1, ends[1], True))
+        scan = decode(tiff(image, tags, photometric="miniswhite"))
+        np.testing.assert_array_equal(scan.pixels[0, ..., 0], 255 - image)
+        assert "range_tags_ignored" in [warning.code for warning in scan.warnings]
+
     def test_white_is_zero_with_negative_samples(self) -> None:
         image = np.full((16, 16), -5, np.int16)
         assert decode(tiff(image, photometric="miniswhite")).pixels.min() == 32767
