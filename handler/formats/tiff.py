@@ -183,8 +183,9 @@ def _turns_within(page: tifffile.TiffPage, low: float, high: float) -> bool:
     dtype = _sample_type(page)
     if page.photometric != MIN_IS_WHITE or dtype.kind == "f":
         return True
-    whole = np.iinfo(dtype)
-    return bool(whole.min <= low and high <= whole.max)
+    signed = dtype.kind == "i"
+    top = 2 ** (8 * dtype.itemsize - signed)
+    return (-top if signed else 0) <= low and high <= top - 1
 
 
 def _range(page: tifffile.TiffPage, rule: tuple[float, float]) -> tuple[tuple[float, float], tuple[Warn, ...]]:
