@@ -14,7 +14,7 @@ from training.module import architecture_of
 from training.recipe import Recipe
 from training.settings import from_mapping
 from training.split import SIDES, Split
-from training.start import StartWeightsError, State, load_checkpoint, released_state
+from training.start import StartWeightsError, State, load_checkpoint, released_state, weights_file
 
 DATA_SET = "TCGA lower-grade glioma, published as mateuszbuda/lgg-mri-segmentation (kaggle_3m layout)"
 LICENCES = {
@@ -35,14 +35,19 @@ class Trained:
 
 def read_checkpoint(path: Path) -> Trained:
     """Reads a checkpoint of scripts/train without running code from it. Raises StartWeightsError for another file."""
-    content = load_checkpoint(path)
+    # Read once: a run that goes on may put another file in its place, and digest and weights belong together.
+    try:
+        data = weights_file(str(path)).read_bytes()
+    except OSError as error:
+        raise StartWeightsError(f"{path} cannot be read: {error}") from error
+    content = load_checkpoint(path, data)
     try:
         state = released_state(content)
         recipe = from_mapping(Recipe, content["hyper_parameters"]["recipe"], str(path))
         epochs = int(content["epoch"]) + 1
     except KeyError as error:
         raise StartWeightsError(f"{path}: the checkpoint lacks {error}; it was not written by scripts/train") from error
-    return Trained(state, recipe, epochs, f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+    return Trained(state, recipe, epochs, f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
 def card_of(trained: Trained, split: Split, version: str, start: dict[str, Any] | None = None) -> ModelCard:

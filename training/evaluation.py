@@ -10,12 +10,14 @@ from training.figures import Figure, case_dice, figures, tabulate
 from training.predictor import Predictor
 from training.release import library_versions
 from training.scores import SliceScore, score_slice
+from training.seen import cases_seen_by
 from training.slices import LabelledSlice
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of one evaluation. `side` is train, validation, test or all; `leaks` says the split was by slice."""
+    """The outcome of one evaluation. `side` is train, validation, test or all; `leaks` says the split was by slice;
+    `trained_on` counts the judged cases that the weights were trained on, None where nothing tells."""
 
     source: str
     model: str
@@ -25,6 +27,7 @@ class Report:
     min_lesion_pixels: int | None
     figures: tuple[Figure, ...]
     scores: tuple[SliceScore, ...]
+    trained_on: int | None = None
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; KeyError for one that is not defined."""
@@ -45,6 +48,7 @@ def evaluate(
         scores.append(score_slice(item.pair.case, item.pair.number, found.steps, found.mask, item.mask))
         advance()
     card = predictor.card
+    seen = cases_seen_by(card) if card else None
     return Report(
         source=predictor.name,
         model=f"{card.name} {card.version} ({card.architecture.label})" if card else predictor.name,
@@ -54,6 +58,7 @@ def evaluate(
         min_lesion_pixels=card.min_lesion_pixels if card else None,
         figures=figures(scores),
         scores=tuple(scores),
+        trained_on=None if seen is None else len(seen & {item.pair.case for item in slices}),
     )
 
 
@@ -64,6 +69,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "model": report.model,
         "side": report.side,
         "split_leaks": report.leaks,
+        "cases_trained_on": report.trained_on,
         "threshold": report.threshold,
         "min_lesion_pixels": report.min_lesion_pixels,
         "figures": [asdict(figure) for figure in report.figures],

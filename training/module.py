@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -66,6 +67,7 @@ class SegmentationModule(pl.LightningModule):
         self.averaged = AveragedNetwork(self.network, recipe.optimiser.ema)
         self.loss = SegmentationLoss(recipe.loss)
         self._scores: list[Tensor] = []
+        self._last_batch: tuple[Tensor, Tensor] | None = None
         self.save_hyperparameters({"recipe": asdict(recipe), "total_steps": total_steps})
 
     def load_network(self, state: dict[str, Tensor]) -> None:
@@ -94,18 +96,42 @@ class SegmentationModule(pl.LightningModule):
                 if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
                     layer.eval()
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # Dropout and stochastic depth draw from torch's generator, which no checkpoint holds: without this a resumed
+        # run would draw what its first epoch drew. By step, for loaders draw from it too. Each process for itself.
+        source = np.random.SeedSequence((self.recipe.seed, self.current_epoch, batch_idx, self.global_rank))
+        torch.manual_seed(int(source.generate_state(1, np.uint64)[0]))
+
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         images, masks, taught = batch
         guide = self._guidance(images, taught > 0)
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss: Tensor = self.loss(logits, masks, guide, taught)
-        if not torch.isfinite(loss):
-            raise TrainingDivergedError(
-                f"loss is {loss.item()} at step {self.global_step}; the last good checkpoint is kept. "
-                "Lower the learning rates or set clip_norm, and resume."
-            )
+        self._check_finite(loss)
+        self._last_batch = images, masks
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss
+
+    def _check_finite(self, loss: Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise TrainingDivergedError(
+                f"loss is {loss.item()} at step {self.global_step}; the last good checkpoint is kept. Lower the "
+                "learning rates or set clip_norm in the recipe, and begin a new run with --init and that checkpoint."
+            )
+
+    def on_train_epoch_end(self) -> None:
+        """The epoch's last step may have been the one too far: looks before the checkpoint of the epoch is written."""
+        if self._last_batch is None:
+            return
+        images, masks = self._last_batch
+        self._last_batch = None
+        modes = [(layer, layer.training) for layer in self.network.modules()]
+        self.network.eval()  # looking must not move BatchNorm's statistics
+        with torch.no_grad():
+            logits = self.network(images.contiguous(memory_format=torch.channels_last))
+            self._check_finite(self.loss(logits, masks))
+        for layer, mode in modes:
+            layer.training = mode
 
     def _guidance(self, images: Tensor, heard: Tensor) -> Tensor | None:
         """What teachers think of the images (n, 3, h, w) on which they are `heard` (bool (n,)), 0 elsewhere, where the
@@ -124,18 +150,31 @@ class SegmentationModule(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         images, masks = batch
         logits = self(images).float()
-        self.log("val/loss", self.loss(logits, masks), batch_size=len(images), sync_dist=True)
+        loss = self.loss(logits, masks)
+        self._check_finite(loss)  # before the best checkpoint is written
+        self.log("val/loss", loss, batch_size=len(images), sync_dist=True)
         self._scores.append(torch.stack(_counts(logits > 0, masks > 0), dim=1).cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Dice over tumour slices at 0.5, and the share of tumour-free slices left without a tumour pixel."""
-        both, found, truth = torch.cat(self._scores).float().unbind(dim=1)
+        """Dice over tumour slices at 0.5, and the share of tumour-free slices left without a tumour pixel; of all
+        processes' slices together, each slice once."""
+        trainer = self.trainer
+        counts = torch.cat(self._scores).float()
         self._scores.clear()
+        # The sampler deals slices in turn and gives some twice where they do not come out even.
+        turns = trainer.global_rank + trainer.world_size * torch.arange(len(counts))
+        both, found, truth = counts[turns < self._validation_slices()].unbind(dim=1)
         tumour = truth > 0
-        dice = (2 * both / (found + truth).clamp(min=1))[tumour].mean() if tumour.any() else torch.tensor(0.0)
-        clean = (found == 0)[~tumour].float().mean() if (~tumour).any() else torch.tensor(1.0)
-        self.log("val/dice", dice.to(self.device), prog_bar=True, sync_dist=True)
-        self.log("val/specificity", clean.to(self.device), prog_bar=True, sync_dist=True)
+        dice = (2 * both / (found + truth).clamp(min=1))[tumour]
+        clean = (found == 0)[~tumour].float()
+        sums = torch.tensor([dice.sum(), len(dice), clean.sum(), len(clean)], device=self.device)
+        overlap, with_tumour, silent, without = trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        self.log("val/dice", overlap / with_tumour if with_tumour else 0.0, prog_bar=True, sync_dist=True)
+        self.log("val/specificity", silent / without if without else 1.0, prog_bar=True, sync_dist=True)
+
+    def _validation_slices(self) -> int:
+        loader = self.trainer.val_dataloaders
+        return len(loader.dataset)  # type: ignore[union-attr]  # one loader; Lightning allows collections too
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         settings = self.recipe.optimiser

@@ -65,14 +65,21 @@ def _named(file: Path) -> dict[str, str]:
 
 def check_same_start(start: Start, recipe: Recipe, folder: Path) -> None:
     """Raises RunError where a run goes on with something else that decides what is learnt: teachers, or start weights
-    that say which cases are new."""
+    that say which cases are new; and where other start weights are given, which would be left unused."""
     apart = recipe.new_cases != NewCasesRecipe()
-    if not (start.teachers or apart):
+    started = start.network or start.encoder != "none"
+    record = folder / START_FILE
+    if not (start.teachers or apart or (started and record.is_file())):
         return
-    recorded = json.loads((folder / START_FILE).read_text("utf-8"))
+    recorded = json.loads(record.read_text("utf-8"))
     if start.teachers and recorded.get("teachers") != _teachers_of(start):
         raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
     given = _weights_of(start)
+    if started and any(recorded[key] != given[key] for key in ("kind", "sha256" if given["sha256"] else "name")):
+        raise RunError(
+            f"{folder} was begun with other start weights ({START_FILE} names them); resume with those or without any, "
+            "or take a new folder"
+        )
     if apart and {name: recorded[name] for name in given} != given:
         raise RunError(
             f"{folder} was begun with other start weights ({START_FILE} names them), which say what cases are new; "

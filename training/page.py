@@ -58,6 +58,8 @@ def report_page(report: Report, log: Path | None = None, gallery: Sequence[str] 
     parts = [f"<p>{escape(report.model)} on the {escape(report.side)} side, {escape(_settings(report))}</p>"]
     if report.leaks:
         parts.append(f'<p class="leak">{LEAK}</p>')
+    if report.trained_on:
+        parts.append(f"<p>{trained_on(report)}</p>")
     parts += ["<h2>Figures</h2>", _figures_table(report.figures), "<h2>Plots</h2>"]
     rows = read_log(log) if log is not None else []
     if rows:
@@ -73,6 +75,12 @@ def report_page(report: Report, log: Path | None = None, gallery: Sequence[str] 
         parts.append(picture(plots.inline(canvas), caption))
     parts += ["<h2>Cases</h2>", table(("case", "slices", "with tumour", "Dice"), [list(row.values()) for row in cases])]
     return page(f"Evaluation of {report.model}", [*parts, *gallery])
+
+
+def trained_on(report: Report) -> str:
+    """How many of the judged cases the weights were trained on, as a sentence."""
+    cases = len({score.case for score in report.scores})
+    return f"The weights were trained on {report.trained_on} of these {cases} cases; there they have the answers."
 
 
 def _settings(report: Report) -> str:

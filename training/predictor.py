@@ -23,7 +23,7 @@ from handler.engines import Engine, open_engine
 from handler.measure import SegmentedSlice, SliceMeasurement, measure
 from handler.predict import predict
 from handler.preprocess import preprocess
-from training.card import card_of, read_checkpoint
+from training.card import Trained, card_of, read_checkpoint
 from training.release import write_release
 from training.seen import SPLIT_FILE, START_FILE
 from training.slices import LabelledSlice
@@ -133,14 +133,15 @@ def open_predictor(source: str, keep: ExitStack, version: str = "0", token: str 
     raise SourceError(f"{source}: expected a URL, an archive (.mar), a released folder with {CARD_FILE}, or a .ckpt")
 
 
-def open_checkpoint(path: Path, keep: ExitStack, version: str) -> LocalPredictor:
-    """A checkpoint as it would be released: in half precision, uncalibrated. Its run's split goes in the card."""
+def open_checkpoint(path: Path, keep: ExitStack, version: str, trained: Trained | None = None) -> LocalPredictor:
+    """A checkpoint as it would be released: in half precision, uncalibrated. Its run's split goes in the card.
+    `trained` is what the checkpoint holds, where that has been read."""
     folder = _temporary(keep)
     split_file = path.parent / SPLIT_FILE
     split = read_split(split_file) if split_file.is_file() else Split("case", 0, (), (), ())
     start_file = path.parent / START_FILE
     start = json.loads(start_file.read_text("utf-8")) if start_file.is_file() else None
-    trained = read_checkpoint(path)
+    trained = trained or read_checkpoint(path)
     card = write_release(folder, trained.state, card_of(trained, split, version, start))
     # Reports travel: they name the run, not where on whose machine it lay.
     return _local(name_of(path), card, folder)

@@ -76,7 +76,9 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
         raise ValueError("this run has validation cases of its own to choose by; --twin is for runs with --refit")
     reports = []
     with ExitStack() as keep:
-        predictor = open_checkpoint(order.checkpoint, keep, order.version).remembering()
+        # Read once: the run may still go on, and what is written must be what was judged.
+        trained = read_checkpoint(order.checkpoint)
+        predictor = open_checkpoint(order.checkpoint, keep, order.version, trained).remembering()
         if split.validation:
             tuned, content = _chosen(predictor, split, pairs, progress)
         else:
@@ -90,7 +92,7 @@ def publish(order: Order, data: Path, progress: Progress) -> ModelCard:
             reports.append(evaluate(tuned, slices, side, split.leaks, advance))
     _write_reports(order, reports, content)
     card = _finished(tuned.released_card, order, reports)
-    return write_release(order.folder, read_checkpoint(order.checkpoint).state, card)
+    return write_release(order.folder, trained.state, card)
 
 
 def _split_beside(checkpoint: Path) -> Split:
@@ -157,3 +159,5 @@ def _write_reports(order: Order, reports: Sequence[Report], more: Mapping[str, A
     if reports:
         html = report_page(reports[-1], order.checkpoint.parent / "logs" / "metrics.csv")
         write_atomic(order.folder / "report.html", html.encode())
+    else:
+        (order.folder / "report.html").unlink(missing_ok=True)  # of an earlier release into the same folder

@@ -12,16 +12,17 @@ import cv2  # comes with albumentations
 import lightning.pytorch as pl
 import rich
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import write_atomic
 from training.alone import alone_in
-from training.cases import find_pairs
+from training.cases import DataError, Pair, find_pairs
 from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
 from training.line_progress import LineProgress
+from training.machine import Machine
 from training.module import SegmentationModule, network_of
 from training.origin import RunError, Start, check_same_start, record_start
 from training.recipe import NewCasesRecipe, Recipe
@@ -31,31 +32,12 @@ from training.settings import SettingsError, from_mapping
 from training.slices import LabelledSlice, load_slices
 from training.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
 from training.start import State, encoder_state, network_state
+from training.stop_early import StopEarly
 from training.teacher import Teachers, open_teacher
 from training.told_to_end import StoppedError, ToldToEnd
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the run may use. `threads` are per process (None: torch's choice); `workers` load data (0: the trainer)."""
-
-    accelerator: str = "auto"
-    devices: int = 1
-    precision: str = "auto"
-    threads: int | None = None
-    workers: int = 0
-    progress: bool = True
-
-    def lightning_precision(self) -> str:
-        """bf16 on CUDA that has it (16 elsewhere on CUDA), full on CPU, unless `precision` says otherwise."""
-        if self.precision != "auto":
-            return self.precision
-        if self.accelerator == "cpu" or not torch.cuda.is_available():
-            return "32-true"
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
 @dataclass(frozen=True)
@@ -156,8 +138,8 @@ def _train(
     seen = cases_kept_apart(origins, split)
     new = frozenset() if recipe.new_cases == NewCasesRecipe() else new_cases(origins, split)
     pairs = find_pairs(data).pairs
-    trained_on = load_slices(split.select(pairs, "train"), advance)
-    chosen_on = load_slices(split.select(pairs, "validation"), advance)
+    there = [_present(split, pairs, side) for side in ("train", "validation")]
+    trained_on, chosen_on = (load_slices(selected, advance) for selected in there)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     _keep_log(folder)
     told = ToldToEnd()
@@ -175,6 +157,14 @@ def _train(
     except SystemExit as ended:  # Lightning's answer to KeyboardInterrupt
         raise StoppedError(told.signal or signal.SIGINT, last) from ended
     return last
+
+
+def _present(split: Split, pairs: Sequence[Pair], side: str) -> tuple[Pair, ...]:
+    """The pairs of one side. Raises DataError where the side has members and none of them is in the data folder."""
+    chosen = split.select(pairs, side)
+    if split.side(side) and not chosen:
+        raise DataError(f"no slice of the {side} side is in the data folder; is it the data of that split?")
+    return chosen
 
 
 @rank_zero_only
@@ -250,15 +240,15 @@ def _validation_loader(
 def _trainer(recipe: Recipe, folder: Path, machine: Machine, told: ToldToEnd, validates: bool) -> pl.Trainer:
     every = recipe.validation.every_epochs
     bar = machine.progress and rich.get_console().is_terminal
-    callbacks: list[Callback] = [
-        ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False),
-        LearningRateMonitor("step"),
-        told,
-    ]
+    callbacks: list[Callback] = [LearningRateMonitor("step"), told]
+    if validates and recipe.validation.patience is not None:
+        callbacks.append(StopEarly("val/dice", patience=recipe.validation.patience, mode="max"))
     if validates:
         callbacks.append(ModelCheckpoint(folder, "best", monitor="val/dice", mode="max", enable_version_counter=False))
-    if validates and recipe.validation.patience is not None:
-        callbacks.append(EarlyStopping("val/dice", patience=recipe.validation.patience, mode="max"))
+    # After the best one, whose score it holds: else a resumed run would take a worse epoch for the best.
+    callbacks.append(
+        ModelCheckpoint(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False)
+    )
     if machine.progress:
         callbacks.append(RichProgressBar(leave=True) if bar else LineProgress())
     return pl.Trainer(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
+from training.settings import SettingsError
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -43,7 +45,11 @@ class SliceSampler(Sampler[Draw]):
         self._samples = samples or len(flags)
         self._share = float(flags.mean()) if tumour_share is None else tumour_share
         if (self._share > 0 and not len(self._kinds[0])) or (self._share < 1 and not len(self._kinds[1])):
-            raise ValueError(f"tumour_share {self._share} cannot be drawn: one kind of slice is missing")
+            raise SettingsError(
+                f"tumour_share {self._share:g} cannot be drawn: of the {len(flags)} slices to train on "
+                f"{int(flags.sum())} have tumour; train on data with both kinds, or set sampling.tumour_share to null "
+                "(as they come)"
+            )
         self._seed, self._epoch, self._rank, self._processes = seed, 0, rank, processes
 
     def set_epoch(self, epoch: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from handler.card import CARD_FILE, read_card
+from handler.card import CARD_FILE, ModelCard, read_card
 from training.settings import SettingsError
 from training.split import LeakError, Split, case_of, read_split
 
@@ -29,22 +29,28 @@ def cases_seen(source: str | Path) -> frozenset[str] | None:
         start = json.loads((folder / START_FILE).read_text("utf-8")) if (folder / START_FILE).is_file() else {}
         return _cases(read_split(folder / SPLIT_FILE).train, start)
     if path.suffix != ".ckpt" and (folder / CARD_FILE).is_file():
-        card = read_card(folder)
-        return _cases(card.data["train"], card.recipe.get("start")) if "train" in card.data else None
+        return cases_seen_by(read_card(folder))
     return None
+
+
+def cases_seen_by(card: ModelCard) -> frozenset[str] | None:
+    """As `cases_seen`, of the weights that `card` describes."""
+    return _cases(card.data["train"], card.recipe.get("start")) if "train" in card.data else None
 
 
 def _cases(trained_on: Iterable[str], start: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(map(case_of, trained_on)) | frozenset((start or {}).get("cases") or ())
 
 
-def check_unseen(source: str, seen: frozenset[str], split: Split) -> None:
-    """Raises LeakError if a case of the split's validation or test side is among those `seen` by `source`."""
-    for side in ("validation", "test"):
+def check_unseen(
+    source: str, seen: frozenset[str], split: Split, sides: Sequence[str] = ("validation", "test")
+) -> None:
+    """Raises LeakError if a case of one of the split's `sides` is among those `seen` by `source`."""
+    for side in sides:
         leaked = sorted({case_of(member) for member in split.side(side)} & seen)
         if leaked:
             raise LeakError(
-                f"{source} was trained on {len(leaked)} cases of this run's {side} side, {leaked[0]} for one: scores "
+                f"{source} was trained on {len(leaked)} cases of this {side} side, {leaked[0]} for one: scores "
                 "would measure memory. Give --split the split file of the run that made those weights"
             )
 

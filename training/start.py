@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -59,10 +60,15 @@ def network_state(network: torch.nn.Module, source: str) -> State:
     return _replace(network.state_dict(), given, "", source)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint of scripts/train holds. Checkpoints are data: they are read with `weights_only`, which runs no
-    code from the file. Raises StartWeightsError for a file that is not there or another one."""
-    content = _read(weights_file(str(path)), lambda file: torch.load(file, map_location="cpu", weights_only=True))
+def load_checkpoint(path: Path, data: bytes | None = None) -> dict[str, Any]:
+    """What a checkpoint of scripts/train holds; `data` is the file's content, where that has been read. Checkpoints are
+    data: they are read with `weights_only`, which runs no code from the file. Raises StartWeightsError for a file that
+    is not there or another one."""
+
+    def read(file: Path) -> Any:
+        return torch.load(file if data is None else io.BytesIO(data), map_location="cpu", weights_only=True)
+
+    content = _read(weights_file(str(path)), read)
     if not isinstance(content, dict) or "state_dict" not in content or "hyper_parameters" not in content:
         raise StartWeightsError(f"{path}: not a checkpoint of scripts/train (convert others with import-checkpoint)")
     return content

@@ -21,6 +21,7 @@ from training.inspection import inspect, inspection_page, summary
 from training.phantoms import PHANTOM_CASES, write_pair, write_phantoms
 from training.recipe import AugmentRecipe, Recipe, load_recipe
 from training.sampler import Draw, SliceSampler
+from training.settings import SettingsError
 from training.slices import load_slice, load_slices
 
 FULL = AugmentRecipe(flip=0.5, affine=1, elastic=1, intensity=1, missing_sequence=0.5, degrade=0.5)
@@ -185,7 +186,7 @@ def test_two_processes_share_the_draws_of_one() -> None:
 
 
 def test_a_share_that_cannot_be_drawn_is_an_error() -> None:
-    with pytest.raises(ValueError, match="one kind of slice is missing"):
+    with pytest.raises(SettingsError, match="of the 2 slices to train on 0 have tumour"):
         SliceSampler([False, False], 4, 0.5, 1)
 
 

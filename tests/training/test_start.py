@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from tests.training.conftest import NO_PROGRESS, call, changed_recipe
+from training.machine import Machine
 from training.origin import Start
 from training.publish import Order, publish
 from training.recipe import load_recipe
-from training.run import Machine, train
+from training.run import train
 from training.settings import SettingsError
 from training.start import StartWeightsError, load_checkpoint, weights_file
 

@@ -13,9 +13,10 @@ from handler.files import sha256_of
 from handler.preprocess import normalise
 from tests.training.conftest import call, changed_recipe
 from training.loss import SegmentationLoss
+from training.machine import Machine
 from training.origin import RunError, Start
 from training.recipe import LossRecipe, load_recipe
-from training.run import Machine, train
+from training.run import train
 from training.start import StartWeightsError
 from training.teacher import Teacher, Teachers, open_teacher
 

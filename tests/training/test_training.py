@@ -129,20 +129,6 @@ def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Pat
     assert_equal(weights_of(smoke_run), weights_of(run))
 
 
-def test_two_processes_train_together(phantoms: Path, tmp_path: Path) -> None:
-    done = call(
-        "train", "--run", tmp_path / "run", "--recipe", "smoke", "--data", phantoms,
-        "--accelerator", "cpu", "--devices", "2", "--threads", "1",
-    )  # fmt: skip
-    assert done.code == 0, done.error
-    assert read_checkpoint(tmp_path / "run" / "last.ckpt").epochs == SMOKE.epochs
-    # Two processes with half the draws each: half the steps of one process.
-    content = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
-    steps = SMOKE.epochs * 24 // (2 * SMOKE.sampling.batch_size)
-    assert content["global_step"] == steps
-    assert done.error.count(f"training: {steps} of {steps}, ") == 1  # one of the two says how far both are
-
-
 def test_a_loss_that_is_not_finite_stops_with_a_clear_error() -> None:
     module = module_of(SMOKE)
     with torch.no_grad():

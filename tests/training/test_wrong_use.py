@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from training.predictor import SourceError, open_predictor
 from training.recipe import load_recipe
 from training.settings import SettingsError
-from training.split import read_split
+from training.split import Split, read_split, write_split
 
 # What is wrong -> the command, its arguments ({data}: phantoms, {release}: a release of theirs, {junk}: a file of text,
-# {new}: nothing yet), and what must be said.
+# {other}: the split of other data, {new}: nothing yet), and what must be said.
 WRONG = {
     "a side that is none": ("evaluate {release} --side tset --data {data} --out {new}", "--side tset: expected one of"),
     "an archive that is none": ("evaluate {junk}.mar --side all --data {data} --out {new}", "made by scripts/package"),
@@ -31,6 +31,16 @@ WRONG = {
     "a split that is not there": ("train --recipe smoke --data {data} --run {new} --split {new}", "no split file"),
     "a run in a file": ("train --recipe smoke --data {data} --run {junk}", "File exists"),
     "a recipe of another kind": ("train --recipe {junk}.yaml --data {data} --run {new}", "expected a mapping"),
+    "data of another split": (
+        "train --recipe smoke --data {data} --run {new} --split {other}",
+        "no slice of the train side",
+    ),
+    "no CUDA": ("train --data {data} --run {new} --accelerator cuda --devices 64", "torch sees"),
+    "an accelerator that is none": (
+        "train --data {data} --run {new} --accelerator gpux",
+        "expected one of auto, cpu, cuda",
+    ),
+    "a precision that is none": ("train --data {data} --run {new} --precision fp16", "expected one of auto, 32-true"),
     "an inspection into a file": ("inspect_data --data {data} --out {junk}", "File exists"),
     "phantoms into a file": ("phantom_data {junk}", "Not a directory"),
 }
@@ -41,7 +51,10 @@ def test_wrong_use_is_told_in_a_line(name: str, phantoms: Path, release: Path, t
     for suffix in ("", ".mar", ".ckpt", ".yaml"):
         (tmp_path / f"junk{suffix}").write_text("just words")
     line, said = WRONG[name]
-    places = {"data": phantoms, "release": release, "junk": tmp_path / "junk", "new": tmp_path / "new"}
+    write_split(Split("case", 1, ("TCGA_XX_1",), ("TCGA_XX_2",), ("TCGA_XX_3",)), tmp_path / "other.json")
+    places = {"data": phantoms, "release": release} | {
+        name: tmp_path / file for name, file in {"junk": "junk", "new": "new", "other": "other.json"}.items()
+    }
     tool, *arguments = line.format(**places).split()
     done = CliRunner().invoke(import_module(f"scripts.tools.{tool}").app, arguments)
     assert said in done.output
