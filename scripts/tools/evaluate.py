@@ -17,9 +17,9 @@ from scripts.tools.progress import counting
 from training.cases import DataError, Pair, data_folder, find_pairs
 from training.evaluation import Report, evaluate, to_json
 from training.gallery import gallery
-from training.page import LEAK, report_page
+from training.page import LEAK, report_page, trained_on
 from training.predictor import LocalPredictor, Predictor, SourceError, open_predictor
-from training.seen import SPLIT_FILE
+from training.seen import SPLIT_FILE, cases_seen_by, check_unseen
 from training.settings import SettingsError
 from training.slices import load_slices
 from training.split import SIDES, LeakError, Split, read_split
@@ -81,16 +81,23 @@ def _uncropped(predictor: Predictor) -> Predictor:
 def _pairs(
     pairs: tuple[Pair, ...], side: str, split_file: Path | None, source: str, predictor: Predictor
 ) -> tuple[tuple[Pair, ...], bool]:
-    """The pairs to judge and whether their split leaks. Raises DataError if none is left."""
+    """The pairs to judge and whether their split, or that of the training, leaks. Raises DataError if none is left, and
+    LeakError where cases that are to choose or to judge were trained on though the splits do not say so."""
+    card = predictor.card
+    trained_by_slice = card is not None and bool(card.data.get("split", {}).get("leaks"))
     if side == "all":
-        return pairs, False
+        return pairs, trained_by_slice
     split = _split(split_file, source, predictor)
+    leaks = split.leaks or trained_by_slice
     chosen = split.select(pairs, side)
     if not chosen:
         if not split.side(side):  # as in a refit, which has been trained on its validation cases
             raise DataError(f"no slice of the {side} side to judge: the split has no such case; take another --side")
         raise DataError(f"no slice of the {side} side is in the data folder; is it the data of that split?")
-    return chosen, split.leaks
+    seen = cases_seen_by(card) if card else None
+    if seen and side != "train" and not leaks:
+        check_unseen(source, seen, split, (side,))
+    return chosen, leaks
 
 
 def _split(split_file: Path | None, source: str, predictor: Predictor) -> Split:
@@ -130,6 +137,8 @@ def _print(report: Report) -> None:
         value = "-" if figure.value is None else f"{figure.value:.3f}"
         table.add_row(figure.name, value, ends, str(figure.slices), str(figure.cases))
     Console().print(table)
+    if report.trained_on:
+        console.print(trained_on(report))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from rich.console import Console
 from scripts.tools.progress import counting
 from training.alone import InUseError
 from training.cases import DataError, data_folder, find_pairs
+from training.machine import Machine
 from training.module import TrainingDivergedError
 from training.origin import RunError, Start
 from training.recipe import load_recipe
-from training.run import Machine, Sides, train
+from training.run import Sides, train
 from training.settings import SettingsError
 from training.split import Fold, LeakError
 from training.start import StartWeightsError

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import zipfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from handler.card import read_card
 from tests.training.conftest import NO_PROGRESS, call
@@ -22,7 +26,7 @@ from training.gallery import compared, gallery
 from training.page import LEAK, report_page
 from training.predictor import LocalPredictor, SourceError, open_predictor
 from training.publish import Order, publish
-from training.release import write_release
+from training.release import half, write_release
 from training.slices import LabelledSlice, load_slices
 from training.split import read_split
 
@@ -72,6 +76,27 @@ def test_choosing_sees_validation_cases_only(smoke_run: Path, phantoms: Path, tm
     card = publish(Order(smoke_run / "last.ckpt", "0.1", tmp_path / "r", judge_test=False), phantoms, NO_PROGRESS)
     assert seen == set(read_split(smoke_run / "split.json").validation)
     assert "test" not in card.metrics
+
+
+def test_what_is_written_is_what_was_judged(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
+    """A run that goes on may put its next checkpoint in the place of the one that is being judged."""
+    run, out = tmp_path / "run", tmp_path / "r"
+    shutil.copytree(smoke_run, run)
+    began = read_checkpoint(run / "last.ckpt")
+    later = torch.load(run / "last.ckpt", weights_only=True)
+    for name, tensor in later["state_dict"].items():
+        later["state_dict"][name] = torch.zeros_like(tensor)
+
+    def progress(title: str, _: int) -> Callable[[], None]:
+        if title.startswith("judging"):
+            torch.save(later, run / "last.ckpt")
+        return lambda: None
+
+    card = publish(Order(run / "last.ckpt", "0.1", out), phantoms, progress)
+    assert read_checkpoint(run / "last.ckpt").digest != began.digest == card.recipe["checkpoint"]
+    weights = load_file(out / "weights.safetensors")
+    for name, tensor in half(began.state).items():
+        assert torch.equal(weights[name], tensor)
 
 
 def test_the_released_page_holds_no_slice_and_the_local_one_does(release: Path, local: LocalPredictor,

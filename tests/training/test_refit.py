@@ -79,6 +79,9 @@ def test_its_release_has_the_settings_of_the_twin(
     judged = call("evaluate", out, "--side", "validation", "--data", phantoms, "--out", tmp_path / "report")
     assert judged.code == 1  # it has been trained on them
     assert "the split has no such case" in judged.error
+    assert (out / "report.html").exists()
+    publish(Order(refit_run / "last.ckpt", "0.2", out, judge_test=False, twin=release), phantoms, NO_PROGRESS)
+    assert not (out / "report.html").exists()  # it was of figures that are no longer there
 
 
 def test_without_a_twin_nothing_could_choose(refit_run: Path, phantoms: Path, tmp_path: Path) -> None:

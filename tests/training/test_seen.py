@@ -90,9 +90,9 @@ def test_a_release_knows_its_cases_by_its_card(release: Path, tmp_path: Path) ->
 def test_cases_that_choose_or_judge_must_not_have_been_seen() -> None:
     split = split_of(("TCGA_CS_0001_1",))
     check_unseen("weights", frozenset(split.train), split)
-    with pytest.raises(LeakError, match=r"weights was trained on 1 cases of this run's validation side, TCGA_CS_8000"):
+    with pytest.raises(LeakError, match=r"weights was trained on 1 cases of this validation side, TCGA_CS_8000"):
         check_unseen("weights", frozenset(split.validation), split)
-    with pytest.raises(LeakError, match="2 cases of this run's test side"):
+    with pytest.raises(LeakError, match="2 cases of this test side"):
         check_unseen("weights", frozenset(TEST), split)
 
 
