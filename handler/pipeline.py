@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from handler.scan import Scan, Warn
 
 logger = logging.getLogger(__name__)
 STAGES = ("decode", "preprocess", "inference", "render")
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as the front door takes them
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,13 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
         seconds[stage] = time.perf_counter() - begin
 
 
+def _named(headers: Mapping[str, Any]) -> str:
+    """``, id=…`` with the request's X-Request-Id, by which the log is searched; empty without one that is safe to be
+    written into a log."""
+    sent = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
+    return f", id={sent}" if isinstance(sent, str) and SAFE_ID.fullmatch(sent) else ""
+
+
 def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Outcome:
     """One request, whatever it holds, to its outcome; never raises. Arguments as in
     :func:`handler.request.parse_request`."""
@@ -180,7 +189,7 @@ def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -
         return Outcome(problem_answer(error), error.code, None, seconds)
     except Exception:
         # Our own fault: the neighbours in the batch and the worker must not pay for it.
-        logger.exception("a request failed inside the handler")
+        logger.exception("a request failed inside the handler%s", _named(headers))
         fault = RequestError("internal_error", "The request could not be answered; the server's log says why.")
         return Outcome(problem_answer(fault), fault.code, None, seconds)
 

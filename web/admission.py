@@ -5,6 +5,7 @@ gigabytes; with waitress' own bounds it would put bodies on disk, where scans mu
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ from web.settings import Bounds
 SEGMENT_PATH = "/api/v1/segment"
 # A client that is refused mid-upload sees the answer only when the rest of its body is read; up to so much is.
 DRAINED_BYTES = 1 << 30
+# A line of the headers up to its colon; one that begins with a space goes on with the line before and has no name.
+_FIELD_NAME = re.compile(rb"(?<=\r\n)" + re.escape(HEADER_PREFIX.encode()) + rb"[^:\r\n]*(?=:)", re.IGNORECASE)
 
 
 class Admission:
@@ -85,11 +88,15 @@ class _Nowhere(OverflowableBuffer):  # type: ignore[misc]  # waitress has no typ
         return
 
 
-def _doubled_field(header: bytes) -> bool:
+def _hyphened(header_plus: bytes) -> bytes:
+    """The headers with ``-`` for ``_`` in the names of fields: ``X-BrainSeg-min_lesion_pixels``. waitress drops such a
+    header without a word, and rightly where a proxy may have set its twin with ``-``; no proxy sets a field."""
+    return _FIELD_NAME.sub(lambda name: name[0].replace(b"_", b"-"), header_plus)
+
+
+def _doubled_field(header_plus: bytes) -> bool:
     """Whether a field's header comes twice, which waitress would join to one."""
-    prefix = HEADER_PREFIX.lower().encode()
-    names = Counter(line.split(b":")[0].strip().lower() for line in header.split(b"\r\n")[1:])
-    return any(count > 1 for name, count in names.items() if name.startswith(prefix))
+    return any(count > 1 for count in Counter(map(bytes.lower, _FIELD_NAME.findall(header_plus))).values())
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -106,9 +113,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     _began = 0.0
 
     def parse_header(self, header_plus: bytes) -> None:
+        header_plus = _hyphened(header_plus)
         super().parse_header(header_plus)
         self._began = time.monotonic()
-        if self.path != SEGMENT_PATH:
+        if "/" + self.path.lstrip("/") != SEGMENT_PATH:  # as waitress and Flask will have it
             self._keep_nothing()
             return
         try:

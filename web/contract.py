@@ -18,6 +18,7 @@ NOTICE = "Research use only. Not a medical device."
 MIB = 2**20
 REQUEST_BYTES = 64 * MIB
 LONGEST_VALUE = 200  # characters of a field's value
+LONGEST_ACCEPT = 1000  # TorchServe takes 8192 bytes of headers in all
 
 # code -> (HTTP status, title), as in the contract.
 PROBLEMS: dict[str, tuple[int, str]] = {

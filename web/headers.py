@@ -6,7 +6,7 @@ import re
 from uuid import uuid4
 
 REQUEST_ID = "X-Request-Id"
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # Scripts, styles and pictures come from here and nowhere else; nothing inline, no frames, no forms that leave.
 POLICY = (
@@ -27,4 +27,4 @@ NEVER_STORED = {"Cache-Control": "no-store"}
 
 def request_id(sent: str | None) -> str:
     """The client's own id when it is safe to write into a log, else a new one."""
-    return sent if sent and _SAFE_ID.fullmatch(sent) else uuid4().hex
+    return sent if sent and SAFE_ID.fullmatch(sent) else uuid4().hex

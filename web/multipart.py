@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from web.contract import FIELDS, FILE_PART, RefusedError, unknown_field
+from web.contract import FIELDS, FILE_PART, LONGEST_VALUE, RefusedError, unknown_field
 
 MOST_PARTS = 32
 LONGEST_PART_HEADER = 4096
+LONGEST_PART = 1000  # bytes of a field, with the spaces around its value
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
-_NAME = re.compile(rb';\s*name=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
+# Whole, so that what looks like one within a quoted file name is none. Clients write a quote in it as \" or %22.
+_PARAMETER = re.compile(rb';\s*([^\s=;"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 CUT = "The multipart body is cut off or not well-formed; send the scan as the part 'file' of a form."
 
 
@@ -39,9 +41,9 @@ def boundary_of(content_type: str) -> bytes:
 def _name(header: bytes) -> str:
     for line in header.split(b"\r\n"):
         if line.lower().startswith(b"content-disposition:"):
-            match = _NAME.search(line)
-            if match:
-                return (match[1] if match[1] is not None else match[2]).decode("utf-8", "replace")
+            for match in _PARAMETER.finditer(line):
+                if match[1].lower() == b"name":
+                    return (match[3] if match[2] is None else match[2]).decode("utf-8", "replace")
     raise RefusedError("no_image", "A part of the form has no name; send the scan as the part 'file'.")
 
 
@@ -64,8 +66,12 @@ def parts(body: bytes, content_type: str) -> Iterator[Part]:
 
 
 def _text(part: Part) -> str:
+    if len(part.data) > LONGEST_PART:
+        raise RefusedError(
+            "invalid_parameter", f"Field {part.name}: expected at most {LONGEST_VALUE} ASCII characters."
+        )
     try:
-        return bytes(part.data[:1000]).decode("ascii").strip()
+        return bytes(part.data).decode("ascii").strip()
     except UnicodeDecodeError:
         raise RefusedError("invalid_parameter", f"Field {part.name} is not plain ASCII text.") from None
 

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 from web.contract import (
     FIELDS,
     HEADER_PREFIX,
+    KINDS,
+    LONGEST_ACCEPT,
     LONGEST_VALUE,
     REQUEST_BYTES,
     RefusedError,
@@ -97,11 +99,20 @@ def _scan(body: bytes, content_type: str) -> tuple[bytes | memoryview, list[tupl
     return body, []
 
 
+def _accept(header: str) -> str:
+    if len(header) > LONGEST_ACCEPT:
+        raise RefusedError(
+            "not_acceptable",
+            f"Accept has {len(header)} characters; at most {LONGEST_ACCEPT} are taken. Send one of {', '.join(KINDS)}.",
+        )
+    return header
+
+
 def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Submission:
     """``headers``: names in any case; ``query``: the text behind the ``?``.
 
-    Raises ``empty_body``, ``no_image``, ``invalid_parameter``, ``model_not_found``, ``unsupported_format`` (an encoded
-    body) or ``too_large``."""
+    Raises ``empty_body``, ``no_image``, ``invalid_parameter``, ``model_not_found``, ``not_acceptable`` (a long
+    Accept header), ``unsupported_format`` (an encoded body) or ``too_large``."""
     plain = {name.lower(): value for name, value in headers.items()}
     asked, version = _query(query)
     if not body:
@@ -112,4 +123,4 @@ def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Subm
     if len(scan) > REQUEST_BYTES:
         raise RefusedError("too_large", f"The file has {len(scan)} bytes; at most {REQUEST_BYTES} are taken.")
     fields = merge([*asked, *_header_fields(plain.items()), *form])
-    return Submission(scan, fields, plain.get("accept", ""), version)
+    return Submission(scan, fields, _accept(plain.get("accept", "")), version)

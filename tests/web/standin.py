@@ -28,13 +28,15 @@ TOKEN_REFUSED: Scripted = (400, "application/json", {"code": 400, "type": "Inval
 @dataclass
 class Stage:
     """``predictions``: answers to come, the last for ever. ``statuses``: of the workers. ``seen``: (method, path,
-    Authorization) of every request; ``token``: the only one taken, None for any."""
+    Authorization) of every request; ``headers``: of the last prediction; ``token``: the only one taken, None for
+    any."""
 
     predictions: list[Scripted] = field(default_factory=lambda: [OK])
     statuses: list[str] = field(default_factory=lambda: ["READY"])
     pid: int = 1
     token: str | None = None
     seen: list[tuple[str, str, str]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
     url: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,6 +64,8 @@ def standing_in(stage: Stage) -> Iterator[Stage]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.path.startswith("/predictions"):
+                stage.headers = dict(self.headers)
             status, kind, body = stage.answer(self.command, self.path, self.headers.get("Authorization", ""))
             data = json.dumps(body).encode()
             self.send_response(status)

@@ -16,6 +16,7 @@ import tifffile
 from samples.phantom import draw
 from tests.detector import expected_probability
 from tests.serving import Server
+from web.contract import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE
 from web.openapi import document
 
 pytestmark = pytest.mark.server
@@ -88,6 +89,21 @@ def test_bare_masks(door: str, lesion: bytes, stack: bytes) -> None:
     assert post(door, lesion, Accept="image/*").headers["Content-Type"] == "image/png"
 
 
+def test_an_accept_too_long_for_torchserve_is_the_clients_fault(door: str, lesion: bytes) -> None:
+    assert_problem(post(door, lesion, Accept="image/png, " * 900), 406, "not_acceptable")
+    longest = ("image/png, " * 100)[:LONGEST_ACCEPT]
+    assert post(door, lesion, Accept=longest, X_Request_Id="i" * 64).headers["Content-Type"] == "image/png"
+    assert post(door, lesion, Accept="image/png, \xe9/\xff").headers["Content-Type"] == "image/png"
+    fields = {f"X-BrainSeg-{name}": "1" * LONGEST_VALUE for name in FIELDS}
+    assert_problem(post(door, lesion, Accept=longest, **fields), 400, "invalid_parameter")
+
+
+def test_names_with_underscores_and_paths_with_two_slashes(door: str, lesion: bytes) -> None:
+    sent = OCTETS | {"X-BrainSeg-min_lesion_pixels": "50"}
+    answer = requests.post(f"{door}//api/v1/segment?outputs=none", data=lesion, headers=sent, timeout=60).json()
+    assert answer["min_lesion_pixels"] == 50
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -127,8 +143,7 @@ def test_the_request_id_goes_in_through_and_out(detector: Server, door: str, les
     assert post(door, lesion, "?outputs=none", X_Request_Id=mine).headers["X-Request-Id"] == mine
     replaced = post(door, lesion, "?outputs=none", X_Request_Id="a b<script>").headers["X-Request-Id"]
     assert len(replaced) == 32
-    logs = "".join(path.read_text(errors="replace") for path in (detector.state / "logs").glob("*.log"))
-    assert mine in logs
+    assert f"id={mine} " in (detector.state / "logs" / "web.log").read_text()
 
 
 def test_nothing_of_a_scan_or_its_name_is_logged(detector: Server, door: str, lesion: bytes) -> None:

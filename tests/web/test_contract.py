@@ -9,9 +9,10 @@ import handler.answer
 import handler.errors
 import handler.fields
 import handler.limits
+import handler.pipeline
 import handler.request
 from scripts.tools.places import ROOT
-from web import contract
+from web import contract, headers
 
 
 def test_the_problems_are_the_handlers() -> None:
@@ -34,6 +35,7 @@ def test_fields_outputs_kinds_and_limits_are_the_handlers() -> None:
     assert handler.answer.NOTICE == contract.NOTICE
     assert handler.fields.LONGEST_VALUE == contract.LONGEST_VALUE
     assert handler.limits.DEFAULT_LIMITS.request_bytes == contract.REQUEST_BYTES
+    assert handler.pipeline.SAFE_ID.pattern == headers.SAFE_ID.pattern
     assert contract.HEADER_PREFIX.lower() == handler.fields.HEADER_PREFIX
 
 

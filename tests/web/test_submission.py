@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import Request
 
-from web.contract import RefusedError
+from web.contract import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE, RefusedError
 from web.submission import Submission, read_submission
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -45,6 +45,21 @@ def test_the_scan_of_a_form_is_found_byte_for_byte(scan: bytes, name: str) -> No
     found = read_submission(body, headers, "")
     assert bytes(found.scan) == scan
     assert found.fields == {"threshold": "0.3"}
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        'filename="x; name=threshold"; name="file"',
+        'filename="a\\"; name=b"; name="file"',
+        'NAME=file; filename="x"',
+        'name="file"; filename="C:\\scan\\"',
+    ],
+)
+def test_a_file_name_is_no_field_name(disposition: str) -> None:
+    head = f"--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode()
+    found = read_submission(head + PNG + b"\r\n--b--\r\n", {"content-type": "multipart/form-data; boundary=b"}, "")
+    assert bytes(found.scan) == PNG
 
 
 def test_fields_come_from_query_header_and_form_together() -> None:
@@ -92,6 +107,26 @@ def test_what_curl_does_by_default() -> None:
     urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
     assert read_submission(PNG, urlencoded, "").scan == PNG
     assert code_of(b"file=scan.png", urlencoded) == "no_image"
+
+
+def test_a_long_accept_is_refused_in_words_and_a_browsers_is_not() -> None:
+    with pytest.raises(RefusedError, match=r"9900 characters.*1000.*image/png") as caught:
+        read_submission(PNG, {**OCTETS, "Accept": "image/png, " * 900}, "")
+    assert (caught.value.status, caught.value.code) == (406, "not_acceptable")
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
+    assert read_submission(PNG, {**OCTETS, "Accept": browser}, "").headers()["Accept"] == browser
+
+
+def test_the_headers_that_go_on_stay_below_torchserves_bound() -> None:
+    """8192 bytes; a quarter of it is left to the token, the request's id and HTTP itself."""
+    longest = {f"X-BrainSeg-{name}": "1" * LONGEST_VALUE for name in FIELDS} | {"Accept": "a" * LONGEST_ACCEPT}
+    found = read_submission(PNG, OCTETS | {"Cookie": "c" * 9000, "User-Agent": "u" * 9000} | longest, "")
+    assert sum(len(name) + len(value) + 4 for name, value in found.headers().items()) < 8192 * 3 / 4
+
+
+def test_a_field_of_a_form_is_not_cut_short() -> None:
+    body, headers = form([("file", ("a", PNG)), ("threshold", (None, "0.5" + 1000 * " " + "6"))])
+    assert code_of(body, headers) == "invalid_parameter"
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60, 90, -3, -5, -30])

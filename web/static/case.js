@@ -1,6 +1,6 @@
 // One scan with one model version: what the server said of it, and the slices' numbers, fetched in windows.
 
-import { segment } from "./api.js";
+import { ApiError, segment } from "./api.js";
 import { maskOf, measure } from "./mask.js";
 import { decodePng } from "./png.js";
 import { readTiff } from "./tiff.js";
@@ -34,7 +34,7 @@ async function ownPixels(file) {
 }
 
 export class Case {
-  // `answer`: the contract's, set by open(). `slices`: index -> {width, height, scan, steps}, decoded.
+  // `answer`: the contract's, set by open() and remeasure(). `slices`: index -> {width, height, scan, steps}, decoded.
   constructor(file, name, version) {
     Object.assign(this, { file, name, version, answer: null, slices: new Map(), loading: new Map() });
   }
@@ -44,12 +44,13 @@ export class Case {
     this.plan = plan(shape ? shape.width * shape.height : 1);
     const whole = !shape || shape.slices <= this.plan.length;
     try {
-      await this.ask(settings, whole ? this.plan.outputs : ["none"], undefined, options);
+      this.answer = await this.ask(settings, whole ? this.plan.outputs : ["none"], undefined, options);
     } catch (error) {
       if (error.code !== "response_too_large" || !whole) throw error;
       this.plan = { outputs: ["probability"], length: 1 };
-      await this.ask(settings, ["probability"], undefined, options);
+      this.answer = await this.ask(settings, ["probability"], undefined, options);
     }
+    this.version = this.answer.model.version; // the default may change, and pictures must be of what was measured
     this.plan = { ...plan(this.width * this.height), ...(this.plan.outputs.length === 1 ? { outputs: ["probability"] } : {}) };
     await this.ensure(this.richest, options);
   }
@@ -64,11 +65,15 @@ export class Case {
   }
   get complete() { return this.slices.size === this.count; }
 
+  // The answer, whose pictures go to `slices`.
   async ask(settings, outputs, slices, options) {
     const answer = await segment(this.file, { ...settings, outputs: outputs.join(","), slices, version: this.version }, options);
-    await Promise.all(answer.slices.filter((slice) => slice.images.probability).map((slice) => this.keep(slice)));
+    const drawn = answer.slices.filter((slice) => slice.images.probability);
+    this.makeRoom(drawn.length, answer.input);
+    await Promise.all(drawn.map((slice) => this.keep(slice)));
     for (const slice of answer.slices) slice.images = {};
-    this.answer = answer;
+    if (options?.signal?.aborted) throw new ApiError("cancelled", "Cancelled."); // while it was decoded
+    return answer;
   }
 
   async keep({ index, images }) {
@@ -86,15 +91,15 @@ export class Case {
     const span = `${first}-${Math.min(first + length, this.count) - 1}`;
     const { threshold, min_lesion_pixels } = this.answer;
     if (!this.loading.has(first)) {
-      this.makeRoom(length);
       const asked = this.ask({ threshold, min_lesion_pixels }, outputs, span, options);
       this.loading.set(first, asked.finally(() => this.loading.delete(first)));
     }
     await this.loading.get(first);
   }
 
-  makeRoom(coming) {
-    const most = Math.max(1, Math.floor(KEPT_PIXELS / (this.width * this.height)));
+  // Only once the pictures are there: when they do not come, those on show are still wanted.
+  makeRoom(coming, { width, height }) {
+    const most = Math.max(1, Math.floor(KEPT_PIXELS / (width * height)));
     for (const index of this.slices.keys()) {
       if (this.slices.size + coming <= most) return;
       this.slices.delete(index);
@@ -119,8 +124,13 @@ export class Case {
     return threshold === this.answer.threshold && lesion === this.answer.min_lesion_pixels;
   }
 
+  // Whether figures() can tell of every slice.
+  knows(settings) {
+    return this.complete || this.answered(settings);
+  }
+
   // Asks the server to measure with other settings, where not all slices are here to do so.
   async remeasure({ threshold, lesion }, options = {}) {
-    await this.ask({ threshold, min_lesion_pixels: lesion }, ["none"], undefined, options);
+    this.answer = await this.ask({ threshold, min_lesion_pixels: lesion }, ["none"], undefined, options);
   }
 }

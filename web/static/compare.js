@@ -4,22 +4,36 @@ import { Case } from "./case.js";
 import { $, percent, setText, show } from "./dom.js";
 import { drawDifference, drawOverlay } from "./draw.js";
 import { dice } from "./mask.js";
+import { Latest } from "./status.js";
 
 export class Comparison {
+  // `other`: the Case that is compared; `coming`: the one that is being opened.
   constructor() {
-    this.other = null;
+    this.other = this.coming = null;
+    this.run = new Latest();
+    this.draws = 0;
   }
 
   close() {
-    this.other = null;
+    this.run.stop();
+    this.other = this.coming = null;
     $("compare").value = "";
     show($("comparison"), false);
   }
 
-  // Runs `version` over the scan of `first`, with the settings on show.
-  async open(first, version, settings, options) {
-    const other = new Case(first.file, first.name, version);
-    await other.open({ threshold: settings.threshold, min_lesion_pixels: settings.lesion }, options);
+  // Runs `version` over the scan of `first`, with the settings on show, unless something else is chosen meanwhile.
+  async open(first, version, settings) {
+    this.close();
+    $("compare").value = version;
+    const other = (this.coming = new Case(first.file, first.name, version));
+    const asked = { threshold: settings.threshold, min_lesion_pixels: settings.lesion };
+    try {
+      await this.run.working(`Running version ${version}`, (options) => other.open(asked, options));
+    } catch (error) {
+      if (other === this.coming) this.close();
+      throw error;
+    }
+    if (other !== this.coming) return;
     this.other = other;
     show($("comparison"), true);
   }
@@ -28,8 +42,9 @@ export class Comparison {
   async show(first, index, settings) {
     const { other } = this;
     if (!other) return;
+    const draw = ++this.draws;
     await other.ensure(index);
-    if (other !== this.other || !first.slices.has(index)) return;
+    if (draw !== this.draws || other !== this.other || !first.slices.has(index)) return;
     const slice = first.slices.get(index);
     const one = first.maskOf(index, settings);
     const two = other.maskOf(index, settings);
@@ -39,7 +54,7 @@ export class Comparison {
     drawDifference($("compare-difference"), slice, one, two);
     const coverage = [one, two].map((mask) => percent(mask.reduce((sum, value) => sum + value, 0) / mask.length, 3));
     setText("comparison-title", `${names[0]} and ${names[1].toLowerCase()}`);
-    setText("comparison-words", `On this slice ${coverage[0]} against ${coverage[1]} of the pixels, both at threshold ${Number(settings.threshold.toFixed(4))}; the masks agree to Dice ${dice(one, two).toFixed(3)}.`);
+    setText("comparison-words", `On ${first.count > 1 ? `slice ${index + 1}` : "this slice"} ${coverage[0]} against ${coverage[1]} of the pixels, both at threshold ${Number(settings.threshold.toFixed(4))}; the masks agree to Dice ${dice(one, two).toFixed(3)}.`);
     setText("first-caption", `${names[0]} · ${coverage[0]}`);
     setText("second-caption", `${names[1]} · ${coverage[1]}`);
     setText("only-first", `${names[0].toLowerCase()} only`);

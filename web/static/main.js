@@ -14,7 +14,7 @@ import { saveJson, saveMask, saveStack } from "./save.js";
 import { loadVersions, offerComparison, watchReady } from "./server.js";
 import { openSettings } from "./settings.js";
 import { Stack } from "./stack.js";
-import { cancelAll, hideError, showError, working } from "./status.js";
+import { Latest, cancelAll, hideError, showError, working } from "./status.js";
 
 const FIGURES_DELAY = 120; // ms of rest before all slices are measured anew
 
@@ -23,8 +23,11 @@ let versions = new Map(); // version -> its model card, null where unknown
 let last = null; // what to do again once a key is entered
 const comparison = new Comparison();
 const stack = new Stack(() => drawSoon());
-const settings = openSettings(() => {
+const measuring = new Latest();
+const settings = openSettings((changed) => {
   drawSoon();
+  if (!("threshold" in changed || "lesion" in changed)) return;
+  if (!current?.knows(settings)) $("save-json").disabled = true;
   measureSoon();
 });
 
@@ -40,11 +43,31 @@ async function guarded(work) {
   }
 }
 
+// A mask can be saved while its slice is here and on show.
+function offerMask() {
+  $("save-png").disabled = stack.shown !== stack.index || !current.slices.has(stack.shown);
+}
+
+// Slice `index`, with what else is in its window. Where it does not come, the one on show is the one chosen again.
+async function fetchSlice(item, index) {
+  offerMask();
+  try {
+    await working(`Fetching slices around ${index + 1}`, (options) => item.ensure(index, options));
+  } catch (error) {
+    if (item === current && index === stack.index) stack.back();
+    throw error;
+  } finally {
+    offerMask();
+  }
+}
+
 async function draw() {
   const item = current, { index } = stack;
   if (!item) return;
-  if (!item.slices.has(index)) await working(`Fetching slices around ${index + 1}`, (options) => item.ensure(index, options));
+  if (!item.slices.has(index)) await fetchSlice(item, index);
   if (item !== current || index !== stack.index) return;
+  stack.drawn();
+  offerMask();
   const slice = item.slices.get(index);
   const mask = item.maskOf(index, settings);
   drawScan($("scan"), slice);
@@ -69,9 +92,10 @@ const allFigures = () => Array.from({ length: current.count }, (_, index) => cur
 async function measureAll() {
   const item = current;
   if (!item || item.count === 1) return;
+  measuring.stop(); // with settings that are not on show any more
   finish(allFigures());
-  if (item.complete || item.answered(settings)) return;
-  await working("Measuring all slices", (options) => item.remeasure(settings, options));
+  if (item.knows(settings)) return;
+  await measuring.working("Measuring all slices", (options) => item.remeasure(settings, options));
   if (item === current) finish(allFigures());
 }
 
@@ -113,22 +137,19 @@ function nameVersions() {
 
 async function compare() {
   const version = $("compare").value;
-  comparison.close();
-  $("compare").value = version;
-  if (version) {
-    await working(`Running version ${version}`, (options) => comparison.open(current, version, settings, options));
-  }
+  if (version) await comparison.open(current, version, settings);
+  else comparison.close();
   await draw();
 }
 
 function connect() {
   openIntake((file) => analyse(file), showError);
-  openReadout(() => ({ slice: current?.slices.get(stack.index), settings }));
+  openReadout(() => ({ slice: current?.slices.get(stack.shown), settings }));
   $("version").addEventListener("change", () => current && analyse(current.file));
   $("compare").addEventListener("change", () => guarded(compare));
-  $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.index, settings)));
+  $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.shown, settings)));
   $("save-tiff").addEventListener("click", () => guarded(() => working("Drawing the masks", () => saveStack(current, settings))));
-  $("save-json").addEventListener("click", () => saveJson(current, allFigures(), settings));
+  $("save-json").addEventListener("click", () => guarded(() => saveJson(current, allFigures(), settings)));
   $("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     setKey($("key").value.trim());

@@ -2,6 +2,7 @@
 
 import { $, plural, setText } from "./dom.js";
 
+// `onChange(changed)` is called with those that were moved.
 export function openSettings(onChange) {
   const settings = { threshold: 0.5, lesion: 0, opacity: 0.5, contour: false, model: 0.5 };
 
@@ -16,7 +17,7 @@ export function openSettings(onChange) {
   function change(values) {
     Object.assign(settings, values);
     words();
-    onChange();
+    onChange(values);
   }
 
   // A new scan: the model's own threshold, which may lie between two steps of the slider, and smallest lesion.

@@ -1,4 +1,4 @@
-// The slices of a stack: which have tumour, and which is on show.
+// The slices of a stack: which have tumour, which is on show, and which is wanted.
 
 import { $, setText, show } from "./dom.js";
 
@@ -17,10 +17,11 @@ function spans(numbers) {
 }
 
 export class Stack {
-  // `onSlice(index)` is called when another slice is chosen.
+  // `onSlice(index)` is called when another slice is chosen. `index`: of that one; `shown`: of the one in the pictures,
+  // which the label names, until the one chosen is there.
   constructor(onSlice) {
     this.count = 0;
-    this.index = 0;
+    this.index = this.shown = 0;
     this.figures = [];
     this.onSlice = onSlice;
     $("slice").addEventListener("input", (event) => this.go(Number(event.target.value)));
@@ -33,10 +34,23 @@ export class Stack {
   }
 
   open(count, index) {
-    Object.assign(this, { count, index, figures: [] });
+    Object.assign(this, { count, index, shown: index, figures: [] });
     $("slice").max = count - 1;
     show($("stack"), count > 1);
     this.mark();
+  }
+
+  // The pictures are of the slice that was chosen.
+  drawn() {
+    this.shown = this.index;
+    this.mark();
+  }
+
+  // The slice that was chosen does not come.
+  back() {
+    this.index = this.shown;
+    this.mark();
+    this.draw();
   }
 
   go(index) {
@@ -50,7 +64,7 @@ export class Stack {
 
   mark() {
     $("slice").value = this.index;
-    setText("slice-value", `${this.index + 1} of ${this.count}`);
+    setText("slice-value", `${this.shown + 1} of ${this.count}`);
   }
 
   pick(event) {

@@ -28,9 +28,8 @@ export function cancelAll() {
   for (const controller of active) controller.abort();
 }
 
-// Runs `work({onUpload, signal})` under a progress bar that can cancel it.
-export async function working(title, work) {
-  const controller = new AbortController();
+// Runs `work({onUpload, signal})` under a progress bar that can cancel it, as can `controller`.
+export async function working(title, work, controller = new AbortController()) {
   const bar = $("progress-bar");
   const begin = performance.now();
   let uploaded = false;
@@ -61,6 +60,21 @@ export async function working(title, work) {
     $("cancel").removeEventListener("click", cancel);
     active.delete(controller);
     show($("progress"), active.size > 0);
+  }
+}
+
+// Runs for one purpose, of which only the latest counts.
+export class Latest {
+  // What is under way has no more use.
+  stop() {
+    this.controller?.abort();
+  }
+
+  // As working(), and cancels the run before.
+  working(title, work) {
+    this.stop();
+    this.controller = new AbortController();
+    return working(title, work, this.controller);
   }
 }
 
