@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from handler.files import sha256_of, write_atomic
 from training.recipe import NewCasesRecipe, Recipe
 from training.seen import START_FILE
-from training.start import file_of, name_of
+from training.start import HUBS, file_of, name_of
 from training.teacher import teacher_file
 
 
@@ -75,7 +75,9 @@ def check_same_start(start: Start, recipe: Recipe, folder: Path) -> None:
     if start.teachers and recorded.get("teachers") != _teachers_of(start):
         raise RunError(f"{folder} was begun with other teachers ({START_FILE} names them); resume with those")
     given = _weights_of(start)
-    if started and any(recorded[key] != given[key] for key in ("kind", "sha256" if given["sha256"] else "name")):
+    # Weights that are gone since cannot be compared, nor are they needed any more.
+    telling = ["sha256"] if given["sha256"] else ["name"] if given["name"] in HUBS else []
+    if started and any(recorded[key] != given[key] for key in ("kind", *telling)):
         raise RunError(
             f"{folder} was begun with other start weights ({START_FILE} names them); resume with those or without any, "
             "or take a new folder"

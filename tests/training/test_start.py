@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -129,6 +130,7 @@ def test_a_release_needs_a_checkpoint_in_its_run(smoke_run: Path, phantoms: Path
 def test_a_run_resumes_though_its_start_weights_are_gone(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
     run, gone = tmp_path / "run", Start(network=str(tmp_path / "gone.ckpt"))
     shutil.copytree(smoke_run, run)
+    (run / "start.json").write_text(json.dumps({"kind": "network", "name": "x/gone.ckpt", "sha256": "sha256:0"}))
     before = load_checkpoint(run / "last.ckpt")
     last = train(load_recipe("smoke"), phantoms, run, gone, MACHINE)
     after = load_checkpoint(last)
