@@ -10,24 +10,6 @@ from training.recipe import load_recipe
 from training.split import read_split
 
 
-def test_a_run_that_gains_nothing_stops_early(phantoms: Path, tmp_path: Path) -> None:
-    """Learning rates of 0 and frozen statistics: no validation is better than the first."""
-    changes = {
-        "optimiser.encoder_lr": 0.0,
-        "optimiser.decoder_lr": 0.0,
-        "sampling.stages": [{"epochs": 8, "window": [64, 64], "freeze_batchnorm": True}],
-        "sampling.samples_per_epoch": 8,
-        "validation.patience": 2,
-    }
-    recipe = changed_recipe("smoke", tmp_path / "idle.yaml", changes)
-    done = call(
-        "train", "--run", tmp_path / "run", "--recipe", recipe, "--data", phantoms, "--accelerator", "cpu",
-        "--threads", "1",
-    )  # fmt: skip
-    assert done.code == 0, done.error
-    assert read_checkpoint(tmp_path / "run" / "last.ckpt").epochs == 3
-
-
 def test_the_published_recipe_trains(phantoms: Path, tmp_path: Path) -> None:
     """As published but for the size of the phantoms and the number of epochs."""
     recipe = load_recipe("published")
