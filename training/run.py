@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import write_atomic
 from training.alone import alone_in
-from training.cases import DataError, Pair, find_pairs
+from training.cases import find_pairs
 from training.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
 from training.line_progress import LineProgress
 from training.machine import Machine
@@ -138,7 +138,7 @@ def _train(
     seen = cases_kept_apart(origins, split)
     new = frozenset() if recipe.new_cases == NewCasesRecipe() else new_cases(origins, split)
     pairs = find_pairs(data).pairs
-    there = [_present(split, pairs, side) for side in ("train", "validation")]
+    there = [split.present(pairs, side) for side in ("train", "validation")]
     trained_on, chosen_on = (load_slices(selected, advance) for selected in there)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     _keep_log(folder)
@@ -157,14 +157,6 @@ def _train(
     except SystemExit as ended:  # Lightning's answer to KeyboardInterrupt
         raise StoppedError(told.signal or signal.SIGINT, last) from ended
     return last
-
-
-def _present(split: Split, pairs: Sequence[Pair], side: str) -> tuple[Pair, ...]:
-    """The pairs of one side. Raises DataError where the side has members and none of them is in the data folder."""
-    chosen = split.select(pairs, side)
-    if split.side(side) and not chosen:
-        raise DataError(f"no slice of the {side} side is in the data folder; is it the data of that split?")
-    return chosen
 
 
 @rank_zero_only

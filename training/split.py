@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from handler.files import write_atomic
-from training.cases import Pair, institution_of
+from training.cases import DataError, Pair, institution_of
 from training.recipe import SplitRecipe
 from training.settings import SettingsError, from_mapping
 
@@ -46,6 +46,13 @@ class Split:
         """The pairs of one side, in their order."""
         members = set(self.side(name))
         return tuple(pair for pair in pairs if (pair.name if self.leaks else pair.case) in members)
+
+    def present(self, pairs: Sequence[Pair], name: str) -> tuple[Pair, ...]:
+        """As `select`. Raises DataError where the side has members and none of them is among `pairs`."""
+        chosen = self.select(pairs, name)
+        if self.side(name) and not chosen:
+            raise DataError(f"no slice of the {name} side is in the data folder; is it the data of that split?")
+        return chosen
 
 
 def make_split(pairs: Sequence[Pair], recipe: SplitRecipe, seed: int) -> Split:

@@ -89,11 +89,9 @@ def _pairs(
         return pairs, trained_by_slice
     split = _split(split_file, source, predictor)
     leaks = split.leaks or trained_by_slice
-    chosen = split.select(pairs, side)
-    if not chosen:
-        if not split.side(side):  # as in a refit, which has been trained on its validation cases
-            raise DataError(f"no slice of the {side} side to judge: the split has no such case; take another --side")
-        raise DataError(f"no slice of the {side} side is in the data folder; is it the data of that split?")
+    if not split.side(side):  # as in a refit, which has been trained on its validation cases
+        raise DataError(f"no slice of the {side} side to judge: the split has no such case; take another --side")
+    chosen = split.present(pairs, side)
     seen = cases_seen_by(card) if card else None
     if seen and side != "train" and not leaks:
         check_unseen(source, seen, split, (side,))

@@ -22,10 +22,8 @@ MACHINE = Machine("cpu", threads=1, progress=False)
 Go = Callable[[Recipe, Path], Path]
 
 
-def short(epochs: int, samples: int = 4) -> Recipe:
-    return replace(
-        SMOKE, sampling=replace(SMOKE.sampling, samples_per_epoch=samples, stages=(Stage(epochs, (64, 64)),))
-    )
+def short(epochs: int) -> Recipe:
+    return replace(SMOKE, sampling=replace(SMOKE.sampling, samples_per_epoch=4, stages=(Stage(epochs, (64, 64)),)))
 
 
 @pytest.fixture

@@ -257,26 +257,6 @@ class TestFaults:
         assert (outcome.code, outcome.answer.status, problem["code"]) == ("internal_error", 500, "internal_error")
         assert "Error" not in problem["detail"]
 
-    @pytest.mark.parametrize(
-        ("sent", "said"),
-        [
-            ({"X-Request-Id": "ward-7.scan_1"}, ", id=ward-7.scan_1"),
-            ({"x-request-id": "a" * 64}, ", id=" + "a" * 64),
-            ({}, ""),
-            ({"x-request-id": "a" * 65}, ""),
-            ({"x-request-id": "a\nb"}, ""),
-            ({"x-request-id": "a\n"}, ""),
-            ({"x-request-id": {"content-type": "text/plain"}}, ""),
-        ],
-    )
-    def test_the_log_names_the_request_that_failed(
-        self, sent: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        assert answer(forbidden(), {"body": png(LESION.image)}, sent).code == "internal_error"
-        (record,) = caplog.records
-        assert record.getMessage() == f"a request failed inside the handler{said}"
-        assert record.exc_info
-
     @pytest.mark.parametrize("logit", [float("inf"), float("-inf"), 3e38, -3e38])
     def test_extreme_logits_are_certainties(self, logit: float) -> None:
         reply = told(Model(card(), ConstantEngine(logit)), png(LESION.image))
