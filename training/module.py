@@ -18,6 +18,7 @@ from torch import Tensor
 from handler.card import Architecture
 from handler.network import build
 from training.average import AveragedNetwork
+from training.convolution import weights_gradient_by_products
 from training.depthwise import depthwise_in_full_precision
 from training.loss import SegmentationLoss
 from training.recipe import Recipe
@@ -62,6 +63,7 @@ class SegmentationModule(pl.LightningModule):
         # Channels-last is a fifth faster on CPUs (0.22 against 0.26 s a sample for VGG16) and on tensor cores.
         self.network = network_of(recipe).to(memory_format=torch.channels_last)
         depthwise_in_full_precision(self.network)
+        weights_gradient_by_products(self.network)
         if recipe.model.drop_path:
             skip_blocks(self.network, recipe.model.drop_path)
         self.averaged = AveragedNetwork(self.network, recipe.optimiser.ema)
