@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 ROWS = 4096
-"""Pixels to a matrix product: two such blocks of 64 channels stay in the cache of a core."""
+"""Pixels to a matrix product: of 256, 1,024 and 4,096 the fastest where it counts, on the widest slices."""
 
 FEWEST_CHANNELS = 16
 """Of fewer input channels the products are too thin: 0.20 instead of 0.05 s for the first layer of VGG16."""
