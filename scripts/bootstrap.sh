@@ -48,7 +48,7 @@ brainseg_environment() {
     case "$level" in
         serve) groups="" enough="serve train test" ;;
         train) groups="train" enough="train test" ;;
-        test) groups="train test" enough="test" ;;
+        test) groups="register pacs train test" enough="test" ;;
     esac
     if brainseg_has $enough; then return; fi
     exec 9>"$BRAINSEG_ROOT/.venv.lock"
