@@ -22,13 +22,15 @@ _SPAN = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 class Fields:
     """What the client asked for; None where the default (the model card's, the file's) applies.
 
-    ``slices``: first and last index, both inclusive, counted from 0."""
+    ``slices``: first and last index, both inclusive, counted from 0. ``series``: which series of an upload with several
+    is the FLAIR, counted from 1 as ``several_series`` lists them."""
 
     threshold: float | None = None
     min_lesion_pixels: int | None = None
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     slices: tuple[int, int] | None = None
     intensity_range: tuple[float, float] | None = None
+    series: int | None = None
 
 
 def _number(text: str) -> float:
@@ -81,12 +83,19 @@ def _intensity_range(text: str) -> tuple[float, float]:
     return low, high
 
 
+def _series(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise ValueError("expected the number of a series, counted from 1")
+    return int(text)
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     "threshold": _threshold,
     "min_lesion_pixels": _count,
     "outputs": _outputs,
     "slices": _slices,
     "intensity_range": _intensity_range,
+    "series": _series,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from handler.errors import RequestError
@@ -12,7 +13,11 @@ MIB = 2**20
 @dataclass(frozen=True)
 class Limits:
     """Sides in pixels, sizes in bytes. ``pixels`` counts all pages together; ``segments`` bounds the strips or tiles
-    of a TIFF, each of which costs a Python call however small it is; ``jpeg_scans``: passes of a progressive JPEG."""
+    of a TIFF, each of which costs a Python call however small it is; ``jpeg_scans``: passes of a progressive JPEG.
+
+    Volumes: ``voxels`` counts all that are decoded for one request, ``unpacked_bytes`` what its archives hold together,
+    ``archive_files`` the files of a zip, ``archive_ratio`` how many times larger than the zip its files may be,
+    ``dicom_elements`` the elements of all headers (each costs some 400 bytes of memory)."""
 
     request_bytes: int = 64 * MIB
     answer_bytes: int = 32 * MIB
@@ -22,6 +27,11 @@ class Limits:
     pixels: int = 100_000_000
     segments: int = 200_000
     jpeg_scans: int = 64
+    voxels: int = 100_000_000
+    unpacked_bytes: int = 400 * MIB
+    archive_files: int = 5000
+    archive_ratio: int = 250
+    dicom_elements: int = 1_500_000
 
     def check_bytes(self, size: int) -> None:
         """Raises ``too_large`` for a file of more than ``request_bytes``."""
@@ -54,6 +64,24 @@ class Limits:
                 "too_large",
                 f"The scan claims {width * height * pages} pixels in {pages} slices; at most {self.pixels} are taken. "
                 "Split the stack or scale it down.",
+            )
+
+    def check_volume(self, size: tuple[int, ...], others: int = 0) -> None:
+        """Raises ``unsupported_shape`` for an empty axis, ``too_large`` for one above ``max_side`` or for more than
+        ``voxels`` together with the ``others`` of the same request. ``size`` is what a header claims."""
+        shown = " x ".join(str(side) for side in size)
+        if min(size) < 1:
+            raise RequestError("unsupported_shape", f"The volume claims {shown} voxels; no side may be empty.")
+        if max(size) > self.max_side:
+            raise RequestError(
+                "too_large", f"The volume claims {shown} voxels; a side may have at most {self.max_side}."
+            )
+        count = math.prod(size)
+        if count + others > self.voxels:
+            raise RequestError(
+                "too_large",
+                f"The volumes claim {count + others} voxels together; at most {self.voxels} are taken. Send fewer "
+                "sequences or coarser ones.",
             )
 
 

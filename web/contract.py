@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range")
+FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range", "series")
 OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
 HEADER_PREFIX = "X-BrainSeg-"
 FILE_PART = "file"
@@ -33,6 +33,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_format": (415, "The format of the scan is not supported"),
     "corrupt_image": (422, "The scan cannot be decoded"),
     "unsupported_shape": (422, "The shape of the scan is not supported"),
+    "inconsistent_series": (422, "The slices do not make one regular volume"),
+    "geometry_mismatch": (422, "The sequences do not lie over each other"),
+    "several_series": (422, "Several series could be meant"),
+    "not_mr": (422, "The series is not MR"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "An error on our side"),
     "worker_lost": (502, "The worker died on this request"),

@@ -13,6 +13,10 @@ ABOUT = {
     "outputs": (f"none, or some of {', '.join(OUTPUTS)}; default: mask,overlay", "mask,probability"),
     "slices": ("which slices to return pictures for, a-b counted from 0; default: all", "0-0"),
     "intensity_range": ("lo,hi: the intensities mapped to 0..1; default: by sample type", "0,255"),
+    "series": (
+        "which series of an upload is the FLAIR, counted from 1; default: the one recognised",
+        "1",
+    ),
 }
 SCANS = ("application/octet-stream", "image/png", "image/jpeg", "image/tiff")
 SEGMENT_CODES = (*PROBLEMS, "bad_request", "request_timeout")

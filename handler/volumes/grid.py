@@ -72,6 +72,11 @@ class Grid:
         letters = ("RL", "AP", "SI")
         return "".join(letters[axis][0 if directions[axis, n] > 0 else 1] for n, axis in enumerate(best))
 
+    @property
+    def plane(self) -> str:
+        """That its slices (i, j) lie in: ``axial``, ``coronal`` or ``sagittal``, oblique ones by the nearest."""
+        return {"S": "axial", "I": "axial", "A": "coronal", "P": "coronal"}.get(self.orientation[2], "sagittal")
+
     def to_mm(self, indices: NDArray[np.float64]) -> NDArray[np.float64]:
         """``indices`` (..., 3), i, j, k, fractions allowed -> millimetres (..., 3), RAS+."""
         return np.asarray(indices, np.float64) @ self.affine_ras[:3, :3].T + self.affine_ras[:3, 3]

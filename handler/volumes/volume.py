@@ -43,7 +43,8 @@ class DicomSource:
 class Acquisition:
     """What is known about how a volume was taken, None where the file does not say. Times in milliseconds.
     ``description`` and ``name`` are used to recognise a sequence and never leave the process.
-    ``frame_of_reference`` is a UID; ``name``: the part or file name that the volume came under."""
+    ``frame_of_reference`` is a UID; ``name``: the part that the volume came under. ``gradient_echo``:
+    without a refocusing pulse; ``no_plain_image``: derived, a phase, a diffusion weighting, angiogram, localizer."""
 
     modality: str | None = None
     echo_ms: float | None = None
@@ -53,6 +54,8 @@ class Acquisition:
     description: str | None = None
     frame_of_reference: str | None = None
     name: str | None = None
+    gradient_echo: bool | None = None
+    no_plain_image: bool = False
 
 
 @dataclass(frozen=True, eq=False)

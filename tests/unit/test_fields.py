@@ -40,6 +40,7 @@ def test_nothing_given_is_all_defaults() -> None:
         ("slices", "3-3", (3, 3)),
         ("intensity_range", "0,4095", (0, 4095)),
         ("intensity_range", "-1.5e3, +2", (-1500, 2)),
+        ("series", "12", 12),
     ],
 )
 def test_accepted(name: str, text: str, value: object) -> None:
@@ -60,6 +61,7 @@ def test_accepted(name: str, text: str, value: object) -> None:
             ("intensity_range", text)
             for text in ("", "1", "1,2,3", "2,1", "1,1", "0,inf", "nan,1", "0,1e31", "0,1e-31")
         ],
+        *[("series", text) for text in ("0", "", "-1", "1.5", "flair", "10000")],
         ("threshold", "0." + 300 * "5"),
     ],
 )
@@ -77,7 +79,7 @@ def test_unknown(name: str) -> None:
 @pytest.mark.parametrize("name", list(PARSERS))
 def test_doubled(name: str) -> None:
     good = {"outputs": "mask", "intensity_range": "0,1", "slices": "0"}.get(name, "0.5")
-    good = "5" if name == "min_lesion_pixels" else good
+    good = "5" if name in ("min_lesion_pixels", "series") else good
     assert "twice" in refused((name, good), (name, good))
 
 
