@@ -1,1 +1,1 @@
-"""Everything a person types."""
+"""Everything a person types: options in, a call, an exit code out."""

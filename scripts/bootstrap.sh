@@ -3,7 +3,7 @@
 set -euo pipefail
 BRAINSEG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON="$BRAINSEG_ROOT/.venv/bin/python"
-export PYTHONPATH="$BRAINSEG_ROOT" NO_ALBUMENTATIONS_UPDATE=1
+export PYTHONPATH="$BRAINSEG_ROOT:$BRAINSEG_ROOT/client" NO_ALBUMENTATIONS_UPDATE=1
 # Threads that wait for others sleep. By default they spin, which starves a second worker on the same cores.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 

@@ -5,13 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
+from archive.store import MODEL_STORE, SAMPLES
+from handler.resources import Plan
 from samples.make import HEALTHY, LESION, STACK
-from scripts.tools.places import MODEL_STORE, SAMPLES
-from tests.serving import Server
+from tests.server import Server
 from tests.tiny import write_tiny_release
+
+if TYPE_CHECKING:
+    from handler.pipeline import Model
+
+
+hypothesis_settings.register_profile(
+    "quick",
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+QUICK = hypothesis_settings.get_profile("quick")
+hypothesis_settings.register_profile("search", QUICK, max_examples=1000, derandomize=False)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +80,28 @@ def real_data() -> Path:
     if not os.environ.get("BRAINSEG_DATA"):
         pytest.skip("BRAINSEG_DATA is not set: no real cases here")
     return Path(os.environ["BRAINSEG_DATA"]) / "kaggle_3m"
+
+
+@pytest.fixture(scope="session")
+def flair() -> Model:
+    """Marks what is bright in FLAIR: logit = 20 (FLAIR - 0.6), on the network's 256 x 256."""
+    from tests.handler.models import FLAIR_RULE, model
+
+    return model(FLAIR_RULE)
+
+
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny release 1.0 and its archive as ``scripts/package`` makes it; what else tests need is made
+    from it without packaging again."""
+    from archive import convert, mar
+    from tests.rollout.stage import ARCHIVE, RELEASE
+
+    folder = tmp_path_factory.mktemp("packaged")
+    assert write_tiny_release(folder).name == RELEASE
+    with pytest.MonkeyPatch.context() as patch:
+        # So small a network gains nothing by two threads, which on a busy machine wait for each other for minutes.
+        for module in (mar, convert):
+            patch.setattr(module, "plan", lambda: Plan(1, 1))
+        mar.package(folder / RELEASE, folder / ARCHIVE)
+    return folder

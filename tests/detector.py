@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from archive.mar import package
+from archive.store import archive_path, release_folder
 from handler.card import FileRecord, InputSpec, ModelCard
 from handler.network import build
-from scripts.tools.archive import package
-from scripts.tools.places import archive_path, release_folder
-from tests.serving import Server
+from tests.server import Server
 from tests.tiny import TINY
-from training.release import write_release
+from training.release.folder import write_release
 
 GAIN = 20.0
 LEVELS = {"1.0": 0.6, "2.0": 0.68}  # brightness, 0..1, at which the probability is one half

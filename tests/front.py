@@ -12,9 +12,9 @@ from typing import IO
 
 import requests
 
-from scripts.tools.places import ROOT, SAMPLES
-from scripts.tools.torchserve import free_port
-from tests.serving import Server, environment
+from archive.store import ROOT, SAMPLES
+from serving.torchserve import free_port
+from tests.server import Server, environment
 
 
 @dataclass

@@ -196,7 +196,7 @@ def odd_shapes() -> Named:
 
 
 def traps() -> Named:
-    """Small files that claim, hide or repeat a lot. The ones that need a large file are in ``tests/unit``."""
+    """Small files that claim, hide or repeat a lot. The ones that need a large file are in ``tests/handler``."""
     loop = tiff_of(TiffPage(), TiffPage())
     large = jpeg_claiming(60_000, 60_000)
     bomb = zlib.compress(bytes(20_000_000), 9)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from archive.store import default_version, release_folder
 from handler.card import read_card
-from scripts.tools.places import default_version, release_folder
 
 COUNT = 6
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tools.places import ROOT
-from tests.serving import Server
+from archive.store import ROOT
+from tests.server import Server
 
 pytestmark = pytest.mark.server
 BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.DOTALL)
@@ -57,7 +57,12 @@ def test_the_pages_have_blocks_that_run() -> None:
 def test_block_runs(block: Block, server: Server, tmp_path: Path) -> None:
     code = adapted(block.code, server)
     command = ["bash", "-euo", "pipefail", "-c", code] if block.language == "bash" else [sys.executable, "-c", code]
-    environment = {**os.environ, "BRAINSEG_URL": server.door, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "BRAINSEG_URL": server.door,
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}",
+    }
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{block.code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert '"status": 4' not in done.stdout

@@ -8,7 +8,7 @@ import torch
 
 from handler.card import Architecture, FileRecord, InputSpec, ModelCard
 from handler.network import build
-from training.release import write_release
+from training.release.folder import write_release
 
 TINY = Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8))
 

@@ -1,4 +1,4 @@
-"""The front door: the web page and the API in front of TorchServe, and the Python client that speaks to it.
+"""The front door: the web page and the API in front of TorchServe.
 
 It talks to TorchServe over HTTP only and imports neither ``handler`` nor ``training``.
 """

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, current_app, g, request
 
-from web.admission import SEGMENT_PATH, too_large
-from web.cards import models_answer
-from web.contract import RefusedError
+from web.contract.fields import RefusedError
+from web.contract.openapi import document
+from web.contract.translate import problem_code
 from web.door import Door
-from web.gate import GoneError
-from web.metrics import BYTES, KIND
-from web.openapi import document
-from web.submission import read_submission
-from web.translate import problem_code
+from web.health.cards import models_answer
+from web.health.metrics import BYTES, KIND
+from web.way.admission import SEGMENT_PATH, too_large
+from web.way.gate import GoneError
+from web.way.submission import read_submission
 
 api = Blueprint("api", __name__)
 

@@ -9,10 +9,10 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from web.api import api
-from web.contract import RefusedError
+from web.contract.fields import RefusedError
+from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
 from web.door import open_door
-from web.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
-from web.metrics import SECONDS
+from web.health.metrics import SECONDS
 from web.page import page
 from web.settings import Settings
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from web.access import Access
-from web.cards import Cards
-from web.forward import Forward
-from web.gate import Gate
-from web.metrics import Metrics
-from web.probe import Probe
-from web.quota import Quota
-from web.readiness import Readiness
+from web.access.quota import Quota
+from web.access.who import Access
+from web.health.cards import Cards
+from web.health.metrics import Metrics
+from web.health.probe import Probe
+from web.health.readiness import Readiness
+from web.health.standing import Standings
+from web.health.watch import Watch
 from web.settings import Settings
-from web.standing import Standings
-from web.torchserve import TorchServe
-from web.watch import Watch
+from web.way.forward import Forward
+from web.way.gate import Gate
+from web.way.torchserve import TorchServe
 
 
 @dataclass(frozen=True)

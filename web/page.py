@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, send_from_directory
 
-from web.contract import NOTICE, RefusedError
+from web.contract.fields import NOTICE, RefusedError
 from web.door import Door
 
 page = Blueprint("page", __name__)

@@ -18,11 +18,11 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
-from web.access import StartError, check_start
-from web.admission import Admission, admitting
+from web.access.who import StartError, check_start
 from web.app import create_app
 from web.door import Door
 from web.settings import Bounds, Settings
+from web.way.admission import Admission, admitting
 
 logger = logging.getLogger("web")
 SPARE_THREADS = 8  # for the page, readiness and metrics while every place at TorchServe is taken

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from web.contract import MIB, REQUEST_BYTES
+from web.contract.fields import MIB, REQUEST_BYTES
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
 

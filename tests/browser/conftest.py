@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from scripts.tools.places import ROOT
+from archive.store import ROOT
 from tests.browser.driver import Driver
 from tests.detector import running_detector
-from tests.serving import Server
+from tests.server import Server
 
 ARTIFACTS = ROOT / "artifacts"
 FLAGS = (

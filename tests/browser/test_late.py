@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error, Route, expect
 
+from brainseg_client.api import Client
 from tests.browser.driver import Driver
 from tests.browser.scans import long_stack
-from web.client import Client
-from web.contract import RefusedError
+from web.contract.fields import RefusedError
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]

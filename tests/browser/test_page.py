@@ -14,10 +14,10 @@ import tifffile
 from numpy.typing import NDArray
 from playwright.sync_api import expect
 
+from brainseg_client.api import Client
 from tests.browser.driver import Driver
 from tests.browser.scans import long_stack
-from web.client import Client
-from web.openapi import document
+from web.contract.openapi import document
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.driver import Driver
 from tests.front import Front
-from tests.serving import Server
+from tests.server import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brainseg_client.api import Client
 from handler.render import HEAT
 from tests.browser.driver import Driver
 from tests.browser.scans import speckled
-from web.client import Client
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]

@@ -17,8 +17,8 @@ from types import TracebackType
 
 import requests
 
-from scripts.tools.places import ROOT
-from tests.serving import Server, environment
+from archive.store import ROOT
+from tests.server import Server, environment
 
 CLIENTS = 4
 ENGINE = "handler/engines/ncnn_engine.py"

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from scripts.tools.rollout.counters import Counters, read_counters
-from scripts.tools.rollout.latency import Times
+from rollout.counters import Counters, read_counters
+from rollout.latency import Times
 
 TEXT = """\
 # TYPE ts_inference_requests_total counter

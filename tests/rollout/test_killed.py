@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.tools.rollout.errors import Exit
+from rollout.errors import Exit
 from tests.rollout.stage import ARCHIVE, Load, Stage, make_stage, versioned
-from tests.serving import environment
+from tests.server import environment
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 SEED = 20261123

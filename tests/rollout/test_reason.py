@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tools.rollout import register
-from scripts.tools.rollout.register import _Log
+from rollout import register
+from rollout.register import _Log
 
 BEFORE = "2026-01-01T00:00:00,000 INFO  MODEL_LOG - ValueError: of a worker that is long gone\n"
 LINE = "2026-01-01T00:00:01,000 INFO  MODEL_LOG - {}\n"

@@ -17,11 +17,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from archive.inputs import sample_files
+from archive.known import record
 from handler.pipeline import answer, open_model
+from rollout.errors import Exit
 from samples.phantom import draw
-from scripts.tools.inputs import sample_files
-from scripts.tools.known import record
-from scripts.tools.rollout.errors import Exit
 from tests.rollout.stage import (
     ARCHIVE,
     PAUSE_SECONDS,
@@ -36,7 +36,7 @@ from tests.rollout.stage import (
     versioned,
     wrapped,
 )
-from tests.serving import environment
+from tests.server import environment
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 DICE_LOSS = 0.05

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.tools.rollout.promote import promoted
-from scripts.tools.rollout.state import DEPLOYMENT_FILE, Deployed, Deployment, Phase, write_deployment
-from web.fleet import Fleet, Version
-from web.standing import _BEFORE_PROMOTION, Standing, Standings
+from rollout.promote import promoted
+from rollout.state import DEPLOYMENT_FILE, Deployed, Deployment, Phase, write_deployment
+from web.health.fleet import Fleet, Version
+from web.health.standing import _BEFORE_PROMOTION, Standing, Standings
 
 SINCE = "2026-01-01T00:00:00+00:00"
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tools.places import ROOT
-from scripts.tools.rollout import history
-from scripts.tools.rollout.errors import BusyError, NoTargetError, RolloutError, UsageError
-from scripts.tools.rollout.history import Event
-from scripts.tools.rollout.limits import read_limits
-from scripts.tools.rollout.lock import LOCK_FILE, ask_to_stop, locked
-from scripts.tools.rollout.promote import promoted, rolled_back
-from scripts.tools.rollout.rollback import roll_back_stopped_server
-from scripts.tools.rollout.show import status_of
-from scripts.tools.rollout.state import (
+from archive.store import ROOT
+from rollout import history
+from rollout.errors import BusyError, NoTargetError, RolloutError, UsageError
+from rollout.history import Event
+from rollout.limits import read_limits
+from rollout.lock import LOCK_FILE, ask_to_stop, locked
+from rollout.promote import promoted, rolled_back
+from rollout.rollback import roll_back_stopped_server
+from rollout.show import status_of
+from rollout.state import (
     DEPLOYMENT_FILE,
     Deployed,
     Deployment,
@@ -99,7 +99,7 @@ def test_the_history_survives_a_line_cut_short(tmp_path: Path) -> None:
 
 def test_one_deploy_at_a_time(tmp_path: Path) -> None:
     with locked(tmp_path):
-        code = "from pathlib import Path\nfrom scripts.tools.rollout.lock import locked\n"
+        code = "from pathlib import Path\nfrom rollout.lock import locked\n"
         code += f"with locked(Path({str(tmp_path)!r})): pass"
         other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
         assert "BusyError" in other.stderr

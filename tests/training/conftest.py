@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from training.phantoms import write_phantoms
-from training.publish import Order, publish
-from training.recipe import RECIPES
+from training.data.phantoms import write_phantoms
+from training.fit.recipe import RECIPES
+from training.release.publish import Order, publish
 
 ROOT = Path(__file__).parents[2]
 SIZE = 64
@@ -23,7 +23,7 @@ NO_PROGRESS = lambda title, total: lambda: None  # noqa: E731
 
 
 def command(tool: str, *arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", f"scripts.tools.{tool}", *map(str, arguments)]
+    return [sys.executable, "-m", f"scripts.commands.{tool}", *map(str, arguments)]
 
 
 def first_checkpoint(run: Path) -> None:

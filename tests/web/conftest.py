@@ -9,7 +9,7 @@ import pytest
 
 from tests.detector import running_detector
 from tests.front import Front
-from tests.serving import Server
+from tests.server import Server
 
 StartFront = Callable[..., Front]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.tools.places import ROOT
-from scripts.tools.torchserve import free_port
+from archive.store import ROOT
+from brainseg_client.api import Client
+from brainseg_client.errors import AccessError, BusyError
+from serving.torchserve import free_port
 from tests.front import Front
-from web.client import Client
-from web.client_errors import AccessError, BusyError
 
 pytestmark = pytest.mark.server
 OLD, NEW = "old-0123456789abcdefghij", "new-0123456789abcdefghij"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tools.torchserve import free_port
+from serving.torchserve import free_port
 from tests.web.standin import Stage, standing_in
 from web.app import create_app
 from web.server import make_server, serve

@@ -15,9 +15,9 @@ import tifffile
 
 from samples.phantom import draw
 from tests.detector import expected_probability
-from tests.serving import Server
-from web.contract import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE
-from web.openapi import document
+from tests.server import Server
+from web.contract.fields import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE
+from web.contract.openapi import document
 
 pytestmark = pytest.mark.server
 OCTETS = {"Content-Type": "application/octet-stream"}

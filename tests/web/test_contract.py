@@ -11,8 +11,9 @@ import handler.fields
 import handler.limits
 import handler.pipeline
 import handler.request
-from scripts.tools.places import ROOT
-from web import contract, headers
+from archive.store import ROOT
+from web.contract import fields as contract
+from web.contract import headers
 
 
 def test_the_problems_are_the_handlers() -> None:

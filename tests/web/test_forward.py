@@ -13,8 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.web.standin import DIED, NO_WORKER, OK, Scripted, Stage, standing_in
-from web import watch
 from web.app import create_app
+from web.health import watch
 from web.settings import Settings
 
 SCAN = b"\x89PNG\r\n\x1a\n"

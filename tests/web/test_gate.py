@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from web.contract import RefusedError
-from web.gate import Gate, GoneError
+from web.contract.fields import RefusedError
 from web.settings import Bounds
+from web.way.gate import Gate, GoneError
 
 
 def never() -> bool:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from web.access import Access, StartError, check_start, is_loopback
-from web.contract import RefusedError
-from web.keys import ApiKeys, parse_keys
-from web.quota import Quota
+from web.access.keys import ApiKeys, parse_keys
+from web.access.quota import Quota
+from web.access.who import Access, StartError, check_start, is_loopback
+from web.contract.fields import RefusedError
 
 OLD, NEW = "old-key-0123456789abcdef", "new-key-0123456789abcdef"
 
@@ -52,11 +52,11 @@ def test_a_broken_file_is_refused_at_the_start_and_ignored_later(file: Path, bro
 
 
 def test_a_file_just_being_written_waits_a_moment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.keys.SETTLED_SECONDS", 60)  # longer than a busy machine may take from line to line
+    monkeypatch.setattr("web.access.keys.SETTLED_SECONDS", 60)  # longer than a busy machine may take from line to line
     keys = ApiKeys(file)
     write(file, f"lab {NEW}\n", 0)
     assert keys.name_of(OLD) == "ward"
-    monkeypatch.setattr("web.keys.SETTLED_SECONDS", 0)
+    monkeypatch.setattr("web.access.keys.SETTLED_SECONDS", 0)
     assert keys.name_of(NEW) == "lab"
 
 

@@ -11,8 +11,8 @@ from collections import Counter
 import pytest
 import requests
 
-from tests.serving import Server
-from web.client import Client
+from brainseg_client.api import Client
+from tests.server import Server
 
 pytestmark = pytest.mark.server
 CLIENTS, SCANS_EACH = 4, 12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from web.metrics import Metrics
+from web.health.metrics import Metrics
 
 
 def test_counters_histograms_and_gauges_are_written_as_prometheus_wants() -> None:

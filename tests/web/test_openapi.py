@@ -12,8 +12,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from scripts.tools.places import SAMPLES
-from web.openapi import document
+from archive.store import SAMPLES
+from web.contract.openapi import document
 
 pytestmark = pytest.mark.server
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance, not_a_server_error]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import Request
 
-from web.contract import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE, RefusedError
-from web.submission import Submission, read_submission
+from web.contract.fields import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE, RefusedError
+from web.way.submission import Submission, read_submission
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 OCTETS = {"Content-Type": "application/octet-stream"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from web import suspects
-from web.submission import Submission
-from web.suspects import Suspects
+from web.way import suspects
+from web.way.submission import Submission
+from web.way.suspects import Suspects
 
 
 def test_deaths_are_counted_by_scan_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ import psutil
 import pytest
 import requests
 
-from scripts.tools.torchserve import free_port
-from tests.serving import Server
+from serving.torchserve import free_port
+from tests.server import Server
 from web.app import create_app
-from web.contract import MIB, REQUEST_BYTES
+from web.contract.fields import MIB, REQUEST_BYTES
 from web.server import make_server, serve
 from web.settings import Bounds, Settings
 

@@ -1,0 +1,54 @@
+"""``scripts/package``: archives from release folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from archive.convert import ParityError
+from archive.inputs import is_current
+from archive.mar import package
+from archive.store import MODEL_STORE, archive_path, release_folder, released_versions
+from handler.card import read_card
+from handler.files import sha256_of
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+def main(
+    versions: Annotated[
+        list[str] | None, typer.Argument(help="Versions to package; all that are released if none.")
+    ] = None,
+    model_store: Annotated[
+        Path, typer.Option(help="Holds the release folders; archives are written here.")
+    ] = MODEL_STORE,
+    if_stale: Annotated[bool, typer.Option("--if-stale", help="Leave archives alone that are up to date.")] = False,
+) -> None:
+    """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal bytes."""
+    for version in versions or released_versions(model_store):
+        release, archive = release_folder(version, model_store), archive_path(version, model_store)
+        if not (release / "model-card.json").exists():
+            console.print(f"[red]no release {version}[/red]: expected {release}/model-card.json")
+            raise typer.Exit(1)
+        if if_stale and is_current(archive, release):
+            console.print(f"{archive.name} is up to date")
+            continue
+        try:
+            if (named := read_card(release).version) != version:
+                raise ValueError(
+                    f"{release} holds version {named}, as its model card says; rename the folder to brainseg-{named}, "
+                    f"or release it as {version}"
+                )
+            with console.status(f"packaging {version}"):
+                package(release, archive)
+        except (ValueError, RuntimeError, ParityError, OSError) as error:
+            console.print(f"[red]not packaged:[/red] {error}")
+            raise typer.Exit(1) from error
+        console.print(f"{archive} {sha256_of(archive)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,100 @@
+"""A release folder -> ``brainseg-<version>.mar``: by torch-model-archiver, then repacked so that equal inputs give
+equal bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from archive.convert import add_engines
+from archive.inputs import (
+    CONFIG,
+    INPUTS_FILE,
+    SERVICE,
+    handler_sources,
+    inputs_digest,
+    release_files,
+    sample_files,
+)
+from archive.known import record
+from archive.store import MODEL_NAME, ROOT
+from handler.card import ModelCard, read_card
+from handler.engines.ncnn_engine import NcnnEngine
+from handler.files import write_atomic
+from handler.pipeline import open_model
+from handler.resources import plan
+
+MANIFEST = "MAR-INF/MANIFEST.json"
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+STORED = (".safetensors", ".png", ".bin")  # do not shrink
+
+
+def _stage(release: Path, card: ModelCard, folder: Path) -> None:
+    for source in handler_sources():
+        target = folder / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    for source in release_files(release, card):
+        shutil.copyfile(source, folder / source.name)
+    (folder / "samples").mkdir()
+    for source in sample_files():
+        shutil.copyfile(source, folder / "samples" / source.name)
+    (folder / INPUTS_FILE).write_text(inputs_digest(release), encoding="utf-8")
+
+
+def _run_archiver(version: str, staged: Path, workspace: Path) -> Path:
+    output = workspace / "out"
+    output.mkdir()
+    command = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", MODEL_NAME, "--version", version]
+    command += ["--handler", str(SERVICE), "--extra-files", str(staged), "--config-file", str(CONFIG)]
+    command += ["--export-path", str(output), "--archive-format", "default"]
+    # The archiver builds in <temp>/<model name>: two builds at once would mix. Each gets a temp folder of its own.
+    environment = {**os.environ, "TMPDIR": str(workspace), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"torch-model-archiver failed: {done.stderr.strip()[-2000:]}")
+    return output / f"{MODEL_NAME}.mar"
+
+
+def _repacked(archive: Path) -> bytes:
+    """The archive's members under sorted names and a fixed date, the manifest without its creation time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(buffer, "w") as target:
+        for name in sorted(n for n in source.namelist() if not n.endswith("/")):
+            content = source.read(name)
+            if name == MANIFEST:
+                manifest = json.loads(content)
+                manifest.pop("createdOn", None)
+                content = json.dumps(manifest, indent=2, sort_keys=True).encode()
+            info = zipfile.ZipInfo(name, FIXED_DATE)
+            info.external_attr = 0o644 << 16
+            info.compress_type = zipfile.ZIP_STORED if name.endswith(STORED) else zipfile.ZIP_DEFLATED
+            target.writestr(info, content)
+    return buffer.getvalue()
+
+
+def package(release: Path, output: Path) -> ModelCard:
+    """Writes the archive of the release folder ``release`` to ``output``, whole or not at all; returns the card that
+    went in, with its engine files, their parity record and its known answers. Raises ``ValueError`` when the weights
+    are not those of the card, :class:`ParityError` when an engine does not compute the same, ``RuntimeError`` when the
+    archiver fails."""
+    card = read_card(release)
+    with tempfile.TemporaryDirectory(prefix="brainseg-package-") as workspace:
+        staged = Path(workspace) / "staged"
+        staged.mkdir()
+        _stage(release, card, staged)
+        card = add_engines(card, staged)
+        card.write(staged)
+        # Not "auto": the answers of an archive must not depend on whether it was packaged beside a GPU.
+        model = open_model(staged, NcnnEngine.name, plan().threads)
+        card = card.with_changes(known_answers=record(model, sample_files()))
+        card.write(staged)
+        write_atomic(output, _repacked(_run_archiver(card.version, staged, Path(workspace))))
+    return card

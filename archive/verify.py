@@ -1,0 +1,180 @@
+"""An archive, as bytes, to a release that may be loaded: everything is checked, nothing is imported, unpickled or
+written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import stat
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from archive.errors import UntrustedError
+from archive.store import MODEL_NAME
+from handler.card import CARD_FILE, FileRecord, ModelCard, parse_card
+
+MANIFEST = "MAR-INF/MANIFEST.json"
+SERVICE = "service.py"  # the handler class, which TorchServe imports by itself
+PARITY_TOLERANCE = 1e-3  # of a probability, as archive/convert.py has it
+LARGEST_BYTES = 4 << 30  # of all members unpacked
+MOST_MEMBERS = 5000
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,39}")
+# Formats that run code when they are loaded, or are code that nobody can read.
+_FORBIDDEN = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".npy", ".npz", ".pyc", ".so", ".whl", ".pth.tar")
+
+
+@dataclass(frozen=True)
+class Release:
+    """An archive that was verified. ``content``: its bytes, the ones to copy; ``samples``: scans by file name, for its
+    known answers."""
+
+    content: bytes
+    sha256: str
+    card: ModelCard
+    samples: Mapping[str, bytes]
+
+    @property
+    def version(self) -> str:
+        return self.card.version
+
+    @property
+    def file_name(self) -> str:
+        """Its name in the model store: with its digest, so that packaging the same version anew never changes what is
+        deployed."""
+        return f"{MODEL_NAME}-{self.version}-{self.sha256.removeprefix('sha256:')[:12]}.mar"
+
+
+def read_release(path: Path) -> Release:
+    """The release in the archive ``path``. Raises :class:`UntrustedError` that says what is wrong with it."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UntrustedError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return verify(content)
+    except UntrustedError as error:
+        raise UntrustedError(f"{path.name} is refused: {error}") from error
+
+
+def verify(content: bytes) -> Release:
+    """The release in ``content``. Raises :class:`UntrustedError`."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _check_members(archive.infolist())
+            if damaged := archive.testzip():
+                raise UntrustedError(f"its member {damaged} is damaged (checksum)")
+            return _verified(archive, content)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError, OSError) as error:
+        if isinstance(error, UntrustedError):
+            raise
+        raise UntrustedError(f"it is damaged or no archive: {error}") from error
+    except Exception as error:
+        if isinstance(error, UntrustedError) or not _from_zlib(error):
+            raise
+        raise UntrustedError(f"it is damaged: {error}") from error
+
+
+def _from_zlib(error: Exception) -> bool:
+    return type(error).__module__ == "zlib"
+
+
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
+    """Before anything is unpacked: names that stay inside, no links, no doubles, bounded sizes, no formats that run."""
+    if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > LARGEST_BYTES:
+        raise UntrustedError(f"it has more than {MOST_MEMBERS} members or {LARGEST_BYTES >> 30} GiB unpacked")
+    seen: set[str] = set()
+    for member in members:
+        name = PurePosixPath(member.filename)
+        if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in member.filename:
+            raise UntrustedError(f"its member {member.filename!r} would be written outside its folder")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise UntrustedError(f"its member {member.filename!r} is a link")
+        if str(name).lower() in seen:
+            raise UntrustedError(f"its member {member.filename!r} comes twice")
+        if str(name).lower().endswith(_FORBIDDEN):
+            raise UntrustedError(f"its member {member.filename!r} is of a kind that can run code when it is loaded")
+        seen.add(str(name).lower())
+
+
+def _verified(archive: zipfile.ZipFile, content: bytes) -> Release:
+    card = _card(archive)
+    _check_manifest(archive, card)
+    _check_file(archive, card.weights)
+    if not card.weights.file.endswith(".safetensors"):
+        raise UntrustedError(f"its weights {card.weights.file} are not safetensors, the one format that runs no code")
+    for record in (record for records in card.engines.values() for record in records):
+        _check_file(archive, record)
+    _check_parity(card)
+    return Release(content, f"sha256:{hashlib.sha256(content).hexdigest()}", card, _samples(archive, card))
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except KeyError:
+        raise UntrustedError(f"it has no {name}; make it with scripts/package") from None
+
+
+def _card(archive: zipfile.ZipFile) -> ModelCard:
+    try:
+        card = parse_card(_read(archive, CARD_FILE).decode())
+    except ValueError as error:
+        raise UntrustedError(str(error)) from error
+    if card.name != MODEL_NAME or not _VERSION.fullmatch(card.version):
+        raise UntrustedError(
+            f"its card is of {card.name!r} version {card.version!r}; expected {MODEL_NAME} and such as 2.0"
+        )
+    return card
+
+
+def _check_manifest(archive: zipfile.ZipFile, card: ModelCard) -> None:
+    try:
+        manifest: dict[str, Any] = json.loads(_read(archive, MANIFEST))
+        model = manifest["model"]
+        stated = (str(model["modelName"]), str(model["modelVersion"]), str(model["handler"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UntrustedError(f"its manifest cannot be read: {error!r}") from error
+    if stated != (expected := (card.name, card.version, SERVICE)):
+        raise UntrustedError(f"its manifest says {stated}, its model card {expected}")
+    if extra := sorted({"serializedFile", "modelFile", "requirementsFile"} & model.keys()):
+        raise UntrustedError(f"its manifest asks for {', '.join(extra)}, which a BrainSeg archive never has")
+    _read(archive, SERVICE)
+
+
+def _check_file(archive: zipfile.ZipFile, record: FileRecord) -> None:
+    found = f"sha256:{hashlib.sha256(_read(archive, record.file)).hexdigest()}"
+    if found != record.sha256:
+        raise UntrustedError(f"its {record.file} has digest {found}, its model card says {record.sha256}")
+
+
+def _check_parity(card: ModelCard) -> None:
+    """Each engine has its record, made at packaging, that it computes what the reference computes."""
+    for engine in card.engines:
+        record = card.parity.get(engine, {})
+        try:
+            difference, flipped = float(record["max_probability_difference"]), int(record["flipped_pixels"])
+        except (KeyError, TypeError, ValueError):
+            raise UntrustedError(f"its card has files of the engine {engine} but no parity record of it") from None
+        if flipped or not difference <= PARITY_TOLERANCE:
+            raise UntrustedError(
+                f"its engine {engine} differs from the reference by {difference:g} in a probability (limit "
+                f"{PARITY_TOLERANCE:g}) and in {flipped} pixels (limit 0)"
+            )
+
+
+def _samples(archive: zipfile.ZipFile, card: ModelCard) -> dict[str, bytes]:
+    """The scans of the known answers, which must be those that were answered."""
+    if not card.known_answers:
+        raise UntrustedError("it holds no known answers; make it with scripts/package")
+    samples = {}
+    for known in card.known_answers:
+        name = str(known.get("sample", ""))
+        samples[name] = _read(archive, f"samples/{name}")
+        if hashlib.sha256(samples[name]).hexdigest() != known.get("sha256"):
+            raise UntrustedError(f"its samples/{name} is not the scan that the known answer was recorded with")
+    return samples

@@ -1,0 +1,132 @@
+"""``scripts/benchmark``."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import requests
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from archive.inputs import is_current
+from archive.mar import package
+from archive.store import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, some_versions
+from benchmark import report as reports
+from benchmark.engines import measure_engines
+from benchmark.load import Load, LoadResult, Shot, run_load, summarise
+from benchmark.servers import Target, flask_peer, stock_store, torchserve_with, unpacked
+from benchmark.waiting import default_waiting
+from handler.resources import PROFILES, Plan, plan
+from progress.bars import Bars
+from samples.make import stack_tiff
+from samples.phantom import draw_stack
+from serving.java import find_java_home
+
+console = Console(soft_wrap=True, highlight=False)
+STACK_PAGES = 40
+WARM_UP = 25  # requests until Java has compiled what it runs often; before that it takes cores from the network
+TURNS = 3
+
+
+def _shot(target: Target, data: bytes) -> Shot:
+    begin = time.perf_counter()
+    reply = target.send(data)
+    reply.raise_for_status()
+    seconds = time.perf_counter() - begin
+    timing = reply.json().get("timing_ms")
+    if timing is None:
+        return Shot(seconds)
+    return Shot(seconds, timing["inference"] / 1000, timing["render"] / 1000)
+
+
+def _stack_seconds(target: Target) -> float | None:
+    begin = time.perf_counter()
+    reply = target.send(stack_tiff(draw_stack(5, STACK_PAGES)))
+    seconds = time.perf_counter() - begin
+    try:
+        return seconds if len(reply.json()["slices"]) == STACK_PAGES else None
+    except (KeyError, requests.JSONDecodeError):
+        return None
+
+
+def _measure(targets: Sequence[Target], requests_each: int, bars: Bars) -> list[reports.ServerResult]:
+    """All servers are up and take turns: for each number of clients :data:`TURNS` times a part of the requests, so that
+    a busy minute of the machine hits all alike. Those whose turn it is not sleep."""
+    data = (SAMPLES / "lesion.png").read_bytes()
+    advance = bars("servers", len(targets) * len(reports.CLIENTS) * TURNS)
+    for target in targets:
+        for _ in range(WARM_UP):
+            _shot(target, data)
+    loads: dict[str, list[LoadResult]] = {target.name: [] for target in targets}
+    for clients in reports.CLIENTS:
+        parts: dict[str, list[Load]] = {target.name: [] for target in targets}
+        for _ in range(TURNS):
+            for target in targets:
+                send = partial(_shot, target, data)
+                parts[target.name].append(run_load(send, clients, max(requests_each // TURNS, 2 * clients)))
+                advance()
+        for name, turns in parts.items():
+            loads[name].append(summarise(clients, turns))
+    return [
+        reports.ServerResult(one.name, tuple(loads[one.name]), one.worker_memory_mb(), _stack_seconds(one))
+        for one in targets
+    ]
+
+
+def _servers(versions: list[str], ours: Path, count: int, folder: Path, bars: Bars) -> list[reports.ServerResult]:
+    java_home = find_java_home(console.print, ROOT / "constraints.txt")
+    with ExitStack() as running:
+        targets = []
+        for version in versions:
+            for profile in PROFILES:
+                name = f"BrainSeg {version}, {profile}"
+                state = folder / f"{version}-{profile}"
+                server = torchserve_with(ours, version, plan(profile), java_home, state, name)
+                targets.append(running.enter_context(server))
+        first = release_folder(versions[0], ours)
+        store = stock_store(first, versions[0], folder)
+        name = f"{reports.STOCK} ({versions[0]})"
+        stock = torchserve_with(store, versions[0], Plan(1, plan().threads), java_home, folder / "stock", name)
+        with default_waiting():
+            targets.append(running.enter_context(stock))
+            targets.append(running.enter_context(flask_peer(first, f"{reports.FLASK} ({versions[0]})")))
+        return _measure(targets, count, bars)
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Where benchmark.json, .md and .png go.")] = ROOT / "artifacts",
+    rounds: Annotated[int, typer.Option(help="Rounds of the engine comparison.")] = 15,
+    requests_each: Annotated[int, typer.Option("--requests", help="Requests for each number of clients.")] = 30,
+    model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
+) -> None:
+    """Measure engines, servers and peers in one run. Takes some minutes; let the machine be quiet."""
+    model_store = model_store.resolve()  # peers run in the project's folder
+    try:
+        versions = some_versions(model_store)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(str(error)) from error
+    archives = {version: archive_path(version, model_store) for version in versions}
+    for version, archive in archives.items():
+        release = release_folder(version, model_store)
+        if not is_current(archive, release):
+            package(release, archive)
+    with tempfile.TemporaryDirectory(prefix="brainseg-bench-") as temporary, closing(Bars(console)) as bars:
+        folder = Path(temporary)
+        folders = {v: unpacked(archive, folder / f"archive-{v}") for v, archive in archives.items()}
+        engines = measure_engines(folders, plan().threads, rounds, bars("engines", rounds + 2))
+        servers = _servers(versions, model_store, requests_each, folder, bars)
+    result = reports.Report(reports.machine(), tuple(engines), tuple(servers))
+    reports.write(result, output)
+    console.print(Markdown(reports.markdown(result)))
+    console.print(f"written to {output}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

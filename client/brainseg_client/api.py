@@ -1,0 +1,171 @@
+"""The Python client of the front door: typed results, typed errors, patience with a busy server.
+
+>>> client = Client("http://127.0.0.1:8000")              # doctest: +SKIP
+>>> client.segment("scan.png").tumor_coverage_percent    # doctest: +SKIP
+2.618
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import requests
+
+from brainseg_client.errors import BrainSegError, BusyError, UnreachableError, error_of
+from brainseg_client.results import Segmentation, Version, segmentation, versions
+
+HEADER_PREFIX = "X-BrainSeg-"
+DEFAULT_URL = "http://127.0.0.1:8000"
+CONNECT_SECONDS = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+T = TypeVar("T")
+
+
+def _error(reply: requests.Response) -> BrainSegError:
+    request_id = reply.headers.get("X-Request-Id", "")
+    after = reply.headers.get("Retry-After", "")
+    try:
+        body = reply.json()
+        code, detail = str(body["code"]), str(body["detail"])
+    except (ValueError, KeyError, TypeError):
+        code, detail = "internal_error", f"status {reply.status_code} without a problem's JSON: is this a front door?"
+    return error_of(code, detail, reply.status_code, request_id, float(after) if after.isdigit() else None)
+
+
+def _text(value: float | Sequence[float] | Sequence[str] | str | int) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return ",".join(str(item) for item in value) or "none"
+    return str(value)
+
+
+class Client:
+    """Safe to use from several threads. ``api_key``: needed where the server has keys. ``patience``: seconds for which
+    a busy, starting or unreachable server is asked again before the error is raised; 0: never. ``timeout``: seconds
+    the answer to one request may take."""
+
+    def __init__(
+        self, url: str = DEFAULT_URL, api_key: str | None = None, patience: float = 120.0, timeout: float = 900.0
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._patience = patience
+        self._timeout = timeout
+        self._local = threading.local()
+
+    def segment(
+        self,
+        scan: bytes | str | Path,
+        *,
+        version: str | None = None,
+        threshold: float | None = None,
+        min_lesion_pixels: int | None = None,
+        outputs: Sequence[str] = ("mask", "overlay"),
+        slices: tuple[int, int] | None = None,
+        intensity_range: tuple[float, float] | None = None,
+    ) -> Segmentation:
+        """``scan``: the bytes of a JPEG, PNG or TIFF, or the path of such a file. ``slices``: first and last slice to
+        get pictures of; measurements cover all. What is None is left to the server. Raises :class:`BrainSegError`,
+        or ``OSError`` for a path that cannot be read."""
+        given = {
+            "threshold": threshold,
+            "min_lesion_pixels": min_lesion_pixels,
+            "outputs": tuple(outputs),
+            "slices": f"{slices[0]}-{slices[1]}" if slices else None,
+            "intensity_range": intensity_range,
+        }
+        fields = {name: _text(value) for name, value in given.items() if value is not None}
+        reply = self._segment(scan, fields, version, "application/json")
+        return self._read(lambda: segmentation(reply.json(), reply.headers.get("X-Request-Id", "")))
+
+    def mask(
+        self,
+        scan: bytes | str | Path,
+        *,
+        version: str | None = None,
+        threshold: float | None = None,
+        min_lesion_pixels: int | None = None,
+        tiff: bool = False,
+    ) -> bytes:
+        """The mask alone, 0 or 255: a PNG of a single slice, or with ``tiff`` a page for each slice of a stack. Raises
+        as :meth:`segment`."""
+        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels}
+        fields = {name: _text(value) for name, value in given.items() if value is not None}
+        return self._segment(scan, fields, version, "image/tiff" if tiff else "image/png").content
+
+    def models(self) -> tuple[Version, ...]:
+        """The versions on the server. Raises :class:`BrainSegError`."""
+        reply = self._patiently(lambda: self._send("GET", "/api/v1/models"))
+        return self._read(lambda: versions(reply.json()))
+
+    def ready(self) -> bool:
+        """Whether a scan sent now would be answered; False too when there is no server."""
+        try:
+            return self._send("GET", "/readyz").ok
+        except BrainSegError:
+            return False
+
+    def _segment(
+        self, scan: bytes | str | Path, fields: dict[str, str], version: str | None, accept: str
+    ) -> requests.Response:
+        data = scan if isinstance(scan, bytes) else Path(scan).read_bytes()
+        headers = {HEADER_PREFIX + name.replace("_", "-"): value for name, value in fields.items()}
+        headers |= {"Content-Type": "application/octet-stream", "Accept": accept}
+        query = {"version": version} if version else {}
+        return self._patiently(lambda: self._send("POST", "/api/v1/segment", data, headers, query))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> requests.Response:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        try:
+            reply = session.request(
+                method,
+                self.url + path,
+                params=query,
+                data=data,
+                headers={**self._headers, **(headers or {})},
+                timeout=(CONNECT_SECONDS, self._timeout),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise UnreachableError("unreachable", f"no answer from {self.url}: {type(error).__name__}") from error
+        if not reply.ok:
+            raise _error(reply)
+        return reply
+
+    def _patiently(self, send: Callable[[], requests.Response]) -> requests.Response:
+        """Asks again while the server is busy, with pauses that double, as long as patience lasts."""
+        deadline, pause = time.monotonic() + self._patience, FIRST_PAUSE
+        while True:
+            try:
+                return send()
+            except (BusyError, UnreachableError) as error:
+                # Spread by chance, so that clients sent away together do not come back together.
+                wait = max(error.retry_after or 0.0, pause * random.uniform(0.5, 1.0))  # noqa: S311
+                if time.monotonic() + wait > deadline:
+                    raise
+                time.sleep(wait)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    @staticmethod
+    def _read(read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreachableError(
+                "unreachable", f"the answer is not the contract's: {type(error).__name__}"
+            ) from error

@@ -1,0 +1,66 @@
+"""From whatever a kill left behind to what is declared; and a candidate's way out."""
+
+from __future__ import annotations
+
+from rollout.drain import remove, wait_idle
+from rollout.errors import NoServerError, RolloutError
+from rollout.register import start
+from rollout.site import Site, drop_archive
+from rollout.state import Deployed, Deployment, Phase
+
+WITHDRAW_SECONDS = 30.0  # a candidate answers nobody but the gate, and whoever guessed its name
+
+_SAID = {
+    Phase.PROMOTING: "it had passed the gate and is live; it was not watched",
+    Phase.WATCHING: "it is live; its watch did not come to its end",
+    Phase.RETIRING: "it is retired",
+    Phase.ROLLING_BACK: "the rollback was completed",
+}
+
+
+def recover(site: Site, deployment: Deployment) -> Deployment:
+    """Brings TorchServe to ``deployment`` and ends the change that another process left unfinished, if any. Raises
+    :class:`RolloutError` when someone has set another default by hand."""
+    change = deployment.change
+    if change is None:
+        if (default := site.server.default()) != deployment.live.version:
+            raise RolloutError(
+                f"TorchServe's default is {default}, but {deployment.live.version} is declared live: someone set it by "
+                f"hand. Set {deployment.live.version} again, or roll back with 'scripts/deploy rollback'."
+            )
+        return deployment
+    said = _SAID.get(Phase(change.phase), "it was not live yet and is removed")
+    site.say(f"an earlier deploy of {change.subject.version} ended in phase {change.phase}: {said}")
+    reconcile(site, deployment)
+    settled = withdraw(site, deployment, change.subject)
+    site.log(change.subject, "interrupted", f"in phase {change.phase}: {said}", settled.live.version)
+    return settled
+
+
+def reconcile(site: Site, deployment: Deployment) -> None:
+    """Loads what is declared and not there, and makes the live version the default."""
+    there = site.server.versions()
+    for one in deployment.loaded:
+        if one.version not in there:
+            start(site.server, one.version, one.archive, site.limits.start)
+    if site.server.default() != deployment.live.version:
+        site.server.set_default(deployment.live.version)
+
+
+def withdraw(site: Site, deployment: Deployment, subject: Deployed) -> Deployment:
+    """Removes ``subject`` from the server and the store where ``deployment`` does not need it there; nothing is under
+    way any more. A server that is gone is no hindrance: it will start from what is declared."""
+    if not deployment.serves(subject.version):
+        try:
+            if site.server.default() != deployment.live.version:
+                site.server.set_default(deployment.live.version)
+            wait_idle(site.server, subject.version, WITHDRAW_SECONDS)
+            remove(site.server, subject.version)
+        except NoServerError as error:
+            site.say(f"the server is gone ({error}); its next start will be without {subject.version}")
+        except RolloutError as error:
+            site.say(f"version {subject.version} could not be removed ({error}); the next deploy tries again")
+            return deployment
+    settled = site.save(deployment.settled())
+    drop_archive(site.server.store, subject, settled)
+    return settled

@@ -1,0 +1,103 @@
+"""An archive that was verified -> workers that answer, beside the live version."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import psutil
+import requests
+
+from archive.verify import Release
+from handler.files import write_atomic
+from rollout.errors import RolloutError, StartError
+from rollout.limits import StartLimits
+from rollout.server import TorchServe
+
+POLL_SECONDS = 0.3
+LOG_SECONDS = 5.0
+MIB = 2**20
+_WRAPPED = re.compile(r": 50\d - ")  # TorchServe's worker says of any fault "RuntimeError: 500 - Unknown exception"
+_FAULT = re.compile(r"(BrainSeg refuses to start: .*|\b[A-Za-z_.]+(?:Error|Exception|Exit): .*)")
+
+
+def copy_archive(release: Release, store: Path) -> None:
+    """The verified bytes themselves into the model store: what was checked is what will be loaded."""
+    write_atomic(store / release.file_name, release.content)
+
+
+def resident_mib(pids: tuple[int, ...]) -> float:
+    """Resident memory in MiB of the largest of the processes ``pids``; 0 when none is there any more."""
+    sizes = [0.0]
+    for pid in pids:
+        try:
+            sizes.append(psutil.Process(pid).memory_info().rss / MIB)
+        except psutil.NoSuchProcess:
+            continue
+    return max(sizes)
+
+
+def check_room(server: TorchServe) -> None:
+    """Raises :class:`StartError` when the machine has no memory for one more worker as large as the live one."""
+    live = server.version(server.default())
+    needed = resident_mib(live.pids if live else ())
+    free = psutil.virtual_memory().available / MIB
+    if free < needed:
+        raise StartError(
+            f"{free:.0f} MiB of memory are free and a worker of the live version has {needed:.0f}: a candidate "
+            "beside it would endanger it. Free some, or retire a version."
+        )
+
+
+def start(server: TorchServe, version: str, archive: str, limits: StartLimits) -> float:
+    """Registers ``archive`` and waits until all workers of ``version`` are READY; the seconds that took. Raises
+    :class:`StartError` with what the log says of the reason."""
+    begin, log = time.monotonic(), _Log(server.logs / "torchserve.log")
+    try:
+        server.register(archive, limits.seconds)
+        # As many as serve now, which scripts/serve has chosen for this machine.
+        live = server.version(server.default())
+        if live is not None and live.wanted > 1:
+            server.scale(version, live.wanted)
+        while not ((found := server.version(version)) and found.complete):
+            if time.monotonic() - begin > limits.seconds:
+                raise requests.Timeout
+            time.sleep(POLL_SECONDS)
+    except requests.Timeout as error:
+        raise StartError(f"version {version} had no READY worker after {limits.seconds:.0f} s{log.fault()}") from error
+    except RolloutError as error:
+        if error.code != RolloutError.code:
+            raise
+        raise StartError(f"version {version} does not start{log.fault() or f': {error}'}") from error
+    return time.monotonic() - begin
+
+
+class _Log:
+    """What is added to a log file from now on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin = path.stat().st_size if path.exists() else 0
+
+    def fault(self) -> str:
+        """The last error of a worker since, as ``: reason``; empty if there is none. TorchServe answers that a worker
+        failed while it still reads what that one printed: this waits until the reason has come and stays the same."""
+        deadline, before, found = time.monotonic() + LOG_SECONDS, "", self._last()
+        while time.monotonic() < deadline and (not found or found != before):
+            time.sleep(POLL_SECONDS)
+            before, found = found, self._last()
+        return found
+
+    def _last(self) -> str:
+        try:
+            with self._path.open("rb") as file:
+                # A file that was rolled meanwhile is shorter: then all of it is new.
+                file.seek(self._begin if self._path.stat().st_size >= self._begin else 0)
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        found = [match[1] for line in lines if "MODEL_LOG" in line and (match := _FAULT.search(line))]
+        # A worker that died for a reason of its own is followed by TorchServe's complaints about that.
+        own = [fault for fault in found if "org.pytorch" not in fault and not _WRAPPED.search(fault)]
+        return f": {own[-1][:300]}" if own else ""

@@ -1,0 +1,128 @@
+"""What ``scripts/deploy status`` and ``history`` print, and what moves while a release is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from progress.bars import Bars
+from rollout.errors import NoServerError
+from rollout.history import Event
+from rollout.server import TorchServe, Version
+from rollout.state import Deployment, read_deployment
+from rollout.watch import Seen
+
+
+class Screen:
+    """Bars for work of known length, a line that moves for the watch. Where the output is no terminal, the former are
+    lines now and then and the latter is left out."""
+
+    def __init__(self, console: Console, watch_seconds: float) -> None:
+        self._console = console
+        self._bars = Bars(console)
+        self._status: Status | None = None
+        self._watch_seconds = watch_seconds
+
+    def counting(self, title: str, total: int) -> Callable[[], None]:
+        return self._bars(title, total)
+
+    def watching(self, seen: Seen) -> None:
+        """Shows the watch's figures so far."""
+        p95 = "-" if seen.p95_seconds is None else f"{seen.p95_seconds * 1e3:.0f} ms"
+        time = f"{seen.seconds:.0f} of {self._watch_seconds:.0f} s"
+        text = f"watching {time}: {seen.failed:.0f} of {seen.requests:.0f} requests failed"
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        self._status.update(f"{text}, p95 {p95}")
+
+    def close(self) -> None:
+        self._bars.close()
+        if self._status is not None:
+            self._status.stop()
+
+
+def status_of(state: Path) -> dict[str, Any]:
+    """What is declared and what TorchServe says, as a JSON object; ``running`` false and no workers where it does not
+    run."""
+    declared = read_deployment(state)
+    try:
+        server = TorchServe(state)
+        there, default = server.versions(), server.default()
+    except NoServerError:
+        there, default = {}, None
+    names = list(dict.fromkeys([*(one.version for one in declared.known), *there])) if declared else list(there)
+    if declared and declared.change and declared.change.subject.version not in names:
+        names.append(declared.change.subject.version)
+    return {
+        "running": default is not None,
+        "default": default,
+        "declared": declared.live.version if declared else None,
+        "change": asdict(declared.change) if declared and declared.change else None,
+        "versions": [_row(name, declared, there.get(name), default) for name in names],
+    }
+
+
+def role_of(version: str, declared: Deployment | None, default: str | None) -> str:
+    """live, candidate, served (loaded beside the live one), previous (to roll back to, not loaded), or unknown."""
+    if declared is None:
+        return "live" if version == default else "served"
+    change = declared.change
+    if version == declared.live.version:
+        return "live"
+    if change and change.before_promotion and change.subject.version == version:
+        return "candidate"
+    if declared.serves(version):
+        return "served"
+    return "previous" if declared.find(version) else "unknown"
+
+
+def _row(name: str, declared: Deployment | None, found: Version | None, default: str | None) -> dict[str, Any]:
+    one = declared.find(name) if declared else None
+    if one is None and declared and declared.change and declared.change.subject.version == name:
+        one = declared.change.subject
+    return {
+        "version": name,
+        "role": role_of(name, declared, default),
+        "since": one.since if one else (found.since if found else None),
+        "sha256": one.sha256 if one else None,
+        "workers": {"wanted": found.wanted, "ready": found.ready} if found else None,
+        "pending": found.pending if found else None,
+    }
+
+
+def print_status(console: Console, status: Mapping[str, Any]) -> None:
+    """The status as a table."""
+    table = Table(box=SIMPLE)
+    for column in ("version", "role", "since", "ready", "queued", "archive"):
+        table.add_column(column, no_wrap=True)
+    for row in status["versions"]:
+        workers = f"{row['workers']['ready']}/{row['workers']['wanted']}" if row["workers"] else "-"
+        pending = "-" if row["pending"] is None else str(row["pending"])
+        digest = (row["sha256"] or "-").removeprefix("sha256:")[:12]
+        table.add_row(row["version"], row["role"], row["since"] or "-", workers, pending, digest)
+    console.print(table)
+    if change := status["change"]:
+        console.print(
+            f"under way: {change['subject']['version']} {change['phase']}, by {change['operator']}, "
+            f"since {change['began']}"
+        )
+    if not status["running"]:
+        console.print("[red]the server does not run[/red]: its next start brings the live version and those served")
+    elif status["declared"] not in (None, status["default"]):
+        console.print(f"[red]TorchServe's default is {status['default']}[/red], not what is declared live")
+
+
+def print_history(console: Console, events: Sequence[Event]) -> None:
+    """A line for each event, the latest last."""
+    for event in events:
+        head = f"{event.time}  {event.operator}  {event.version} {event.decision}"
+        console.print(f"{escape(head)}: {escape(event.reason)}")

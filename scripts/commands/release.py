@@ -1,0 +1,62 @@
+"""scripts/release: from a checkpoint to released weights with card, licence and reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from archive.inputs import sample_files
+from archive.known import misjudged, record
+from handler.pipeline import open_model
+from handler.resources import plan
+from progress.bars import Bars
+from settings.mapping import SettingsError
+from training.data.cases import DataError, data_folder
+from training.data.split import LeakError
+from training.fit.start import StartWeightsError
+from training.release.publish import Order, publish
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True)
+
+
+@app.command()
+def main(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of scripts/train, in its run folder.")],
+    version: Annotated[str, typer.Option(help="Version of the release, such as 1.0.")],
+    out: Annotated[Path, typer.Option(help="Folder of the release, such as model_store/brainseg-1.0.")],
+    data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
+    attribution: Annotated[str, typer.Option(help="Credit and licence of the weights training started from.")] = "",
+    test: Annotated[
+        bool, typer.Option(help="Judge on the test cases too; leave out until the release is final.")
+    ] = True,
+    twin: Annotated[
+        Path | None,
+        typer.Option(help="For a run with --refit: the release of the same run without it, which chose the settings."),
+    ] = None,
+) -> None:
+    """Chooses calibration, threshold and smallest lesion on validation cases, then judges and writes the release."""
+    bars = Bars(console)
+    try:
+        card = publish(Order(checkpoint, version, out, attribution, test, twin), data_folder(data), bars)
+    except (DataError, SettingsError, StartWeightsError, LeakError, OSError, ValueError) as error:
+        console.print(f"[bold red]release:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    finally:
+        bars.close()
+    typer.echo(
+        f"released {card.name} {card.version} in {out}: {card.weights.bytes / 1e6:.1f} MB, {card.weights.sha256}"
+    )
+    typer.echo(
+        f"threshold {card.threshold}, smallest lesion {card.min_lesion_pixels} pixels, "
+        f"calibration {card.calibration.scale:.3f} * logit {card.calibration.offset:+.3f}"
+    )
+    wrong = misjudged(record(open_model(out, "torch", plan().threads), sample_files()))
+    typer.echo(f"samples: {'; '.join(wrong) or 'each gets the verdict it was drawn for'}")
+
+
+if __name__ == "__main__":
+    app()

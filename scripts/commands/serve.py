@@ -1,0 +1,63 @@
+"""``scripts/serve``: serves until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archive.store import MODEL_STORE, STATE
+from serving import torchserve
+from serving.instance import StateError, end_left_behind, owned
+from serving.serve import LOOPBACK, Door, Running, StartError, check_ports, console, run, until_told
+from serving.torchserve import Ports
+
+
+def main(
+    inference_port: Annotated[int, typer.Option(help="TorchServe's predictions.")] = 8080,
+    management_port: Annotated[int, typer.Option(help="TorchServe's management.")] = 8081,
+    metrics_port: Annotated[int, typer.Option(help="TorchServe's metrics.")] = 8082,
+    port: Annotated[int, typer.Option(help="The front door: page and API.")] = 8000,
+    host: Annotated[str, typer.Option(help="Where the front door listens; beyond loopback it needs keys.")] = LOOPBACK,
+    api_keys: Annotated[
+        Path | None, typer.Option(help="File of API keys: a line `name key` for each client.", exists=True)
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
+    ] = "latency",
+    state: Annotated[Path, typer.Option(help="Token file, logs, temporary files.")] = STATE,
+    model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
+) -> None:
+    """Serve BrainSeg until Ctrl-C: makes the archives that are missing, starts everything, says when it is ready."""
+    ports = Ports(inference_port, management_port, metrics_port)
+    with until_told() as told, contextlib.ExitStack() as keep:
+        running: Running | None = None
+        try:
+            keep.enter_context(owned(state))
+            if count := end_left_behind(state):
+                console.print(f"a server was killed here; ended {count} processes that it left behind")
+            check_ports(
+                {
+                    "--inference-port": inference_port,
+                    "--management-port": management_port,
+                    "--metrics-port": metrics_port,
+                    "--port": port,
+                }
+            )
+            running = Running(torchserve.make_places(state, model_store))
+            run(running, ports, Door(host, port, api_keys), profile, told)
+        except (StartError, StateError, RuntimeError, OSError) as error:
+            said = "stopped" if isinstance(error, RuntimeError) else "did not start"
+            console.print(f"[red]BrainSeg {said}:[/red] {error}")
+            sys.exit(1)
+        finally:
+            if running:
+                running.stop()
+        console.print("stopped")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,77 @@
+"""scripts/train: trains by a recipe; run it again with the same folder to go on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from progress.bars import counting
+from settings.mapping import SettingsError
+from training.data.cases import DataError, data_folder, find_pairs
+from training.data.split import Fold, LeakError
+from training.fit.alone import InUseError
+from training.fit.machine import Machine
+from training.fit.module import TrainingDivergedError
+from training.fit.origin import RunError, Start
+from training.fit.recipe import load_recipe
+from training.fit.run import Sides, train
+from training.fit.start import StartWeightsError
+from training.fit.told_to_end import StoppedError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True)
+
+
+@app.command()
+def main(
+    run: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, logs, split; made when missing.")],
+    recipe: Annotated[str, typer.Option(help="A recipe's name or the path of a YAML file.")] = "cpu",
+    data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
+    split: Annotated[Path | None, typer.Option(help="Use this split file instead of drawing one.")] = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(help="K/N: leave out part K of N of the training cases and validate on it (cross-validation)."),
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option(help="Train on the validation cases too, for a recipe that they have already judged.")
+    ] = False,
+    encoder_weights: Annotated[str, typer.Option(help="imagenet, none, or a safetensors file.")] = "none",
+    init: Annotated[
+        str | None, typer.Option(help="Fine-tune from a released folder, safetensors or checkpoint.")
+    ] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Learn from this released folder or checkpoint too; may be repeated.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Processes: one per GPU, or that many on the CPU.")] = 1,
+    precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed, 16-mixed.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads per process; torch's choice if not given.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load data, per training process.")] = 0,
+) -> None:
+    """Trains a network by RECIPE into RUN, or resumes what RUN holds."""
+    try:
+        chosen = load_recipe(recipe)
+        folder = data_folder(data)
+        start = Start(encoder_weights, init, tuple(teacher or ()))
+        sides = Sides(split, Fold.parse(fold) if fold else None, refit)
+        machine = Machine(accelerator, devices, precision, threads, workers)
+        with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
+            last = train(chosen, folder, run, start, machine, advance, sides)
+    except (
+        DataError, SettingsError, StartWeightsError, RunError, InUseError, LeakError, TrainingDivergedError, OSError,
+    ) as error:  # fmt: skip
+        console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except StoppedError as stopped:
+        console.print(f"[bold]train:[/] {stopped}", highlight=False, soft_wrap=True)
+        raise typer.Exit(stopped.status) from stopped
+    typer.echo(f"trained: {last}")
+
+
+if __name__ == "__main__":
+    app()

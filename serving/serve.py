@@ -1,0 +1,211 @@
+"""From a clean checkout to a server that answers, and back to nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import yaml
+from rich.console import Console
+
+from archive.inputs import CONFIG, is_current
+from archive.store import (
+    MODEL_NAME,
+    ROOT,
+    SAMPLES,
+    archive_path,
+    default_version,
+    release_folder,
+    released_versions,
+)
+from handler.resources import plan
+from rollout.errors import RolloutError
+from rollout.state import DEPLOYMENT_FILE, check_archives, read_deployment
+from serving import torchserve
+from serving.java import find_java_home
+from serving.ready import wait_front_door, wait_ready
+from serving.torchserve import Places, Ports
+
+console = Console(soft_wrap=True, highlight=False)
+START_SECONDS = 300
+WATCH_SECONDS = 0.5
+LOG_LINES = 15
+LOOPBACK = "127.0.0.1"
+FRONT_DOOR = "the front door"
+DOOR_SECONDS = 60
+
+
+class StartError(Exception):
+    """The server did not start; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback."""
+
+    host: str
+    port: int
+    api_keys: Path | None
+
+    @property
+    def url(self) -> str:
+        shown = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
+
+
+@dataclass
+class Running:
+    """What this command has started, in the order of starting."""
+
+    places: Places
+    processes: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+
+    def ended(self) -> str | None:
+        """The name of a process that has ended by itself."""
+        return next((name for name, process in self.processes if process.poll() is not None), None)
+
+    def stop(self) -> None:
+        for name, process in reversed(self.processes):
+            if name == "TorchServe":
+                torchserve.stop(process, self.places)
+            else:
+                _end(process)
+
+
+def _end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> None:
+    process.send_signal(number)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def check_ports(named: dict[str, int]) -> None:
+    """Raises :class:`StartError` where a port (by the option that names it) is in use or named twice."""
+    for option, port in named.items():
+        if not torchserve.port_is_free(port):
+            raise StartError(f"port {port} is in use. Stop what uses it, or choose another one with {option}.")
+    if len(set(named.values())) < len(named):
+        raise StartError(f"the ports must differ: {', '.join(f'{o} {p}' for o, p in named.items())}")
+
+
+def _archives(store: Path, told: threading.Event) -> list[str]:
+    """Packages what is missing or stale; the released versions. Raises ``StartError`` where packaging fails or is told
+    to end."""
+    versions = released_versions(store)
+    stale = [one for one in versions if not is_current(archive_path(one, store), release_folder(one, store))]
+    if stale:
+        console.print(f"packaging {', '.join(archive_path(version, store).name for version in stale)}")
+        # In a process of its own: what packaging needs (torch above all) would otherwise stay in this one's memory, and
+        # take its time to be imported at every start.
+        command = [sys.executable, "-m", "archive", *stale, "--model-store", str(store.resolve())]
+        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+        while process.poll() is None:
+            if told.wait(WATCH_SECONDS):
+                _end(process, signal.SIGINT)  # which lets it remove its temporary files
+        if process.returncode:
+            raise StartError("packaging failed, its message is above.")
+    return versions
+
+
+def _to_serve(places: Places, told: threading.Event) -> tuple[dict[str, str], str]:
+    """Archives by version and the default: what ``scripts/deploy`` has deployed, else what is released."""
+    store = places.model_store
+    deployment = read_deployment(places.state)
+    if deployment is None:
+        archives = {version: archive_path(version, store).name for version in _archives(store, told)}
+        return archives, default_version(store)
+    check_archives(deployment, store)
+    others = ", ".join(one.version for one in deployment.served) or "none"
+    console.print(f"deployed by scripts/deploy: {deployment.live.version} is live, beside it {others}")
+    if deployment.change:
+        console.print(f"a deploy of {deployment.change.subject.version} was left unfinished; the next one cleans it up")
+    return {one.version: one.archive for one in deployment.loaded}, deployment.live.version
+
+
+def _tail(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:] if path.exists() else []
+    return "\n".join(f"  {line}" for line in lines)
+
+
+@contextlib.contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set. A second signal changes nothing: the end is under way."""
+    told = threading.Event()
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start_torchserve(running: Running, ports: Ports, profile: str, told: threading.Event) -> None:
+    places = running.places
+    java_home = find_java_home(console.print, ROOT / "constraints.txt")
+    archives, default = _to_serve(places, told)
+    layout = plan(profile)
+    models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
+    settings = torchserve.write_settings(places, ports, models)
+    console.print(f"starting TorchServe: {layout.workers} worker a version, {layout.threads} threads each")
+    process = torchserve.start(places, settings, java_home, layout)
+    running.processes.append(("TorchServe", process))
+    wait_ready(places, ports, archives, lambda: process.poll() is None and not told.is_set(), START_SECONDS)
+
+
+def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
+    command = [sys.executable, "-m", "web.server", "--host", door.host, "--port", str(door.port)]
+    command += ["--inference-url", f"http://127.0.0.1:{ports.inference}"]
+    command += ["--management-url", f"http://127.0.0.1:{ports.management}"]
+    command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]
+    command += ["--deployment", str(running.places.state / DEPLOYMENT_FILE)]
+    command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
+    log = running.places.logs / "web.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    running.processes.append((FRONT_DOOR, process))
+    wait_front_door(door.url, lambda: process.poll() is None, DOOR_SECONDS)
+
+
+def _greet(places: Places, ports: Ports, door: Door) -> None:
+    token = f"$({shlex.quote(str(ROOT / 'scripts' / 'token'))} --state {shlex.quote(str(places.state))})"
+    url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}"
+    console.print(f"BrainSeg is ready: {door.url}", style="bold green")
+    console.print("Research use only. Not a medical device. The page is there; TorchServe itself answers to:")
+    sample = shlex.quote(str(SAMPLES / "lesion.png"))
+    print(f'curl -sS -H "Authorization: Bearer {token}" -X POST -T {sample} {url}', flush=True)
+
+
+def run(running: Running, ports: Ports, door: Door, profile: str, told: threading.Event) -> None:
+    """Starts everything and waits for the end. Raises ``StartError``, or ``RuntimeError`` when a part ends by itself
+    later."""
+    try:
+        _start_torchserve(running, ports, profile, told)
+        _start_front_door(running, ports, door)
+    except StartError:
+        if not told.is_set():
+            raise
+        return
+    except (RuntimeError, ValueError, OSError, RolloutError) as error:
+        if told.is_set():
+            return
+        started = [name for name, _ in running.processes]
+        log = running.places.logs / ("web.log" if FRONT_DOOR in started else "torchserve.log")
+        raise StartError(f"{error}\nLast lines of {log}:\n{_tail(log)}") from error
+    _greet(running.places, ports, door)
+    while not told.wait(WATCH_SECONDS):
+        if name := running.ended():
+            raise RuntimeError(f"{name} ended by itself; its log is in {running.places.logs}. Start again.")

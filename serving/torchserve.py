@@ -1,0 +1,179 @@
+"""One TorchServe of our own: its settings, its process, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from archive.store import KEY_FILE, MODEL_NAME, ROOT
+from handler.files import write_atomic
+from handler.resources import Plan
+
+SOCKET_PATH_LIMIT = 100  # bytes; the system's is 108, a Unix socket beyond it fails without a word
+STOP_SECONDS = 20
+TEMPORARY = "torchserve-tmp"  # is deleted, so it must be nobody else's name
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports on loopback."""
+
+    inference: int
+    management: int
+    metrics: int
+
+
+@dataclass(frozen=True)
+class Places:
+    """Absolute folders. ``state``: keys, settings, logs; ``temporary``: sockets and unpacked archives."""
+
+    state: Path
+    temporary: Path
+    model_store: Path
+
+    @property
+    def key_file(self) -> Path:
+        return self.state / KEY_FILE
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+
+def make_places(state: Path, model_store: Path) -> Places:
+    """Creates the folders in ``state``, which is ours (:mod:`serving.instance`). ``temporary`` leaves it when its
+    path is too long for a Unix socket."""
+    state = state.resolve()
+    (state / "logs").mkdir(exist_ok=True)
+    temporary = state / TEMPORARY
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
+    if len(str(temporary / ".ts.sock.00000")) > SOCKET_PATH_LIMIT:
+        return Places(state, Path(tempfile.mkdtemp(prefix="brainseg-")), model_store.resolve())
+    temporary.mkdir(mode=0o700)
+    return Places(state, temporary, model_store.resolve())
+
+
+def free_port() -> int:
+    """A TCP port on loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on ``port`` on loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def snapshot(archives: Mapping[str, str], default: str, plan: Plan, timeouts: Mapping[str, int]) -> str:
+    """TorchServe's declarative list of models: the only form in which a default version can be given. ``archives``:
+    file names in the model store, by version."""
+    models = {
+        version: {
+            "defaultVersion": version == default,
+            "marName": archive,
+            "minWorkers": plan.workers,
+            "maxWorkers": plan.workers,
+            "batchSize": 1,
+            "maxBatchDelay": 1,
+            "responseTimeout": timeouts["responseTimeout"],
+            "startupTimeout": timeouts["startupTimeout"],
+        }
+        for version, archive in archives.items()
+    }
+    body = {"name": "brainseg", "modelCount": len(models), "created": 0, "models": {MODEL_NAME: models}}
+    return json.dumps(body, separators=(",", ":"))
+
+
+def write_settings(places: Places, ports: Ports, models: str) -> Path:
+    """``config.properties`` of this instance: the repository's, with what differs from instance to instance."""
+    own = {
+        "inference_address": f"http://127.0.0.1:{ports.inference}",
+        "management_address": f"http://127.0.0.1:{ports.management}",
+        "metrics_address": f"http://127.0.0.1:{ports.metrics}",
+        "grpc_inference_port": str(free_port()),
+        "grpc_management_port": str(free_port()),
+        "initial_worker_port": str(free_port()),
+        "model_store": str(places.model_store),
+        "metrics_config": str(ROOT / "deploy" / "metrics.yaml"),
+        "model_snapshot": models,
+    }
+    kept = [
+        line
+        for line in (ROOT / "config.properties").read_text(encoding="utf-8").splitlines()
+        if line.split("=")[0].strip() not in own
+    ]
+    path = places.state / "config.properties"
+    write_atomic(path, "\n".join([*kept, *(f"{name}={value}" for name, value in own.items()), ""]).encode())
+    return path
+
+
+def start(places: Places, settings: Path, java_home: Path, plan: Plan) -> subprocess.Popen[bytes]:
+    """Starts TorchServe in a process group of its own, its working folder (where it writes its keys) the state."""
+    places.key_file.unlink(missing_ok=True)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("TS_") and name != "PYTHONPATH"
+    }
+    environment |= {
+        "JAVA_HOME": str(java_home),
+        "TMPDIR": str(places.temporary),
+        "TEMP": str(places.temporary),
+        "LOG_LOCATION": str(places.logs),
+        "METRICS_LOCATION": str(places.logs),
+        "TS_DECODE_INPUT_REQUEST": "false",  # bodies reach the handler as bytes, whatever type a client gives them
+        "BRAINSEG_THREADS": str(plan.threads),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "ts.model_server",
+        "--start",
+        "--foreground",
+        "--ncs",
+        "--ts-config",
+        str(settings),
+    ]
+    command += ["--model-store", str(places.model_store), "--log-config", str(ROOT / "deploy" / "log4j2.xml")]
+    with (places.logs / "console.log").open("wb") as console:
+        return subprocess.Popen(
+            command, cwd=places.state, env=environment, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def stop(process: subprocess.Popen[bytes], places: Places) -> None:
+    """Ends TorchServe, its JVM and its workers: asked first, forced after :data:`STOP_SECONDS`. Removes the keys and
+    temporary files."""
+    # The JVM first: its launcher waits for it, and would leave it an orphan if told to end at the same time.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children():
+            child.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+    places.key_file.unlink(missing_ok=True)
+    shutil.rmtree(places.temporary, ignore_errors=True)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # all gone already
+        os.killpg(process.pid, number)

@@ -1,0 +1,1 @@
+"""Plain mappings (YAML, JSON) to frozen dataclasses, strictly. Imports nothing of ours."""

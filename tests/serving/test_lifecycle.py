@@ -1,0 +1,178 @@
+"""``scripts/serve`` starts whole, stops whole, and says what is wrong when it cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from archive.store import ROOT
+from serving.torchserve import TEMPORARY, free_port
+from tests.processes import lives
+from tests.server import Server
+
+pytestmark = pytest.mark.server
+
+
+def _packagers(server: int) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(server).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # others come and go
+            if "scripts.commands.package" in child.cmdline():
+                found.append(child)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
+    number: signal.Signals, tiny_server: Server, tiny_store: Path, tmp_path: Path, lesion: bytes
+) -> None:
+    other = Server(tiny_store, tmp_path / "state")
+    other.start()
+    try:
+        assert other.process is not None
+        assert other.post(lesion).status_code == 200
+        assert tiny_server.post(lesion).status_code == 200
+        started = psutil.Process(other.process.pid).children(recursive=True)
+        assert any("java" in process.name() for process in started)
+        other.process.send_signal(number)
+        assert other.process.wait(60) == 0
+        assert not [process for process in started if lives(process)]
+        assert not other.key_file.exists()
+        assert not (other.state / TEMPORARY).exists()
+    finally:
+        other.kill()
+    assert tiny_server.post(lesion).status_code == 200
+
+
+def test_a_second_server_in_the_same_state_folder_is_refused_and_the_first_lives_on(
+    tiny_server: Server, tiny_store: Path, lesion: bytes
+) -> None:
+    before = tiny_server.auth()
+    second = Server(tiny_store, tiny_server.state)
+    done = subprocess.run(second.command(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert tiny_server.process is not None
+    assert f"process {tiny_server.process.pid} serves from" in done.stdout
+    assert "--state" in done.stdout
+    assert tiny_server.auth() == before
+    assert tiny_server.post(lesion).status_code == 200
+
+
+def test_after_kill_9_it_starts_again_on_the_same_ports(tiny_store: Path, tmp_path: Path, lesion: bytes) -> None:
+    server = Server(tiny_store, tmp_path / "state")
+    server.start()
+    try:
+        assert server.process is not None
+        before = psutil.Process(server.process.pid).children(recursive=True)
+        server.process.kill()
+        server.process.wait(30)
+        assert [process for process in before if lives(process)], "nothing was left behind: this test shows nothing"
+        server.start()
+        assert "that it left behind" in server.output.read_text()
+        assert not [process for process in before if lives(process)]
+        assert server.post(lesion).status_code == 200
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+def test_a_long_state_path_works(tiny_store: Path, tmp_path: Path, lesion: bytes) -> None:
+    """Beyond what a Unix socket's path may have."""
+    other = Server(tiny_store, tmp_path / ("long" * 30) / "state")
+    other.state.parent.mkdir()
+    other.start()
+    try:
+        assert other.post(lesion).status_code == 200
+        assert other.stop() == 0
+    finally:
+        other.kill()
+
+
+def test_a_port_in_use_is_named(tiny_store: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        other = Server(tiny_store, tmp_path / "state", management_port=taken.getsockname()[1])
+        with pytest.raises(RuntimeError, match=f"port {other.management_port} is in use.*--management-port"):
+            other.start()
+        assert other.process is not None
+        assert other.process.returncode == 1
+
+
+def test_changed_weights_refuse_to_start(tiny_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(tiny_store / "brainseg-1.0", store / "brainseg-1.0")
+    weights = store / "brainseg-1.0" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(RuntimeError, match="its model card says"):
+        Server(store, tmp_path / "state").start()
+
+
+def test_told_to_end_while_it_packages_it_ends_at_once(tiny_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(tiny_store / "brainseg-1.0", store / "brainseg-1.0")
+    with (tmp_path / "out").open("w") as output:
+        process = subprocess.Popen(Server(store, tmp_path / "state").command(), stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 60
+        while not (packager := _packagers(process.pid)):
+            assert time.monotonic() < deadline, "it never began to package"
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    assert not any(lives(one) for one in packager)
+    assert (tmp_path / "out").read_text().rstrip().endswith("stopped")
+    assert [path.name for path in store.iterdir()] == ["brainseg-1.0"]
+
+
+def test_a_swapped_weight_file_inside_an_archive_refuses_to_load(tiny_server: Server, tiny_store: Path) -> None:
+    """The handler itself checks the digest, whoever made the archive."""
+    import zipfile
+
+    import requests
+
+    damaged = tiny_store / "damaged.mar"
+    with zipfile.ZipFile(tiny_store / "brainseg-1.0.mar") as source, zipfile.ZipFile(damaged, "w") as target:
+        for item in source.infolist():
+            content = source.read(item)
+            target.writestr(item, content[:-1] + b"\x01" if item.filename.endswith(".safetensors") else content)
+    params = {"url": damaged.name, "model_name": "damaged", "initial_workers": "1", "synchronous": "true"}
+    url = f"{tiny_server.management}/models"
+    try:
+        reply = requests.post(url, params=params, headers=tiny_server.auth("management"), timeout=300)
+        assert reply.status_code >= 400
+        # TorchServe answers while it still reads what the worker printed.
+        deadline = time.monotonic() + 20
+        while "its model card says" not in (log := (tiny_server.state / "logs" / "torchserve.log").read_text()):
+            assert time.monotonic() < deadline, log[-3000:]
+            time.sleep(0.1)
+        assert "BrainSeg refuses to start" in log
+    finally:
+        requests.delete(f"{url}/damaged", headers=tiny_server.auth("management"), timeout=60)
+        damaged.unlink()
+
+
+def test_an_empty_model_store_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    command = [
+        str(ROOT / "scripts" / "serve"),
+        "--model-store",
+        str(tmp_path / "store"),
+        "--state",
+        str(tmp_path / "s"),
+    ]
+    for option in ("--inference-port", "--management-port", "--metrics-port", "--port"):
+        command += [option, str(free_port())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "no release in" in done.stdout

@@ -1,0 +1,99 @@
+"""Commands given what is not there or not what it should be: a line that names it, and no traceback."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from settings.mapping import SettingsError
+from training.data.split import Split, read_split, write_split
+from training.fit.recipe import load_recipe
+from training.judge.predictor import SourceError, open_predictor
+
+# What is wrong -> the command, its arguments ({data}: phantoms, {release}: a release of theirs, {junk}: a file of text,
+# {other}: the split of other data, {new}: nothing yet), and what must be said.
+WRONG = {
+    "a side that is none": ("evaluate {release} --side tset --data {data} --out {new}", "--side tset: expected one of"),
+    "an archive that is none": ("evaluate {junk}.mar --side all --data {data} --out {new}", "made by scripts/package"),
+    "a checkpoint that is none": ("evaluate {junk}.ckpt --side all --data {data} --out {new}", "cannot be read"),
+    "nobody at the address": (
+        "evaluate http://127.0.0.1:9/predictions/brainseg --side all --data {data} --out {new}",
+        "no answer from http://127.0.0.1:9",
+    ),
+    "a report into a file": ("evaluate {release} --side all --data {data} --out {junk}", "File exists"),
+    "a split that is none": ("train --recipe smoke --data {data} --run {new} --split {junk}", "no split file"),
+    "a split that is not there": ("train --recipe smoke --data {data} --run {new} --split {new}", "no split file"),
+    "a run in a file": ("train --recipe smoke --data {data} --run {junk}", "File exists"),
+    "a recipe of another kind": ("train --recipe {junk}.yaml --data {data} --run {new}", "expected a mapping"),
+    "data of another split": (
+        "train --recipe smoke --data {data} --run {new} --split {other}",
+        "no slice of the train side",
+    ),
+    "no CUDA": ("train --data {data} --run {new} --accelerator cuda --devices 64", "torch sees"),
+    "an accelerator that is none": (
+        "train --data {data} --run {new} --accelerator gpux",
+        "expected one of auto, cpu, cuda",
+    ),
+    "a precision that is none": ("train --data {data} --run {new} --precision fp16", "expected one of auto, 32-true"),
+    "an inspection into a file": ("inspect_data --data {data} --out {junk}", "File exists"),
+    "phantoms into a file": ("phantom_data {junk}", "Not a directory"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_use_is_told_in_a_line(name: str, phantoms: Path, release: Path, tmp_path: Path) -> None:
+    for suffix in ("", ".mar", ".ckpt", ".yaml"):
+        (tmp_path / f"junk{suffix}").write_text("just words")
+    line, said = WRONG[name]
+    write_split(Split("case", 1, ("TCGA_XX_1",), ("TCGA_XX_2",), ("TCGA_XX_3",)), tmp_path / "other.json")
+    places = {"data": phantoms, "release": release} | {
+        name: tmp_path / file for name, file in {"junk": "junk", "new": "new", "other": "other.json"}.items()
+    }
+    tool, *arguments = line.format(**places).split()
+    done = CliRunner().invoke(import_module(f"scripts.commands.{tool}").app, arguments)
+    assert said in done.output
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)  # anything else would be a traceback
+
+
+@pytest.mark.parametrize("content", ["a: [1\nb: }", "\x00", "just words"])
+def test_a_recipe_that_is_no_yaml_mapping(content: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=r"recipe x\.yaml"):
+        load_recipe(str(tmp_path / "x.yaml"))
+
+
+def test_a_split_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="no split file"):
+        read_split(tmp_path / "split.json")
+
+
+def _swap_a_weight(folder: Path) -> None:
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+
+
+def _drop_weights(folder: Path) -> None:
+    (folder / "weights.safetensors").unlink()
+
+
+def _spoil_card(folder: Path) -> None:
+    (folder / "model-card.json").write_text("{")
+
+
+@pytest.mark.parametrize("spoil", [_swap_a_weight, _drop_weights, _spoil_card])
+def test_a_release_that_is_not_what_its_card_says_is_not_judged(
+    spoil: Callable[[Path], None], release: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "brainseg-0.1"
+    shutil.copytree(release, folder)
+    spoil(folder)
+    with ExitStack() as keep, pytest.raises(SourceError, match=r"brainseg-0\.1: "):
+        open_predictor(str(folder), keep)

@@ -1,0 +1,122 @@
+"""Checkpoints in the published form become releases; everything else gets a clear error and runs nothing."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from typer.testing import CliRunner
+
+from handler.card import Architecture, read_card
+from handler.network import build, load
+from scripts.commands.import_checkpoint import main
+from training.fit.start import network_state
+from training.release.published import read_published
+
+SMALL = Architecture(encoder="resnet18")
+
+
+def published(path: Path, encoder: str = "resnet18", **changes: Any) -> Path:
+    network = smp.Unet(encoder, encoder_weights=None, classes=1)
+    content = {
+        "model_state_dict": network.state_dict(),
+        "epoch": 41,
+        "val_iou": np.float64(0.739),
+        "val_dice": np.float32(0.8125),
+    }
+    torch.save({**content, **changes}, path)
+    return path
+
+
+def run(*arguments: object) -> Any:
+    import typer
+
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_numpy_scalars_and_state_are_read(tmp_path: Path) -> None:
+    checkpoint = read_published(published(tmp_path / "best.pth"), SMALL)
+    assert (checkpoint.epoch, checkpoint.val_iou, checkpoint.val_dice) == (41, 0.739, 0.8125)
+
+
+def test_the_published_vgg16_becomes_a_release_that_loads(tmp_path: Path) -> None:
+    file = published(tmp_path / "best.pth", "vgg16")
+    done = run(file, "--version", "3.0", "--model-store", tmp_path / "store")
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "store" / "brainseg-3.0"
+    card = read_card(folder)
+    assert card.architecture.label == "unet-vgg16"
+    assert card.metrics["as_stated_in_checkpoint"]["val_dice"] == 0.8125
+    weights = torch.load(file, weights_only=False)["model_state_dict"]  # our own file
+    state = load(card, folder).state_dict()
+    name = "segmentation_head.0.weight"
+    assert torch.equal(state[name], weights[name].half().float())
+
+
+class Payload:
+    """Runs code when unpickled carelessly."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.marker,)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    file = published(tmp_path / "evil.pth", val_dice=Payload(marker))
+    done = run(file, "--version", "3.0", "--encoder", "resnet18", "--model-store", tmp_path / "store")
+    assert done.exit_code == 1
+    assert "not a checkpoint that can be read safely" in done.output.replace("\n", " ")
+    assert not marker.exists()
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "not a checkpoint"),
+        (b"not a zip, not a pickle", "not a checkpoint"),
+        (pickle.dumps({"model_state_dict": {}}), "expected"),
+    ],
+)
+def test_files_that_are_no_checkpoint(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "file.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=expected):
+        read_published(tmp_path / "file.pth", SMALL)
+
+
+def test_missing_keys_other_networks_and_odd_scores_are_named(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="holds state_dict; expected the keys model_state_dict"):
+        read_published(tmp_path / "other.pth", SMALL)
+    with pytest.raises(ValueError, match=r"is not a unet-vgg16: .* Give the right --encoder"):
+        read_published(published(tmp_path / "resnet.pth"), Architecture())
+    with pytest.raises(ValueError, match="must be numbers"):
+        read_published(published(tmp_path / "odd.pth", epoch="last"), SMALL)
+
+
+def test_a_release_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "brainseg-3.0").mkdir()
+    done = run(published(tmp_path / "a.pth"), "--version", "3.0", "--model-store", tmp_path)
+    assert done.exit_code == 1
+    assert "never overwritten" in done.output
+
+
+def test_an_imported_checkpoint_is_something_to_fine_tune_from(tmp_path: Path) -> None:
+    checkpoint = published(tmp_path / "best.pth")
+    done = run(checkpoint, "--encoder", "resnet18", "--version", "0.9", "--model-store", tmp_path)
+    assert done.exit_code == 0, done.output
+    state = network_state(build(SMALL), str(tmp_path / "brainseg-0.9"))
+    original = torch.load(checkpoint, weights_only=False)["model_state_dict"]
+    for name, tensor in original.items():
+        if tensor.is_floating_point():
+            assert torch.allclose(state[name], tensor, rtol=1e-3, atol=1e-4), name

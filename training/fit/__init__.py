@@ -1,0 +1,1 @@
+"""Recipe, run, loss, teachers: from slices to a checkpoint. Never imports release."""

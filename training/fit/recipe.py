@@ -1,0 +1,192 @@
+"""A recipe: everything that decides what is trained, read from a commented YAML file in `training/recipes`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+
+from settings.mapping import Amount, Count, Positive, SettingsError, Share, Within, from_mapping
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+# Shares of which all would leave nothing: no step without the block, no step after warming up, no average that moves.
+LessThanAll = Annotated[float, Within(0, 1, below=True)]
+
+
+@dataclass(frozen=True)
+class SplitRecipe:
+    """Shares of train, validation and test; `by: slice` exists to reproduce the published practice and leaks."""
+
+    train: Share
+    validation: Share
+    test: Share
+    by: Literal["case", "slice"] = "case"
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """A U-Net of segmentation_models_pytorch and the input it sees (pixels; mean and std of RGB in 0..1).
+
+    `drop_path`: share of training steps in which the encoder's last residual block is skipped, falling linearly to 0
+    at its first (stochastic depth, Huang et al. 2016); an encoder without such blocks is refused.
+    """
+
+    encoder: str
+    decoder_channels: tuple[Count, ...] = (256, 128, 64, 32, 16)
+    height: Count = 256
+    width: Count = 256
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    drop_path: LessThanAll = 0.0
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
+    the whole batch, soft Dice of each tumour slice averaged, binary cross-entropy with the probabilities of teachers
+    (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight).
+
+    `temperature` divides the mean of the teachers' logits before it is taken for a probability; see
+    `training.fit.teacher`."""
+
+    pos_weight: Positive = 1.0
+    bce: Amount = 1.0
+    batch_dice: Amount = 1.0
+    slice_dice: Amount = 0.0
+    teacher: Amount = 0.0
+    temperature: Positive = 2.0
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """Learning rates are peaks of the schedule; `ema` is the decay of the averaged weights per step (0: none)."""
+
+    name: Literal["adam", "adamw"]
+    encoder_lr: Amount
+    decoder_lr: Amount
+    weight_decay: Amount = 0.0
+    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
+    warm_up: LessThanAll = 0.1
+    clip_norm: Positive | None = None
+    ema: LessThanAll = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs on windows of one size (height, width in pixels; null: whole slices)."""
+
+    epochs: Count
+    window: tuple[Count, Count] | None = None
+    freeze_batchnorm: bool = False
+
+
+@dataclass(frozen=True)
+class SamplingRecipe:
+    """How samples are drawn; null for `samples_per_epoch` takes every slice, null `tumour_share` the natural one."""
+
+    batch_size: Count
+    stages: tuple[Stage, ...]
+    samples_per_epoch: Count | None = None
+    tumour_share: Share | None = None
+
+
+@dataclass(frozen=True)
+class NewCasesRecipe:
+    """What to make of cases to train on that the start weights, or a teacher, have not seen.
+
+    `times`: how many times as often as the others their slices are drawn. `taught`: whether teachers are heard on them;
+    where not, masks alone teach them, and what teachers say of the other cases keeps what has been learnt before
+    (learning without forgetting, Li and Hoiem, ECCV 2016).
+    """
+
+    times: Count = 1
+    taught: bool = True
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """Probabilities (0..1) and sizes of the random changes; see `training.data.augment`.
+
+    `degrade` is that of each: a coil's uneven brightness, a coarser scan, noise. `transplant` is that of a piece of
+    another slice; see `training.data.transplant`.
+    """
+
+    flip: Share = 0.0
+    affine: Share = 0.0
+    rotate_degrees: Amount = 15.0
+    scale_percent: Annotated[float, Within(0, 100, below=True)] = 10.0
+    shift_percent: Amount = 5.0
+    elastic: Share = 0.0
+    intensity: Share = 0.0
+    missing_sequence: Share = 0.0
+    degrade: Share = 0.0
+    transplant: Share = 0.0
+
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """Validation on whole slices after every so many epochs; early stop after `patience` of them without gain."""
+
+    every_epochs: Count = 1
+    patience: Count | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run, but for the data folder, the machine and the start weights."""
+
+    name: str
+    seed: int
+    split: SplitRecipe
+    model: ModelRecipe
+    loss: LossRecipe
+    optimiser: OptimiserRecipe
+    sampling: SamplingRecipe
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    new_cases: NewCasesRecipe = field(default_factory=NewCasesRecipe)
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+
+    @property
+    def epochs(self) -> int:
+        return sum(stage.epochs for stage in self.sampling.stages)
+
+    def stage_of(self, epoch: int) -> Stage:
+        """The stage that `epoch` (from 0) belongs to; the last one for epochs past the end."""
+        for stage in self.sampling.stages:
+            if epoch < stage.epochs:
+                return stage
+            epoch -= stage.epochs
+        return self.sampling.stages[-1]
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """Reads a recipe by its name in `training/recipes` or by the path of a YAML file; SettingsError if it is wrong."""
+    path = Path(name_or_file) if name_or_file.endswith((".yaml", ".yml")) else RECIPES / f"{name_or_file}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise SettingsError(f"no recipe {name_or_file!r}; give the path of a YAML file or one of: {known}")
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"recipe {path.name} is no YAML file: {error}") from error
+    recipe = from_mapping(Recipe, content, f"recipe {path.name}")
+    _check(recipe, path.name)
+    return recipe
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    split, sides = recipe.split, [recipe.model.height, recipe.model.width]
+    for stage in recipe.sampling.stages:
+        sides.extend(stage.window or ())
+    if any(side % 32 for side in sides):
+        raise SettingsError(f"{where}: sizes {sides} must be multiples of 32, the encoder halves five times")
+    if abs(split.train + split.validation + split.test - 1) > 1e-6:
+        raise SettingsError(f"{where}: shares of the split add up to something other than 1")
+    loss = recipe.loss
+    if not loss.bce + loss.batch_dice + loss.slice_dice + loss.teacher:
+        raise SettingsError(f"{where}: loss has no part with a weight above 0")
+    if not recipe.sampling.stages:
+        raise SettingsError(f"{where}: sampling.stages has no epoch to train")

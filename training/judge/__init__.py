@@ -1,0 +1,1 @@
+"""Predictions, metrics, report: how good a network is, and where it is not."""

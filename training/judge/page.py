@@ -1,0 +1,112 @@
+"""Self-contained HTML pages of reports: text, tables and inline pictures, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.judge import plots
+from training.judge.evaluation import Report, per_case
+from training.judge.figures import Figure
+
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#1a202c}
+table{border-collapse:collapse}td,th{padding:.25em .7em;border-bottom:1px solid #e2e8f0;text-align:left}
+td.n{text-align:right;font-variant-numeric:tabular-nums}figure{display:inline-block;margin:.4em}
+figcaption{font-size:.85em;color:#4a5568}.leak{color:#c53030;font-weight:bold;font-size:1.2em}"""
+LEAK = (
+    "This split is by slice: neighbours of a judged slice were trained on. The figures leak; they measure memory and "
+    "must not be quoted as quality."
+)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A whole HTML document around `parts`, which are HTML already."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+        f"<h1>{escape(title)}</h1>{''.join(parts)}</html>\n"
+    )
+
+
+def picture(source: str, caption: str, width: int | None = None) -> str:
+    """A figure of an inline picture (a data URL) with its caption, which is also its alternative text."""
+    size = f' width="{width}"' if width else ""
+    text = escape(caption)
+    return f'<figure><img src="{source}" alt="{text}"{size}><figcaption>{text}</figcaption></figure>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """An HTML table; numbers are set right."""
+    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{body}</table>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (int, float)):
+        return f'<td class="n">{value if isinstance(value, int) else format(value, ".3f")}</td>'
+    return f"<td>{escape('-' if value is None else str(value))}</td>"
+
+
+def report_page(report: Report, log: Path | None = None, gallery: Sequence[str] = ()) -> str:
+    """The page of an evaluation; training curves from `log` (Lightning's metrics.csv) if given, and the parts of
+    `gallery` (see `training.judge.gallery`) at its end."""
+    scores = report.scores
+    parts = [f"<p>{escape(report.model)} on the {escape(report.side)} side, {escape(_settings(report))}</p>"]
+    if report.leaks:
+        parts.append(f'<p class="leak">{LEAK}</p>')
+    if report.trained_on:
+        parts.append(f"<p>{trained_on(report)}</p>")
+    parts += ["<h2>Figures</h2>", _figures_table(report.figures), "<h2>Plots</h2>"]
+    rows = read_log(log) if log is not None else []
+    if rows:
+        parts.append(picture(plots.inline(plots.training_curves(rows)), "Training"))
+    cases = per_case(scores)
+    for canvas, caption in (
+        (plots.precision_recall(scores), "Precision and recall of pixels"),
+        (plots.roc(scores), "Slice has tumour"),
+        (plots.case_bars(cases), "Dice of each case"),
+        (plots.reliability_diagram(np.sum([s.reliability for s in scores], axis=0)), "Reliability of unsure pixels"),
+        (plots.dice_by_size(scores), "Dice against lesion size"),
+    ):
+        parts.append(picture(plots.inline(canvas), caption))
+    parts += ["<h2>Cases</h2>", table(("case", "slices", "with tumour", "Dice"), [list(row.values()) for row in cases])]
+    return page(f"Evaluation of {report.model}", [*parts, *gallery])
+
+
+def trained_on(report: Report) -> str:
+    """How many of the judged cases the weights were trained on, as a sentence."""
+    cases = len({score.case for score in report.scores})
+    return f"The weights were trained on {report.trained_on} of these {cases} cases; there they have the answers."
+
+
+def _settings(report: Report) -> str:
+    if report.threshold is None:
+        return "threshold and smallest lesion as the server has them"
+    return f"threshold {report.threshold}, smallest lesion {report.min_lesion_pixels} pixels"
+
+
+def _figures_table(figures: Sequence[Figure]) -> str:
+    rows = [(f.name, f.value, _interval(f), f.slices, f.cases, f.policy) for f in figures]
+    return table(("figure", "value", "95 % interval over cases", "slices", "cases", "policy"), rows)
+
+
+def _interval(figure: Figure) -> str | None:
+    if figure.low is None or figure.high is None:
+        return None
+    return f"{figure.low:.3f} to {figure.high:.3f}"
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Rows of Lightning's metrics.csv as numbers, those of a run's earlier pieces (metrics-001.csv, …) before them;
+    empty cells are left out, rows without an epoch dropped. A run that was started again and wrote nothing has only
+    earlier pieces; without any there are no rows."""
+    rows = []
+    # By name: "-" comes before ".".
+    for piece in sorted({*path.parent.glob("metrics-*.csv"), *([path] if path.is_file() else [])}):
+        with piece.open(newline="", encoding="utf-8") as file:
+            rows += [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    return [row for row in rows if "epoch" in row]

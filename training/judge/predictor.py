@@ -1,0 +1,176 @@
+"""What is judged: released weights, an archive, a checkpoint or a running server, all giving what a client gets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from PIL import Image
+
+from handler.card import CARD_FILE, ModelCard, read_card
+from handler.engines import Engine, open_engine
+from handler.measure import SegmentedSlice, SliceMeasurement, measure
+from handler.predict import predict
+from handler.preprocess import preprocess
+from training.data.seen import SPLIT_FILE, START_FILE
+from training.data.slices import LabelledSlice
+from training.data.split import Split, read_split
+from training.fit.start import name_of
+from training.release.card import Trained, card_of, read_checkpoint
+from training.release.folder import write_release
+
+SERVER_TIMEOUT_SECONDS = 120
+
+
+class SourceError(ValueError):
+    """The thing to be judged is none of those that can be."""
+
+
+class Predictor(Protocol):
+    """`name` says what is judged; `card` is None where only answers can be had."""
+
+    name: str
+    card: ModelCard | None
+
+    def segment(self, item: LabelledSlice) -> SegmentedSlice:
+        """Probability and mask of one slice, in its own grid, as a client gets them."""
+
+
+class Remembering:
+    """An engine that runs each input once: choosing and judging see the same slices. 0.25 MB an input of 256x256."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.threads, self.batch = engine.name, engine.threads, engine.batch
+        self._engine = engine
+        self._known: dict[bytes, NDArray[np.float32]] = {}
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        key = hashlib.sha256(images.tobytes()).digest()
+        if key not in self._known:
+            self._known[key] = self._engine.logits(images)
+        return self._known[key]
+
+
+class LocalPredictor:
+    """Runs the handler's own stages in this process; `card` and `engine` belong to the same weights."""
+
+    def __init__(self, name: str, card: ModelCard, engine: Engine) -> None:
+        self.name = name
+        self.card: ModelCard | None = card
+        self.released_card = card
+        self._engine = engine
+
+    def with_card(self, card: ModelCard) -> LocalPredictor:
+        """The same weights under another card: other calibration, threshold or smallest lesion."""
+        return LocalPredictor(self.name, card, self._engine)
+
+    def remembering(self) -> LocalPredictor:
+        """The same, running each slice once however often it is asked for."""
+        return LocalPredictor(self.name, self.released_card, Remembering(self._engine))
+
+    def segment(self, item: LabelledSlice) -> SegmentedSlice:
+        card, scan = self.released_card, item.scan
+        probability = predict(self._engine, card, scan).probabilities[0]
+        return measure(probability, 0, scan.height, scan.width, card.threshold, card.min_lesion_pixels)
+
+    def logits(self, item: LabelledSlice) -> NDArray[np.float32]:
+        """Logits on the network's grid, float32 (h, w), before calibration."""
+        return self._engine.logits(preprocess(item.scan, self.released_card.input))[0]
+
+
+class ServerPredictor:
+    """Asks a running server, with its own threshold and smallest lesion. `token` is TorchServe's inference key."""
+
+    card: ModelCard | None = None
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.name, self._url = url, url
+        self._headers = {"Content-Type": "application/octet-stream", "X-BrainSeg-Outputs": "mask,probability"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def segment(self, item: LabelledSlice) -> SegmentedSlice:
+        reply = requests.post(
+            self._url, data=item.pair.image.read_bytes(), headers=self._headers, timeout=SERVER_TIMEOUT_SECONDS
+        )
+        if reply.status_code != requests.codes.ok:
+            raise SourceError(f"{item.pair.name}: the server answered {reply.status_code}: {reply.text[:300]}")
+        answer = reply.json()["slices"][0]
+        steps, mask = (_picture(answer["images"][kind]) for kind in ("probability", "mask"))
+        found = SliceMeasurement(0, answer["tumor_pixels"], mask.size, answer["max_probability"])
+        return SegmentedSlice(steps, mask > 0, found)
+
+
+def _picture(encoded: str) -> NDArray[np.uint16]:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)))).astype(np.uint16)
+
+
+def open_predictor(source: str, keep: ExitStack, version: str = "0", token: str | None = None) -> Predictor:
+    """A predictor for `source`: an http(s) URL of a server's predictions, an archive (.mar), a released folder, or a
+    checkpoint (.ckpt) of scripts/train. Temporary files live until `keep` is closed. Raises SourceError otherwise."""
+    if source.startswith(("http://", "https://")):
+        return ServerPredictor(source, token)
+    path = Path(source)
+    if path.suffix == ".mar" and path.is_file():
+        folder = _temporary(keep)
+        _unpack(path, folder)
+        return _released(path.name, folder)
+    if path.suffix == ".ckpt" and path.is_file():
+        return open_checkpoint(path, keep, version)
+    if (path / CARD_FILE).is_file():
+        return _released(path.name, path)
+    raise SourceError(f"{source}: expected a URL, an archive (.mar), a released folder with {CARD_FILE}, or a .ckpt")
+
+
+def open_checkpoint(path: Path, keep: ExitStack, version: str, trained: Trained | None = None) -> LocalPredictor:
+    """A checkpoint as it would be released: in half precision, uncalibrated. Its run's split goes in the card.
+    `trained` is what the checkpoint holds, where that has been read."""
+    folder = _temporary(keep)
+    split_file = path.parent / SPLIT_FILE
+    split = read_split(split_file) if split_file.is_file() else Split("case", 0, (), (), ())
+    start_file = path.parent / START_FILE
+    start = json.loads(start_file.read_text("utf-8")) if start_file.is_file() else None
+    trained = trained or read_checkpoint(path)
+    card = write_release(folder, trained.state, card_of(trained, split, version, start))
+    # Reports travel: they name the run, not where on whose machine it lay.
+    return _local(name_of(path), card, folder)
+
+
+def _released(name: str, folder: Path) -> LocalPredictor:
+    try:
+        card = read_card(folder)
+        card.weights.verify(folder)  # else the report would be of other weights than it says
+    except (ValueError, OSError) as error:
+        raise SourceError(f"{name}: {error}") from error
+    return _local(name, card, folder)
+
+
+def _local(name: str, card: ModelCard, folder: Path) -> LocalPredictor:
+    # The reference engine: figures are of the weights, and packaging proves the other engines equal to it.
+    return LocalPredictor(name, card, open_engine("torch", card, folder, os.cpu_count() or 1))
+
+
+def _temporary(keep: ExitStack) -> Path:
+    return Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="brainseg-")))
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Card and weights out of an archive; only those names are written, whatever else the archive holds."""
+    try:
+        with zipfile.ZipFile(archive) as content:
+            (folder / CARD_FILE).write_bytes(content.read(CARD_FILE))
+            weights = read_card(folder).weights.file
+            (folder / weights).write_bytes(content.read(weights))
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{archive}: {error}; expected an archive made by scripts/package") from error

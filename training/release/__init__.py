@@ -1,0 +1,1 @@
+"""The release folder with its card, and what is published."""

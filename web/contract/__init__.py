@@ -1,0 +1,1 @@
+"""The fields, answers and errors of the API as tables, and the document made from them."""

@@ -1,0 +1,1 @@
+"""Which versions stand, who is ready, what is counted."""

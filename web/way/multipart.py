@@ -1,0 +1,97 @@
+"""The parts of a multipart/form-data body (RFC 7578), as views of the bytes in memory.
+
+TorchServe keeps the last of two parts with one name and web frameworks spool parts to disk; so the front door looks
+itself, and hands the scan on as a raw body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from web.contract.fields import FIELDS, FILE_PART, LONGEST_VALUE, RefusedError, unknown_field
+
+MOST_PARTS = 32
+LONGEST_PART_HEADER = 4096
+LONGEST_PART = 1000  # bytes of a field, with the spaces around its value
+_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+# Whole, so that what looks like one within a quoted file name is none. Clients write a quote in it as \" or %22.
+_PARAMETER = re.compile(rb';\s*([^\s=;"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
+CUT = "The multipart body is cut off or not well-formed; send the scan as the part 'file' of a form."
+
+
+@dataclass(frozen=True)
+class Part:
+    """``data``: a view of the body, valid while the body is."""
+
+    name: str
+    data: memoryview
+
+
+def boundary_of(content_type: str) -> bytes:
+    """The delimiter ``--boundary``. Raises ``no_image`` where the header names none."""
+    match = _BOUNDARY.search(content_type)
+    if not match:
+        raise RefusedError(
+            "no_image", "The Content-Type is multipart/form-data without a boundary: let a library set it."
+        )
+    return b"--" + (match[1] or match[2]).encode("latin-1", "replace")
+
+
+def _name(header: bytes) -> str:
+    for line in header.split(b"\r\n"):
+        if line.lower().startswith(b"content-disposition:"):
+            for match in _PARAMETER.finditer(line):
+                if match[1].lower() == b"name":
+                    return (match[3] if match[2] is None else match[2]).decode("utf-8", "replace")
+    raise RefusedError("no_image", "A part of the form has no name; send the scan as the part 'file'.")
+
+
+def parts(body: bytes, content_type: str) -> Iterator[Part]:
+    """The parts of ``body`` in order. Raises ``no_image`` for a body that is no such form."""
+    delimiter = boundary_of(content_type)
+    if not body.startswith(delimiter):
+        raise RefusedError("no_image", CUT)
+    view, position = memoryview(body), len(delimiter)
+    for _ in range(MOST_PARTS):
+        if body.startswith(b"--", position):
+            return
+        start = body.find(b"\r\n\r\n", position, position + LONGEST_PART_HEADER)
+        end = body.find(b"\r\n" + delimiter, start + 2)
+        if not body.startswith(b"\r\n", position) or start < 0 or end < 0:
+            raise RefusedError("no_image", CUT)
+        yield Part(_name(body[position:start]), view[start + 4 : max(end, start + 4)])
+        position = end + 2 + len(delimiter)
+    raise RefusedError("no_image", f"The form has more than {MOST_PARTS} parts.")
+
+
+def _text(part: Part) -> str:
+    if len(part.data) > LONGEST_PART:
+        raise RefusedError(
+            "invalid_parameter", f"Field {part.name}: expected at most {LONGEST_VALUE} ASCII characters."
+        )
+    try:
+        return bytes(part.data).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise RefusedError("invalid_parameter", f"Field {part.name} is not plain ASCII text.") from None
+
+
+def read_form(body: bytes, content_type: str) -> tuple[memoryview, list[tuple[str, str]]]:
+    """The scan and the fields beside it. Raises ``no_image``, or ``invalid_parameter`` for a field that is unknown or
+    given twice."""
+    scan: memoryview | None = None
+    fields: list[tuple[str, str]] = []
+    for part in parts(body, content_type):
+        if part.name == FILE_PART:
+            if scan is not None:
+                raise RefusedError("invalid_parameter", "The form has two parts 'file'; send one scan a request.")
+            scan = part.data
+        elif part.name in FIELDS:
+            fields.append((part.name, _text(part)))
+        else:
+            raise unknown_field(part.name)
+    if scan is None:
+        raise RefusedError("no_image", "The form has no field 'file' with the scan in it.")
+    if not scan:
+        raise RefusedError("no_image", "The scan is empty (0 bytes); expected a JPEG, PNG or TIFF file.")
+    return scan, fields

@@ -1,0 +1,126 @@
+"""A client's request -> what is to be segmented and how. Looks at names and lengths, never into a picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from web.contract.fields import (
+    FIELDS,
+    HEADER_PREFIX,
+    KINDS,
+    LONGEST_ACCEPT,
+    LONGEST_VALUE,
+    REQUEST_BYTES,
+    RefusedError,
+    field_header,
+)
+from web.settings import valid_version
+from web.way.multipart import read_form
+
+URLENCODED = "application/x-www-form-urlencoded"
+# The first bytes of JPEG, PNG, TIFF and BigTIFF: enough to see that a body is a scan whatever its header says.
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """``scan``: the file's bytes. ``fields``: name -> text as sent, each name of :data:`web.contract.fields.FIELDS`.
+    ``accept``: the client's Accept header. ``version``: None for the default."""
+
+    scan: bytes | memoryview
+    fields: Mapping[str, str]
+    accept: str
+    version: str | None
+
+    def headers(self) -> dict[str, str]:
+        """The request's headers for TorchServe."""
+        return {
+            "Content-Type": "application/octet-stream",
+            "Accept": self.accept or "application/json",
+            **{field_header(name): value for name, value in self.fields.items()},
+        }
+
+
+def _query(text: str) -> tuple[list[tuple[str, str]], str | None]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=20)
+    except (ValueError, UnicodeDecodeError):
+        raise RefusedError("invalid_parameter", "The query string cannot be read; send name=value pairs.") from None
+    versions = [value for name, value in pairs if name == "version"]
+    if len(versions) > 1:
+        raise RefusedError("invalid_parameter", "Field version is given twice; give it once.")
+    if versions and not valid_version(versions[0]):
+        raise RefusedError("model_not_found", f"No version {versions[0][:40]!r}; GET /api/v1/models lists them.")
+    return [(n, v) for n, v in pairs if n != "version"], versions[0] if versions else None
+
+
+def _header_fields(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    prefix = HEADER_PREFIX.lower()
+    return [
+        (name.lower().removeprefix(prefix).replace("-", "_"), value)
+        for name, value in headers
+        if name.lower().startswith(prefix)
+    ]
+
+
+def merge(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """One value a field, wherever it came from. Raises ``invalid_parameter`` for a name that is unknown or comes
+    twice and for a value that no header can carry; all else about values is the handler's to judge."""
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in FIELDS:
+            raise RefusedError(
+                "invalid_parameter", f"Unknown field {name[:40]!r}; expected one of {', '.join(FIELDS)}."
+            )
+        if name in fields:
+            raise RefusedError("invalid_parameter", f"Field {name} is given twice; give it once.")
+        if len(value) > LONGEST_VALUE or not _HEADER_VALUE.fullmatch(value):
+            raise RefusedError("invalid_parameter", f"Field {name}: expected at most {LONGEST_VALUE} ASCII characters.")
+        if not value.strip():
+            raise RefusedError("invalid_parameter", f"Field {name} is empty; give a value or leave it out.")
+        fields[name] = value.strip()
+    return fields
+
+
+def _scan(body: bytes, content_type: str) -> tuple[bytes | memoryview, list[tuple[str, str]]]:
+    kind = content_type.split(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return read_form(body, content_type)
+    # curl -d and --data-binary claim a form whatever they send.
+    if kind == URLENCODED and not body.startswith(MAGIC):
+        raise RefusedError(
+            "no_image",
+            "The form has no field 'file' with the scan in it. curl's -d sends a form: use -T FILE or -F file=@FILE.",
+        )
+    return body, []
+
+
+def _accept(header: str) -> str:
+    if len(header) > LONGEST_ACCEPT:
+        raise RefusedError(
+            "not_acceptable",
+            f"Accept has {len(header)} characters; at most {LONGEST_ACCEPT} are taken. Send one of {', '.join(KINDS)}.",
+        )
+    return header
+
+
+def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Submission:
+    """``headers``: names in any case; ``query``: the text behind the ``?``.
+
+    Raises ``empty_body``, ``no_image``, ``invalid_parameter``, ``model_not_found``, ``not_acceptable`` (a long
+    Accept header), ``unsupported_format`` (an encoded body) or ``too_large``."""
+    plain = {name.lower(): value for name, value in headers.items()}
+    asked, version = _query(query)
+    if not body:
+        raise RefusedError("empty_body", "The request has no body; send the bytes of a JPEG, PNG or TIFF file.")
+    if plain.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise RefusedError("unsupported_format", "The body has a Content-Encoding; send the file as it is.")
+    scan, form = _scan(body, plain.get("content-type", ""))
+    if len(scan) > REQUEST_BYTES:
+        raise RefusedError("too_large", f"The file has {len(scan)} bytes; at most {REQUEST_BYTES} are taken.")
+    fields = merge([*asked, *_header_fields(plain.items()), *form])
+    return Submission(scan, fields, _accept(plain.get("accept", "")), version)
