@@ -1,1 +1,1 @@
-"""Tests: unit (plain Python), server (a real TorchServe), web and browser (the front door), training."""
+"""Tests mirror the rooms; those marked server or browser start a real TorchServe or a real Chromium."""

@@ -25,7 +25,7 @@ def _packagers(server: int) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(server).children(recursive=True):
         with contextlib.suppress(psutil.Error):  # others come and go
-            if "scripts.commands.package" in child.cmdline():
+            if "archive" in child.cmdline():
                 found.append(child)
     return found
 
