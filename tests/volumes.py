@@ -10,12 +10,26 @@ import gzip
 import io
 import itertools
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import imagecodecs
 import nibabel
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import (
+    UID,
+    EnhancedMRImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 SENTINEL = "ZZDOE^SENTINEL"
 # 48: which patient axis each grid axis runs along, and which way.
@@ -130,3 +144,225 @@ def zipped(files: Iterable[tuple[str, bytes]], stored: bool = False) -> bytes:
             info.compress_type = archive.compression
             archive.writestr(info, data)
     return buffer.getvalue()
+
+
+# --- DICOM -----------------------------------------------------------------------------------------------------------
+
+RLE = "1.2.840.10008.1.2.5"
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
+COMPRESSED = (RLE, JPEG_LOSSLESS, JPEG_LS, JPEG_2000)  # lossless ones
+# Times in milliseconds by which a sequence is recognised.
+TIMES: dict[str, dict[str, object]] = {
+    "flair": {"EchoTime": 120.0, "RepetitionTime": 9000.0, "InversionTime": 2500.0, "ScanningSequence": ["SE", "IR"]},
+    "t1": {"EchoTime": 9.0, "RepetitionTime": 550.0, "ScanningSequence": "SE"},
+    "t1c": {"EchoTime": 9.0, "RepetitionTime": 550.0, "ScanningSequence": "SE", "ContrastBolusAgent": "Gadovist"},
+    "t2": {"EchoTime": 95.0, "RepetitionTime": 4000.0, "ScanningSequence": "SE"},
+}
+Change = Callable[[int, Dataset], None]
+
+
+def uid(*parts: object) -> str:
+    """The same for the same parts."""
+    return generate_uid(entropy_srcs=[str(part) for part in parts])
+
+
+def _patient(dataset: Dataset) -> None:
+    """Every text element an ordinary scanner fills, with the sentinel."""
+    for keyword in (
+        "PatientName", "PatientID", "PatientComments", "InstitutionName", "ReferringPhysicianName", "OperatorsName",
+        "StudyDescription", "ImageComments", "AccessionNumber", "OtherPatientIDs", "StationName", "PatientAddress",
+    ):  # fmt: skip
+        setattr(dataset, keyword, SENTINEL[: 16 if keyword in ("AccessionNumber", "StationName") else 64])
+    dataset.PatientBirthDate, dataset.PatientSex, dataset.StudyID = "19500101", "O", "1"
+    dataset.StudyDate, dataset.StudyTime = "20200101", "120000"
+    dataset.SeriesDate, dataset.SeriesTime = "20200101", "120500"
+    dataset.ContentDate, dataset.ContentTime = "20200101", "121000"
+    dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = "Phantom", "Drawn", "1"
+    dataset.DeviceSerialNumber = "1"
+
+
+def _base(scan: Phantom, sop_class: str, series: str, reference: str | None, study: str) -> Dataset:
+    dataset = Dataset()
+    _patient(dataset)
+    dataset.SOPClassUID, dataset.Modality = sop_class, "MR"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid("study", study), uid("series", study, series)
+    if reference is not None:
+        dataset.FrameOfReferenceUID = uid("reference", study, reference)
+    dataset.PositionReferenceIndicator = ""
+    dataset.SeriesNumber, dataset.BodyPartExamined, dataset.PatientPosition = 1, "BRAIN", "HFS"
+    dataset.SeriesDescription = f"{SENTINEL} {series}"
+    dataset.Rows, dataset.Columns = scan.voxels.shape[1:]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    return dataset
+
+
+def _lps(scan: Phantom) -> NDArray[np.float64]:
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ scan.affine
+
+
+def _decimals(values: Iterable[float]) -> list[float]:
+    """As many as a decimal string of 16 characters holds."""
+    return [float(f"{value:.10g}"[:16]) for value in values]
+
+
+def place_slice(dataset: Dataset, scan: Phantom, k: int) -> None:
+    """Spacing, orientation and position of slice ``k`` of the phantom, at the top of ``dataset``."""
+    lps = _lps(scan)
+    steps = np.linalg.norm(lps[:3, :3], axis=0)
+    dataset.ImageOrientationPatient = _decimals([*(lps[:3, 0] / steps[0]), *(lps[:3, 1] / steps[1])])
+    dataset.ImagePositionPatient = _decimals((lps @ (0, 0, k, 1))[:3])
+    dataset.PixelSpacing = _decimals([steps[1], steps[0]])
+    dataset.SliceThickness = float(steps[2])
+
+
+def _encoded(frame: NDArray[np.int16], transfer_syntax: str) -> bytes:
+    unsigned = np.ascontiguousarray(frame.astype(np.uint16))
+    if transfer_syntax == JPEG_LOSSLESS:
+        return bytes(imagecodecs.jpeg8_encode(unsigned, lossless=True, bitspersample=16))
+    if transfer_syntax == JPEG_BASELINE:
+        return bytes(imagecodecs.jpeg8_encode((unsigned // 8).astype(np.uint8), level=100))
+    if transfer_syntax == JPEG_LS:
+        return bytes(imagecodecs.jpegls_encode(unsigned))
+    if transfer_syntax == JPEG_2000:
+        return bytes(imagecodecs.jpeg2k_encode(unsigned, level=0, codecformat="j2k", reversible=True, mct=False))
+    halves = [(unsigned >> 8).astype(np.uint8), (unsigned & 255).astype(np.uint8)]
+    packed = [b"".join(bytes(imagecodecs.packbits_encode(row.tobytes())) for row in half) for half in halves]
+    packed = [part + bytes(len(part) % 2) for part in packed]
+    head = np.array([2, 64, 64 + len(packed[0]), *[0] * 13], "<u4").tobytes()
+    return head + packed[0] + packed[1]
+
+
+def file_of(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes:
+    """A whole DICOM file (preamble, meta information) of ``dataset``."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
+    meta.TransferSyntaxUID, meta.ImplementationClassUID = UID(transfer_syntax), uid("implementation")
+    buffer = io.BytesIO()
+    dataset.file_meta = meta
+    dataset.preamble = bytes(128)
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _set_pixels(dataset: Dataset, frames: NDArray[np.int16], transfer_syntax: str) -> None:
+    if transfer_syntax in (*COMPRESSED, JPEG_BASELINE):
+        dataset.PixelData = encapsulate([_encoded(frame, transfer_syntax) for frame in frames])
+        dataset["PixelData"].VR = "OB"
+        if transfer_syntax == JPEG_BASELINE:
+            dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        return
+    order = ">" if transfer_syntax == ExplicitVRBigEndian else "<"
+    dataset.PixelData = frames.astype(f"{order}i2").tobytes()
+    dataset["PixelData"].VR = "OW"
+
+
+def dicom_series(
+    scan: Phantom,
+    sequence: str = "flair",
+    *,
+    series: str | None = None,
+    reference: str | None = "head",
+    study: str = "1",
+    transfer_syntax: str = ExplicitVRLittleEndian,
+    change: Change | None = None,
+    number: int = 1,
+) -> list[tuple[str, bytes]]:
+    """A classic MR series, one file a slice, as (name, bytes). Neither names nor instance numbers follow the positions.
+
+    ``sequence``: a key of :data:`TIMES`. ``series``, ``reference``, ``study``: names that UIDs are made of; a
+    ``reference`` of None leaves the frame of reference out. ``change``: is given each slice's index and dataset before
+    it is written, to break it."""
+    series = series or sequence
+    files = []
+    count = len(scan.voxels)
+    for k, frame in enumerate(scan.voxels):
+        dataset = _base(scan, MRImageStorage, series, reference, study)
+        dataset.SOPInstanceUID = uid("instance", study, series, k)
+        dataset.InstanceNumber = (k * 7) % count + 1
+        dataset.SeriesNumber = number
+        dataset.AcquisitionNumber = 1
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+        for keyword, value in TIMES[sequence].items():
+            setattr(dataset, keyword, value)
+        dataset.SequenceVariant, dataset.ScanOptions, dataset.MRAcquisitionType = "NONE", "", "2D"
+        place_slice(dataset, scan, k)
+        _set_pixels(dataset, frame[None], transfer_syntax)
+        if change is not None:
+            change(k, dataset)
+        files.append((f"{SENTINEL}/{(k * 5) % count:03d}-{k}.dcm", file_of(dataset, transfer_syntax)))
+    return sorted(files)
+
+
+def dicom_zip(scan: Phantom, sequence: str = "flair", **options: Any) -> bytes:
+    """:func:`dicom_series` in a zip."""
+    return zipped(dicom_series(scan, sequence, **options))
+
+
+def _items(*pairs: tuple[str, object]) -> DicomSequence:
+    item = Dataset()
+    for keyword, value in pairs:
+        setattr(item, keyword, value)
+    return DicomSequence([item])
+
+
+def dicom_enhanced(
+    scan: Phantom,
+    sequence: str = "flair",
+    *,
+    series: str | None = None,
+    reference: str | None = "head",
+    study: str = "1",
+    transfer_syntax: str = ExplicitVRLittleEndian,
+    slopes: Sequence[float] | None = None,
+    change: Change | None = None,
+    points: int = 1,
+) -> bytes:
+    """One file of Enhanced MR, frames from the last slice to the first. ``slopes``: one a slice, rescale slopes of the
+    frames, with an intercept of 3. ``points``: how many points in time, each with every slice, one after the other.
+    ``change``: is given each frame's number, from 0, and its functional groups, to break them; and -1 with the whole
+    dataset at the end."""
+    times = TIMES[sequence]
+    dataset = _base(scan, EnhancedMRImageStorage, series or sequence, reference, study)
+    dataset.SOPInstanceUID = uid("instance", study, series or sequence, "enhanced")
+    dataset.InstanceNumber, dataset.ImageType = 1, ["ORIGINAL", "PRIMARY", "M"]
+    dataset.ContentQualification, dataset.EchoPulseSequence = "RESEARCH", "SPIN"
+    dataset.AcquisitionContrast, dataset.VolumetricProperties = "UNKNOWN", "VOLUME"
+    timing = _items(("RepetitionTime", times["RepetitionTime"]), ("FlipAngle", 90.0))
+    shared = Dataset()
+    shared.MRTimingAndRelatedParametersSequence = timing
+    if "InversionTime" in times:
+        shared.MRModifierSequence = _items(("InversionRecovery", "YES"), ("InversionTimes", times["InversionTime"]))
+    if "ContrastBolusAgent" in times:
+        dataset.ContrastBolusAgentSequence = _items(("CodeValue", "C-B03C2"))
+    dataset.SharedFunctionalGroupsSequence = DicomSequence([shared])
+    frames, groups = [], []
+    for point in range(points):
+        for k in reversed(range(len(scan.voxels))):
+            own, placed = Dataset(), Dataset()
+            place_slice(placed, scan, k)
+            own.PlanePositionSequence = _items(("ImagePositionPatient", placed.ImagePositionPatient))
+            own.PlaneOrientationSequence = _items(("ImageOrientationPatient", placed.ImageOrientationPatient))
+            own.PixelMeasuresSequence = _items(
+                ("PixelSpacing", placed.PixelSpacing), ("SliceThickness", placed.SliceThickness)
+            )
+            own.FrameContentSequence = _items(("TemporalPositionIndex", point + 1), ("StackID", "1"))
+            own.MREchoSequence = _items(("EffectiveEchoTime", times["EchoTime"]))
+            own.MRImageFrameTypeSequence = _items(("FrameType", ["ORIGINAL", "PRIMARY", "M", "NONE"]))
+            slope = 1.0 if slopes is None else slopes[k]
+            own.PixelValueTransformationSequence = _items(
+                ("RescaleIntercept", 0.0 if slopes is None else 3.0), ("RescaleSlope", slope), ("RescaleType", "US")
+            )
+            if change is not None:
+                change(len(groups), own)
+            groups.append(own)
+            frames.append(scan.voxels[k])
+    dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
+    dataset.NumberOfFrames = len(frames)
+    _set_pixels(dataset, np.stack(frames), transfer_syntax)
+    if change is not None:
+        change(-1, dataset)
+    return file_of(dataset, transfer_syntax)

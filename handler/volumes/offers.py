@@ -12,6 +12,7 @@ from handler.errors import RequestError
 from handler.limits import Limits
 from handler.scan import Warn
 from handler.volumes.candidate import Candidate
+from handler.volumes.dicom.series import find_series
 from handler.volumes.nifti import describe, read_nifti
 from handler.volumes.sequences import recognise
 from handler.volumes.sniff import kind_of
@@ -41,7 +42,7 @@ def _nifti(part: str, file: Packed, digest: str, limits: Limits, number: int) ->
 
 
 def _sorted_out(files: Sequence[Packed]) -> tuple[list[Packed], tuple[Warn, ...]]:
-    """NIfTI files, and a warning about what was left out."""
+    """DICOM and NIfTI files, and a warning about what was left out."""
     scans, strangers = [], 0
     for file in files:
         kind = kind_of(file.data)
@@ -77,6 +78,14 @@ def offer(part: str, data: bytes, limits: Limits) -> Offer:
         )
     digest = hashlib.sha256(data).hexdigest()
     files, told = _sorted_out(list(unzip(data, limits))) if kind == "zip" else ([Packed(1, "", data)], ())
-    if any(kind_of(file.data) == "dicom" for file in files):
-        raise RequestError("unsupported_format", "DICOM is not read yet; expected NIfTI.")
-    return Offer(tuple(_nifti(part, file, digest, limits, n) for n, file in enumerate(files, 1)), told)
+    kinds = [kind_of(file.data) for file in files]
+    dicom = [file for file, found in zip(files, kinds, strict=True) if found == "dicom"]
+    found, more = find_series(dicom, part, digest, limits) if dicom else ([], ())
+    candidates = [
+        Candidate(n, one.acquisition, one.size, one.plane, recognise(one.acquisition), one.load)
+        for n, one in enumerate(found, 1)
+    ]
+    for file, other in zip(files, kinds, strict=True):
+        if other != "dicom":
+            candidates.append(_nifti(part, file, digest, limits, len(candidates) + 1))
+    return Offer(tuple(candidates), (*told, *more))
