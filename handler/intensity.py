@@ -23,10 +23,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "float64": (0.0, 1.0),
 }
 
-# A result with less than this share of samples above this intensity is called nearly black.
-DARK_INTENSITY = 0.1
-DARK_SHARE = 0.001
-
 
 def default_range(dtype: np.dtype[np.generic], bits: int | None = None) -> tuple[float, float]:
     """The range for ``dtype``; ``bits`` (1..16) where the file says that fewer bits are used, as in 12-bit TIFF.
@@ -49,8 +45,8 @@ def usable(low: float, high: float) -> bool:
     return abs(low) < 1e30 and abs(high) < 1e30 and high - low > 1e-30
 
 
-def to_unit_rgb(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> NDArray[np.float32]:
-    """``pixels`` (n, h, w, 1 or 3) of any real dtype -> float32 (n, h, w, 3) in 0..1, clipped; grey is repeated.
+def to_unit(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> NDArray[np.float32]:
+    """``pixels`` of any shape and real dtype -> float32 of the same shape in 0..1, clipped.
 
     ``intensity_range``: the samples that mean 0 and 1, :func:`usable`."""
     low, high = intensity_range
@@ -58,14 +54,10 @@ def to_unit_rgb(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -
     if low:
         unit -= np.float32(low)
     unit *= np.float32(1.0 / (high - low))
-    np.clip(unit, 0.0, 1.0, out=unit)
+    return np.clip(unit, 0.0, 1.0, out=unit)
+
+
+def to_unit_rgb(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> NDArray[np.float32]:
+    """``pixels`` (n, h, w, 1 or 3) of any real dtype -> float32 (n, h, w, 3) in 0..1, clipped; grey is repeated."""
+    unit = to_unit(pixels, intensity_range)
     return np.repeat(unit, 3, axis=-1) if unit.shape[-1] == 1 else unit
-
-
-def nearly_black(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> bool:
-    """Whether fewer than :data:`DARK_SHARE` of the samples of ``pixels`` (n, h, w, c) come out above
-    :data:`DARK_INTENSITY`: the sign of a range far too wide, such as 12-bit samples read as 16-bit."""
-    low, high = intensity_range
-    cut = low + DARK_INTENSITY * (high - low)
-    bright = sum(int(np.count_nonzero(image > cut)) for image in pixels)
-    return bright < DARK_SHARE * pixels.size

@@ -14,6 +14,7 @@ MIB = 2**20
 class Limits:
     """Sides in pixels, sizes in bytes. ``pixels`` counts all pages together; ``segments`` bounds the strips or tiles
     of a TIFF, each of which costs a Python call however small it is; ``jpeg_scans``: passes of a progressive JPEG.
+    A scan of more than ``held_bytes`` decoded is not kept, but decoded page by page and once more for its pictures.
 
     Volumes: ``voxels`` counts all that are decoded for one request, ``unpacked_bytes`` what its archives hold together,
     ``archive_files`` the files of a zip, ``archive_ratio`` how many times larger than the zip its files may be,
@@ -27,6 +28,7 @@ class Limits:
     pixels: int = 100_000_000
     segments: int = 200_000
     jpeg_scans: int = 64
+    held_bytes: int = 128 * MIB
     voxels: int = 100_000_000
     unpacked_bytes: int = 400 * MIB
     archive_files: int = 5000

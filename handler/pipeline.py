@@ -14,15 +14,15 @@ from typing import Any
 from handler import render
 from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer
 from handler.card import ModelCard, read_card
-from handler.decode import decode
+from handler.decode import open_scan
 from handler.engines import Engine, open_engine
 from handler.errors import RequestError
-from handler.intensity import nearly_black, to_unit_rgb
 from handler.limits import DEFAULT_LIMITS, Limits
 from handler.measure import SegmentedSlice, SliceMeasurement, measure
 from handler.predict import Prediction, predict
 from handler.request import Request, parse_request
-from handler.scan import Scan, Warn
+from handler.scan import Scan
+from handler.survey import survey_warnings
 
 logger = logging.getLogger(__name__)
 STAGES = ("decode", "preprocess", "inference", "render")
@@ -48,12 +48,13 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
 
 @dataclass(frozen=True)
 class Settings:
-    """The fields of a request with the card's defaults filled in. ``kind`` of answer: one of
-    :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive."""
+    """The fields of a request with the card's defaults filled in. ``range_asked``: the client gave the range. ``kind``
+    of answer: one of :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive."""
 
     threshold: float
     min_lesion_pixels: int
     intensity_range: tuple[float, float]
+    range_asked: bool
     kind: str
     outputs: tuple[str, ...]
     first: int
@@ -105,22 +106,12 @@ def settle(request: Request, scan: Scan, card: ModelCard, limits: Limits) -> Set
         card.threshold if fields.threshold is None else fields.threshold,
         card.min_lesion_pixels if fields.min_lesion_pixels is None else fields.min_lesion_pixels,
         fields.intensity_range or scan.intensity_range,
+        fields.intensity_range is not None,
         kind,
         outputs,
         first,
         last,
     )
-
-
-def _warnings(scan: Scan, settings: Settings) -> tuple[Warn, ...]:
-    if not nearly_black(scan.pixels, settings.intensity_range):
-        return scan.warnings
-    low, high = settings.intensity_range
-    dark = Warn(
-        "low_dynamic_range",
-        f"nearly all samples are close to black when {low:g} to {high:g} is mapped to 0..1; set intensity_range",
-    )
-    return (*scan.warnings, dark)
 
 
 def segment(scan: Scan, prediction: Prediction, settings: Settings) -> Iterator[SegmentedSlice]:
@@ -133,8 +124,8 @@ def _draw(scan: Scan, segmented: SegmentedSlice, settings: Settings) -> dict[str
     index = segmented.measurement.index
     if not settings.outputs or not settings.first <= index <= settings.last:
         return {}
-    unit = to_unit_rgb(scan.pixels[index : index + 1], settings.intensity_range)
-    view = render.View(render.to_uint8(unit)[0], segmented)
+    page = scan.source.pages(index, index + 1)[0]
+    view = render.View(render.to_uint8(page, settings.intensity_range), segmented)
     return {name: render.OUTPUTS[name].encode(view) for name in settings.outputs}
 
 
@@ -169,7 +160,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     try:
         yield
     finally:
-        seconds[stage] = time.perf_counter() - begin
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - begin
 
 
 def _named(headers: Mapping[str, Any]) -> str:
@@ -198,9 +189,13 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     deadline = time.monotonic() + model.deadline_seconds
     request = parse_request(parts, headers)
     with _timed(seconds, "decode"):
-        scan = decode(request.data, model.limits)
+        scan = open_scan(request.data, model.limits)
     settings = settle(request, scan, model.card, model.limits)
+    if scan.decoded_bytes <= model.limits.held_bytes:
+        with _timed(seconds, "decode"):
+            scan = scan.held()
     prediction = predict(model.engine, model.card, scan, settings.intensity_range, deadline)
+    seconds["decode"] += prediction.decode_seconds
     seconds |= {"preprocess": prediction.preprocess_seconds, "inference": prediction.inference_seconds}
     with _timed(seconds, "render"):
         summary, images, bare = _render(model, scan, prediction, settings)
@@ -213,7 +208,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
         settings.min_lesion_pixels,
         summary,
         images,
-        _warnings(scan, settings),
+        scan.warnings + survey_warnings(prediction.survey, settings.intensity_range, settings.range_asked),
         seconds,
     )
     return Outcome(reply, "ok", summary, seconds)

@@ -14,8 +14,9 @@ from handler.card import Calibration, ModelCard
 from handler.crop import Box, head_box
 from handler.engines import Engine
 from handler.errors import RequestError
-from handler.preprocess import network_grid, normalise
+from handler.preprocess import normalise, to_grid
 from handler.scan import Scan
+from handler.survey import Survey, survey
 
 logger = logging.getLogger(__name__)
 PROGRESS_EVERY = 20  # slices between two lines in the log
@@ -23,9 +24,12 @@ PROGRESS_EVERY = 20  # slices between two lines in the log
 
 @dataclass(frozen=True)
 class Prediction:
-    """``probabilities``: float32 (slices, h, w), 0..1, on the network's grid; times in seconds."""
+    """``probabilities``: float32 (slices, h, w), 0..1, on the network's grid; ``survey``: of all samples; times in
+    seconds, ``decode_seconds`` for the pages that were decoded only here."""
 
     probabilities: NDArray[np.float32]
+    survey: Survey
+    decode_seconds: float
     preprocess_seconds: float
     inference_seconds: float
 
@@ -64,6 +68,28 @@ def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32])
     return result, running
 
 
+def _check_time(deadline: float, done: int, slices: int) -> None:
+    if time.monotonic() > deadline:
+        raise RequestError("timeout", f"{done} of {slices} slices were done in time. Send fewer slices.")
+
+
+def _see(
+    scan: Scan, card: ModelCard, intensity_range: tuple[float, float], deadline: float
+) -> tuple[NDArray[np.float32], Survey, float]:
+    """All slices on the network's grid (0.8 MB each at 256 x 256), their survey, and the seconds that decoding took.
+    Page by page, and each page once: a broken one is found before the network runs, and none is kept."""
+    grids = np.empty((scan.slices, card.input.height, card.input.width, 3), np.float32)
+    seen, decoding = Survey(), 0.0
+    for index in range(scan.slices):
+        _check_time(deadline, 0, scan.slices)
+        begin = time.perf_counter()
+        page = scan.source.pages(index, index + 1)
+        decoding += time.perf_counter() - begin
+        seen = seen.and_of(survey(page, intensity_range))
+        grids[index] = to_grid(page, card.input, intensity_range)[0]
+    return grids, seen, decoding
+
+
 def predict(
     engine: Engine,
     card: ModelCard,
@@ -71,19 +97,21 @@ def predict(
     intensity_range: tuple[float, float] | None = None,
     deadline: float = float("inf"),
 ) -> Prediction:
-    """Runs ``engine`` over all slices; memory beyond the result is that of ``engine.batch`` slices.
+    """Runs ``engine`` over all slices; memory beyond the result is that of one page, and of the slices on the network's
+    grid.
 
-    Raises ``timeout`` when ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done, so that
-    a long stack ends in an answer and not in a killed worker."""
+    Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
+    :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
+    in a killed worker."""
     result = np.empty((scan.slices, card.input.height, card.input.width), np.float32)
     begin = time.perf_counter()
     running = 0.0
+    grids, seen, decoding = _see(scan, card, intensity_range or scan.intensity_range, deadline)
     for start in range(0, scan.slices, engine.batch):
-        if time.monotonic() > deadline:
-            raise RequestError("timeout", f"{start} of {scan.slices} slices were done in time. Send fewer slices.")
-        images = network_grid(scan, card.input, start, start + engine.batch, intensity_range)
-        result[start : start + engine.batch], spent = predict_slices(engine, card, images)
+        _check_time(deadline, start, scan.slices)
+        stop = start + engine.batch
+        result[start:stop], spent = predict_slices(engine, card, grids[start:stop])
         running += spent
         if start and start % PROGRESS_EVERY == 0:
             logger.info("stack: %d of %d slices", start, scan.slices)
-    return Prediction(result, time.perf_counter() - begin - running, running)
+    return Prediction(result, seen, decoding, time.perf_counter() - begin - running - decoding, running)

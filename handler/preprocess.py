@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from handler.card import InputSpec
-from handler.intensity import to_unit_rgb
+from handler.intensity import to_unit, to_unit_rgb
 from handler.scan import Scan
 
 
@@ -34,13 +34,28 @@ def normalise(rgb: NDArray[np.float32], mean: Sequence[float], std: Sequence[flo
     return planes
 
 
+def to_grid(pixels: NDArray[np.generic], spec: InputSpec, intensity_range: Sequence[float]) -> NDArray[np.float32]:
+    """``pixels`` (n, h, w, 1 or 3) of any real dtype -> float32 (n, spec.height, spec.width, 3) in 0..1.
+
+    Channel by channel where the size changes: a page of 4096 x 4096 would take 200 MB a copy as float32 RGB."""
+    if pixels.shape[1:3] == (spec.height, spec.width):
+        return to_unit_rgb(pixels, intensity_range)
+    grid = np.empty((len(pixels), spec.height, spec.width, 3), np.float32)
+    for channel in range(pixels.shape[3]):
+        unit = to_unit(pixels[..., channel : channel + 1], intensity_range)
+        grid[..., channel : channel + 1] = resize(unit, spec.height, spec.width)
+    if pixels.shape[3] == 1:
+        grid[..., 1:] = grid[..., :1]
+    return grid
+
+
 def network_grid(
     scan: Scan, spec: InputSpec, start: int = 0, stop: int | None = None, intensity_range: Sequence[float] | None = None
 ) -> NDArray[np.float32]:
     """Slices ``start`` to ``stop`` (exclusive; None: all) of ``scan`` on the network's grid: float32 (n, spec.height,
     spec.width, 3) in 0..1, not yet normalised. ``intensity_range`` replaces the scan's own."""
-    rgb = to_unit_rgb(scan.pixels[start:stop], intensity_range or scan.intensity_range)
-    return resize(rgb, spec.height, spec.width)
+    pixels = scan.source.pages(start, scan.slices if stop is None else min(stop, scan.slices))
+    return to_grid(pixels, spec, intensity_range or scan.intensity_range)
 
 
 def preprocess(

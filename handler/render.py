@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handler.errors import RequestError
+from handler.intensity import to_unit_rgb
 from handler.limits import Limits
 from handler.measure import SegmentedSlice
 
 PNG_LEVEL = 1
+BAND = 256  # rows
 OVERLAY_COLOUR = np.array((255, 0, 0), np.uint16)
 # Probability 0, 1/4, ... 1: dark to bright, so that it also reads in grey and for the colour-blind.
 HEAT_STOPS = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
@@ -49,9 +51,14 @@ def png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def to_uint8(unit: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """0..1 -> 0..255, rounded."""
-    return (unit * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+def to_uint8(page: NDArray[np.generic], intensity_range: Sequence[float]) -> NDArray[np.uint8]:
+    """``page`` (h, w, 1 or 3) of any real dtype -> (h, w, 3), the range mapped to 0..255, clipped and rounded. In bands
+    of rows: as float32 a page of 4096 x 4096 would take 200 MB."""
+    drawn = np.empty((*page.shape[:2], 3), np.uint8)
+    for top in range(0, len(page), BAND):
+        unit = to_unit_rgb(page[None, top : top + BAND], intensity_range)[0]
+        drawn[top : top + BAND] = unit * np.float32(255) + np.float32(0.5)
+    return drawn
 
 
 def draw_mask(view: View) -> NDArray[np.uint8]:

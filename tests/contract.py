@@ -35,7 +35,14 @@ CODES = {
     "not_ready": 503,
     "timeout": 504,
 }
-WARNINGS = ("alpha_dropped", "grey_input", "low_dynamic_range", "range_tags_ignored")
+WARNINGS = (
+    "alpha_dropped",
+    "channels_unclear",
+    "grey_input",
+    "low_dynamic_range",
+    "out_of_range",
+    "range_tags_ignored",
+)
 
 COUNT = {"type": "integer", "minimum": 0}
 PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}

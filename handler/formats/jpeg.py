@@ -11,6 +11,7 @@ from PIL import Image
 from handler.errors import RequestError
 from handler.formats.raster import Raster, channel_warnings, orient
 from handler.limits import Limits
+from handler.scan import ArraySource
 
 NAME = "jpeg"
 ORIENTATION_TAG = 274
@@ -71,4 +72,4 @@ def read(data: bytes, limits: Limits) -> Raster:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
         pixels = np.asarray(image)
     pixels = orient(pixels.reshape(*pixels.shape[:2], -1), orientation)
-    return Raster(pixels[None], (0.0, 255.0), channel_warnings(pixels.shape[-1]))
+    return Raster(ArraySource(pixels[None]), (0.0, 255.0), channel_warnings(pixels.shape[-1]))

@@ -15,6 +15,7 @@ from handler.errors import RequestError
 from handler.formats.raster import Raster, channel_warnings, drop_alpha, orient
 from handler.intensity import default_range
 from handler.limits import Limits
+from handler.scan import ArraySource
 
 NAME = "png"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -105,4 +106,4 @@ def read(data: bytes, limits: Limits) -> Raster:
     orientation = _orientation(bare) if any(chunk.kind == b"eXIf" for chunk in chunks) else 1
     warnings = channel_warnings(pixels.shape[-1])
     image = np.ascontiguousarray(orient(drop_alpha(pixels), orientation))
-    return Raster(image[None], default_range(image.dtype), warnings)
+    return Raster(ArraySource(image[None]), default_range(image.dtype), warnings)

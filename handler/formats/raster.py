@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.errors import RequestError
-from handler.scan import Warn
+from handler.scan import PageSource, Warn
 
 
 @dataclass(frozen=True)
 class Raster:
-    """``pixels`` (slices, h, w, 1 or 3); ``intensity_range`` as in :class:`handler.scan.Scan`."""
+    """As in :class:`handler.scan.Scan`."""
 
-    pixels: NDArray[np.generic]
+    source: PageSource
     intensity_range: tuple[float, float]
     warnings: tuple[Warn, ...] = ()
 

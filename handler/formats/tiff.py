@@ -16,7 +16,7 @@ from handler.formats.jpeg import check_scans, frame_size
 from handler.formats.raster import Raster, channel_warnings, check_channels, drop_alpha, orient
 from handler.intensity import default_range, usable
 from handler.limits import Limits
-from handler.scan import Warn
+from handler.scan import ArraySource, Warn
 
 NAME = "tiff"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -216,7 +216,7 @@ def read(data: bytes, limits: Limits) -> Raster:
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise RequestError("corrupt_image", "The scan has samples that are not finite numbers (NaN or infinite).")
     return Raster(
-        pixels,
+        ArraySource(pixels),
         intensity_range,
         channel_warnings(first.samplesperpixel if first.photometric != PALETTE else 3) + range_warnings,
     )

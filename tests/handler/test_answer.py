@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer
 from handler.errors import PROBLEMS, RequestError
 from handler.measure import SliceMeasurement
-from handler.scan import Scan, Warn
+from handler.scan import ArraySource, Scan, Warn
 from tests.contract import CODES, NOTICE, STAGES, check_answer, check_problem, picture
 from tests.craft import ramp
 from tests.handler.models import DIGEST, card
@@ -24,7 +24,7 @@ def summary(*tumours: int, largest: float = 0.75) -> Summary:
 
 
 def scan(slices: int) -> Scan:
-    return Scan(ramp(20 * slices, 31, 3).reshape(slices, 20, 31, 3), (0, 255), "png", 64 * "a")
+    return Scan(ArraySource(ramp(20 * slices, 31, 3).reshape(slices, 20, 31, 3)), (0, 255), "png", 64 * "a")
 
 
 def reply(found: Summary, **changes: object) -> Answer:

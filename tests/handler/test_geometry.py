@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handler.card import InputSpec
 from handler.measure import restore
 from handler.preprocess import normalise, preprocess, resize
-from handler.scan import Scan
+from handler.scan import ArraySource, Scan
 from tests.craft import ramp
 
 SIDES = st.integers(16, 700)
@@ -28,7 +28,7 @@ def centre(image: np.ndarray) -> tuple[float, float]:
 
 
 def scan_of(pixels: np.ndarray) -> Scan:
-    return Scan(pixels, (0.0, 255.0), "png", "")
+    return Scan(ArraySource(pixels), (0.0, 255.0), "png", "")
 
 
 @given(height=SIDES, width=SIDES, down=st.floats(0.35, 0.65), right=st.floats(0.35, 0.65))

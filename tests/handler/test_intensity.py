@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from handler.decode import decode
 from handler.errors import RequestError
-from handler.intensity import RANGES, default_range, nearly_black, to_unit_rgb
+from handler.intensity import RANGES, default_range, to_unit_rgb
 from tests.craft import ramp, tiff
 
 GREY_SCAN = ramp(16, 16, 1, "uint16")[..., 0]
@@ -144,21 +144,3 @@ def test_a_text_where_the_range_should_be_is_refused() -> None:
     with pytest.raises(RequestError) as refusal:
         decode(tiff(GREY_SCAN, [(281, "s", 0, "white", True)]))
     assert refusal.value.code == "corrupt_image"
-
-
-class TestNearlyBlack:
-    def test_twelve_bits_read_as_sixteen(self) -> None:
-        pixels = (GREY_SCAN >> 4)[None, ..., None]
-        assert nearly_black(pixels, (0, 65535))
-        assert not nearly_black(pixels, (0, 4095))
-
-    @pytest.mark.parametrize(("bright", "expected"), [(0, True), (9, True), (10, False), (1000, False)])
-    def test_one_in_a_thousand_is_enough(self, bright: int, expected: bool) -> None:
-        pixels = np.zeros((2, 50, 100, 1), np.uint8)
-        pixels.reshape(-1)[:bright] = 26  # just above a tenth of 255
-        assert nearly_black(pixels, (0, 255)) is expected
-
-    def test_floats_and_negative_ranges(self) -> None:
-        pixels = np.full((1, 16, 16, 3), -500.0, np.float32)
-        assert nearly_black(pixels, (-500, 500))
-        assert not nearly_black(pixels, (-1000, 0))

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from handler.pipeline import Model, Outcome, answer
 from handler.predict import predict
 from samples.phantom import draw, draw_stack
 from tests.contract import STAGES, check_answer, check_problem, picture
-from tests.craft import jpeg, png, ramp, tiff
+from tests.craft import TiffPage, jpeg, png, ramp, tiff, tiff_of
 from tests.handler.models import (
     FLAIR_RULE,
     ConstantEngine,
@@ -217,6 +218,32 @@ class TestFields:
         assert dice(mask_of(bright), LESION.mask) > 0.95
         np.testing.assert_array_equal(decode(picture(bright, "scan")).pixels[0], LESION.image)
 
+    @pytest.mark.parametrize("gain", [255.0, 97.0])
+    def test_floats_beyond_0_to_1_are_told_with_the_range_that_makes_them_right(
+        self, flair: Model, gain: float
+    ) -> None:
+        floats = LESION.image.astype(np.float32) * (gain / 255)
+        data = tiff(floats, photometric="rgb")
+        (warning,) = told(flair, data)["warnings"]
+        assert warning["code"] == "out_of_range"
+        right = told(flair, tiff(floats / 255, photometric="rgb"))
+        assert right["warnings"] == []
+        send = warning["detail"].rpartition("intensity_range=")[2]
+        assert send == "0,255"
+        mended = told(flair, data, X_BrainSeg_Intensity_Range=send)
+        assert mended["warnings"] == []
+        assert mended["tumor_pixels"] == right["tumor_pixels"]
+
+    def test_z_scores_are_told_with_the_range_seen(self, flair: Model) -> None:
+        scores = (LESION.image.astype(np.float32) - 60) / 40
+        data = tiff(scores, photometric="rgb")
+        (warning,) = told(flair, data)["warnings"]
+        assert warning["detail"].endswith(f"intensity_range={scores.min():g},{scores.max():g}")
+        send = warning["detail"].rpartition("intensity_range=")[2]
+        mended = told(flair, data, X_BrainSeg_Intensity_Range=send)
+        assert mended["warnings"] == []
+        assert dice(mask_of(mended), LESION.mask) > 0.9
+
     def test_grey_is_answered_with_a_warning(self, flair: Model) -> None:
         reply = told(flair, png(LESION.image[..., 1:2]))
         assert [w["code"] for w in reply["warnings"]] == ["grey_input"]
@@ -226,6 +253,31 @@ class TestFields:
         data = png(ramp(20, 30, 3))
         expected = {"format": "png", "width": 30, "height": 20, "slices": 1, "sha256": hashlib.sha256(data).hexdigest()}
         assert told(flair, data)["input"] == expected
+
+
+class TestLargeScans:
+    """What is too large to be kept is decoded page by page, with the same answer."""
+
+    PHANTOMS = draw_stack(4, 5, 96)
+
+    @pytest.mark.parametrize("dtype", ["uint8", "float32"])
+    def test_the_answer_is_the_same(self, flair: Model, dtype: str) -> None:
+        top = 255 if dtype == "float32" else 1
+        data = tiff([p.image.astype(dtype) / top if top > 1 else p.image for p in self.PHANTOMS], photometric="rgb")
+        lazy = dataclasses.replace(flair, limits=dataclasses.replace(flair.limits, held_bytes=0))
+        kept, paged = (told(m, data, X_BrainSeg_Outputs="scan,mask,overlay,probability") for m in (flair, lazy))
+        for reply in (kept, paged):
+            reply.pop("timing_ms")
+        assert paged == kept
+
+    def test_a_broken_last_page_is_found_before_the_network_runs(self) -> None:
+        limits = dataclasses.replace(forbidden().limits, held_bytes=0)
+        broken = TiffPage(compression=8, strip=b"not deflated at all")
+        refused(
+            forbidden(limits),
+            tiff_of(TiffPage(compression=8, strip=zlib.compress(bytes(256))), broken),
+            "corrupt_image",
+        )
 
 
 class TestFaults:

@@ -111,8 +111,8 @@ def test_probability_is_exact_in_16_bits(height: int, width: int, seed: int) -> 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20))
 def test_unit_values_become_the_nearest_level(values: list[float]) -> None:
     unit = np.array(values, np.float32)
-    np.testing.assert_allclose(render.to_uint8(unit), unit * 255, atol=0.5001)
-    assert render.to_uint8(np.array([0, 1], np.float32)).tolist() == [0, 255]
+    np.testing.assert_allclose(render.to_uint8(unit[None, :, None], (0, 1))[0, :, 1], unit * 255, atol=0.5001)
+    assert render.to_uint8(np.array([[[0], [1]]], np.float32), (0, 1)).tolist() == [[3 * [0], 3 * [255]]]
 
 
 @pytest.mark.parametrize("pages", [1, 2, 7])
