@@ -18,6 +18,7 @@ import psutil
 import requests
 
 from archive.store import MODEL_NAME, ROOT, archive_path
+from exchange.session import open_session
 from exchange.tokens import bearer
 from handler.resources import Plan
 from serving import torchserve
@@ -49,7 +50,7 @@ _kept = threading.local()
 def _session() -> requests.Session:
     """One a thread: clients keep their connection, as apps do."""
     if not hasattr(_kept, "session"):
-        _kept.session = requests.Session()
+        _kept.session = open_session()
     session: requests.Session = _kept.session
     return session
 
@@ -79,7 +80,7 @@ def torchserve_with(
             headers = {**bearer(places.key_file, "inference"), "Content-Type": "application/octet-stream"}
             url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}"
             management = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
-            described = requests.get(management, headers=bearer(places.key_file, "management"), timeout=30).json()
+            described = _session().get(management, headers=bearer(places.key_file, "management"), timeout=30).json()
             pids = [int(worker["pid"]) for worker in described[0]["workers"]]
             yield Target(name, lambda data: _session().post(url, data=data, headers=headers, timeout=600), pids)
         finally:

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from archive.store import KEY_FILE, MODEL_NAME
+from exchange.session import open_session
 from exchange.tokens import bearer
 from rollout.errors import NoServerError, RolloutError
 
@@ -65,8 +66,7 @@ class TorchServe:
         self._inference = settings["inference_address"]
         self._management = settings["management_address"]
         self._metrics = settings["metrics_address"]
-        self._session = requests.Session()
-        self._session.trust_env = False  # loopback only: no proxy of the environment gets to see a token
+        self._session = open_session()
 
     def versions(self) -> dict[str, Version]:
         """All versions that are registered, by name."""
@@ -121,8 +121,7 @@ class TorchServe:
         url = f"{self._inference}/predictions/{MODEL_NAME}" + (f"/{version}" if version else "")
         try:
             # Without the session: it is used from two threads at a time, and a fresh connection costs a millisecond.
-            with requests.Session() as session:
-                session.trust_env = False
+            with open_session() as session:
                 return session.post(url, data=scan, headers=headers, timeout=seconds)
         except requests.ConnectionError as error:
             raise NoServerError(f"TorchServe broke off: {type(error).__name__}. {_START}") from error

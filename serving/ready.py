@@ -13,6 +13,7 @@ import requests
 
 from archive.known import difference
 from archive.store import MODEL_NAME
+from exchange.session import open_session
 from exchange.tokens import bearer
 from handler.card import CARD_FILE, ModelCard, parse_card
 from serving.torchserve import Places, Ports
@@ -25,7 +26,8 @@ def workers_ready(places: Places, ports: Ports, version: str) -> bool:
     """Whether all the workers that ``version`` should have are READY."""
     url = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
     try:
-        reply = requests.get(url, headers=bearer(places.key_file, "management"), timeout=10)
+        with open_session() as session:
+            reply = session.get(url, headers=bearer(places.key_file, "management"), timeout=10)
         described: dict[str, Any] = reply.json()[0] if reply.ok else {}
     except (requests.RequestException, OSError, ValueError, LookupError):
         return False
@@ -45,7 +47,8 @@ def check_known_answers(places: Places, ports: Ports, version: str, archive_name
     for known in card.known_answers:
         headers = {**bearer(places.key_file, "inference"), "X-BrainSeg-Outputs": "none"}
         headers["Content-Type"] = "application/octet-stream"
-        reply = requests.post(url, data=samples[known["sample"]], headers=headers, timeout=REQUEST_SECONDS)
+        with open_session() as session:
+            reply = session.post(url, data=samples[known["sample"]], headers=headers, timeout=REQUEST_SECONDS)
         if not reply.ok:
             return f"{known['sample']}: status {reply.status_code}: {reply.text[:300]}"
         if wrong := difference(known, reply.json()):
@@ -81,7 +84,8 @@ def wait_front_door(url: str, alive: Callable[[], bool], seconds: float) -> None
     reason = "no answer"
     while alive() and time.monotonic() < deadline:
         try:
-            reply = requests.get(f"{url}readyz", timeout=10)
+            with open_session() as session:
+                reply = session.get(f"{url}readyz", timeout=10)
             if reply.ok:
                 return
             reason = reply.text[:300]

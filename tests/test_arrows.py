@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "samples": {"handler"},
     "web": {"exchange"},
     "archive": {"handler", "samples", "progress", "settings"},
-    "training": {"handler", "samples", "progress", "settings"},
+    "training": {"handler", "samples", "exchange", "progress", "settings"},
     "rollout": {"archive", "training", "handler", "exchange", "progress", "settings"},
     "serving": {"rollout", "archive", "handler", "exchange", "settings"},
     "benchmark": {"serving", "archive", "handler", "samples", "exchange", "progress"},

@@ -18,6 +18,7 @@ import requests
 
 from brainseg_client.errors import BrainSegError, BusyError, UnreachableError, error_of
 from brainseg_client.results import Segmentation, Version, segmentation, versions
+from brainseg_client.session import open_session
 
 HEADER_PREFIX = "X-BrainSeg-"
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -129,7 +130,7 @@ class Client:
         query: dict[str, str] | None = None,
     ) -> requests.Response:
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
+            self._local.session = open_session()
         session: requests.Session = self._local.session
         try:
             reply = session.request(

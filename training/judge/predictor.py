@@ -18,6 +18,7 @@ import requests
 from numpy.typing import NDArray
 from PIL import Image
 
+from exchange.session import open_session
 from handler.card import CARD_FILE, ModelCard, read_card
 from handler.engines import Engine, open_engine
 from handler.measure import SegmentedSlice, SliceMeasurement, measure
@@ -96,12 +97,13 @@ class ServerPredictor:
 
     def __init__(self, url: str, token: str | None) -> None:
         self.name, self._url = url, url
+        self._session = open_session()
         self._headers = {"Content-Type": "application/octet-stream", "X-BrainSeg-Outputs": "mask,probability"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def segment(self, item: LabelledSlice) -> SegmentedSlice:
-        reply = requests.post(
+        reply = self._session.post(
             self._url, data=item.pair.image.read_bytes(), headers=self._headers, timeout=SERVER_TIMEOUT_SECONDS
         )
         if reply.status_code != requests.codes.ok:
