@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.volumes.grid import Grid
+from handler.volumes.out.algorithm import NOTICE, Algorithm
 from handler.volumes.volume import NiftiSource, Volume
 
-NOTICE = "Research use only. Not a medical device."
 # What says where the voxels are. pixdim: qfac and the three steps, the rest of it is time and such.
 GEOMETRY = (
     *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
@@ -28,19 +28,18 @@ SCANNER = 1  # the code for coordinates of the scanner
 UNKNOWN_SYSTEM = 255
 
 
-def encode(volume: Volume, mask: NDArray[np.bool_] | NDArray[np.uint8], made_by: str) -> bytes:
+def encode(volume: Volume, mask: NDArray[np.bool_] | NDArray[np.uint8], algorithm: Algorithm) -> bytes:
     """``mask``: bool or uint8 labels (slices, rows, columns) on the volume's grid -> a ``.nii.gz``.
 
     uint8, 3-D, no scaling, no intent (1002 makes viewers draw labels instead of a mask), NIfTI-1 or 2 as the scan is,
-    little-endian whatever it was; NIfTI-1 for DICOM. ``made_by``: name and version, for the description beside the
-    notice. Equal arguments give equal bytes: one gzip member without a time. Raises ValueError for a mask of another
-    shape.
+    little-endian whatever it was; NIfTI-1 for DICOM. The description holds the notice, name and version. Equal
+    arguments give equal bytes: one gzip member without a time. Raises ValueError for a mask of another shape.
     """
     if mask.shape != volume.grid.shape:
         raise ValueError(f"a mask of shape {mask.shape} on a grid of {volume.grid.shape}")
     header = _like(volume.source.header) if isinstance(volume.source, NiftiSource) else _from_grid(volume.grid)
     header["dim"] = [3, *volume.grid.size, 1, 1, 1, 1]
-    header["descrip"] = f"{NOTICE} {made_by}".encode("ascii", "replace")[:79]
+    header["descrip"] = f"{NOTICE} {algorithm.label}".encode("ascii", "replace")[:79]
     values = np.ascontiguousarray(mask, np.uint8)
     # 4 bytes of zero: no extensions
     return _gzip(header.binaryblock + bytes(4) + values.tobytes())

@@ -21,22 +21,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from handler.volumes.grid import Grid
-from handler.volumes.out.nifti import NOTICE, encode
+from handler.volumes.out.algorithm import NOTICE, Algorithm
+from handler.volumes.out.nifti import encode
 from handler.volumes.volume import Acquisition, NiftiSource, Volume
+from tests.handler.volumes.series import turned
 
 SIZE = (7, 6, 5)
-MADE_BY = "brainseg 2.0"
+MADE_BY = Algorithm("2.0")
 CODES = [(1, 1), (1, 2), (2, 1), (0, 0), (1, 0), (0, 1), (4, 2)]
 SECRET = b"Meier^Anna"
-
-
-def turned(x: float, y: float, z: float) -> NDArray[np.float64]:
-    """A rotation by these angles, in radians."""
-    (cx, sx), (cy, sy), (cz, sz) = ((np.cos(a), np.sin(a)) for a in (x, y, z))
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
 
 
 def affine_of(angles: tuple[float, float, float], spacing: tuple[float, float, float], origin: object) -> np.ndarray:
@@ -172,7 +165,7 @@ def test_the_header_says_only_where_the_mask_is(tmp_path: Path) -> None:
         assert header.get_data_dtype() == np.uint8
         assert (header["scl_slope"], header["scl_inter"], header["intent_code"], header["cal_max"]) == (1, 0, 0, 0)
         assert list(header["dim"]) == [3, *SIZE, 1, 1, 1, 1]
-        assert header["descrip"].item().decode() == f"{NOTICE} {MADE_BY}"
+        assert header["descrip"].item().decode() == f"{NOTICE} brainseg 2.0"
         assert len(data) == header["vox_offset"] + np.prod(SIZE)
 
 
@@ -183,7 +176,7 @@ def test_labels_keep_their_values(tmp_path: Path) -> None:
 
 
 def test_a_long_name_is_cut(tmp_path: Path) -> None:
-    data = gzip.decompress(encode(volume_of(scan(1, 1)), drawn(), "brainseg " + "ü" * 90))
+    data = gzip.decompress(encode(volume_of(scan(1, 1)), drawn(), Algorithm("ü" * 90)))
     assert data[148:228] == (f"{NOTICE} brainseg " + "?" * 90).encode()[:79] + b"\0"
 
 
