@@ -293,7 +293,7 @@ def dicom_series(
         _set_pixels(dataset, frame[None], transfer_syntax)
         if change is not None:
             change(k, dataset)
-        files.append((f"{SENTINEL}/{(k * 5) % count:03d}-{k}.dcm", file_of(dataset, transfer_syntax)))
+        files.append((f"{SENTINEL}/{series}/{(k * 5) % count:03d}-{k}.dcm", file_of(dataset, transfer_syntax)))
     return sorted(files)
 
 

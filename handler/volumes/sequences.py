@@ -67,12 +67,12 @@ def recognise(acquisition: Acquisition) -> Recognised | None:
         return None
     if _within(inversion, FLUID_NULLED) and (echo is None or echo >= FLAIR_ECHO):
         return Recognised("flair", "inversion_time", f"inversion time {inversion:g} ms nulls fluid")
-    if echo is not None and repetition is not None and not TEXT_FLAIR.search(text):
-        longest = T1_GRADIENT_ECHO if acquisition.gradient_echo else T1_ECHO
-        if inversion and echo <= T1_ECHO:
-            if _within(inversion, T1_INVERSION):
-                return _t1("inversion_time", f"inversion time {inversion:g} ms, echo {echo:g} ms", acquisition, text)
+    if inversion and echo is not None and echo <= T1_ECHO:
+        if not _within(inversion, T1_INVERSION):
             return None
+        return _t1("inversion_time", f"inversion time {inversion:g} ms, echo time {echo:g} ms", acquisition, text)
+    if echo is not None and repetition is not None and not (echo >= FLAIR_ECHO and TEXT_FLAIR.search(text)):
+        longest = T1_GRADIENT_ECHO if acquisition.gradient_echo else T1_ECHO
         if echo <= longest and repetition <= T1_REPETITION:
             return _t1("times", f"echo time {echo:g} ms, repetition time {repetition:g} ms", acquisition, text)
         # A 3D T1 whose header leaves the inversion time out has the repetition time of the whole shot.

@@ -126,6 +126,7 @@ def _apart(groups: _Groups, acquisition: Acquisition) -> Keys:
     return (
         ("frame of reference", acquisition.frame_of_reference),
         ("echo time", None if acquisition.echo_ms is None else round(acquisition.echo_ms, 2)),
+        ("inversion time", None if acquisition.inversion_ms is None else round(acquisition.inversion_ms)),
         ("echo number", numbers_or_none(groups.dataset, "EchoNumbers")),
         ("magnitude or phase", (part if part != "MIXED" else None, *sorted(kinds))),
         ("point in time", numbers_or_none(content, "TemporalPositionIndex" if groups.enhanced else TEMPORAL)),
@@ -147,7 +148,6 @@ def _perhaps(groups: _Groups, instance: Instance, frames: int, acquisition: Acqu
     content, dataset = groups.of("FrameContentSequence"), groups.dataset
     acquired = "FrameAcquisitionNumber" if groups.enhanced else "AcquisitionNumber"
     return (
-        ("inversion time", acquisition.inversion_ms),
         ("acquisition number", numbers_or_none(content, acquired)),
         ("image type", _image_type(groups)),
         ("repetition time", acquisition.repetition_ms),
