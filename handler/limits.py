@@ -14,7 +14,9 @@ MIB = 2**20
 class Limits:
     """Sides in pixels, sizes in bytes. ``pixels`` counts all pages together; ``segments`` bounds the strips or tiles
     of a TIFF, each of which costs a Python call however small it is; ``jpeg_scans``: passes of a progressive JPEG.
-    A scan of more than ``held_bytes`` decoded is not kept, but decoded page by page and once more for its pictures.
+    ``page_bytes`` bounds what a page takes decoded, in the samples of its file, ``decoded_bytes`` all of them: 12 bytes
+    for each pixel of the largest page and stack. A scan of more than ``held_bytes`` decoded is not kept, but decoded
+    page by page and once more for its pictures.
 
     Volumes: ``voxels`` counts all that are decoded for one request, ``unpacked_bytes`` what its archives hold together,
     ``archive_files`` the files of a zip, ``archive_ratio`` how many times larger than the zip its files may be,
@@ -28,6 +30,8 @@ class Limits:
     pixels: int = 100_000_000
     segments: int = 200_000
     jpeg_scans: int = 64
+    page_bytes: int = 192 * MIB
+    decoded_bytes: int = 1_200_000_000
     held_bytes: int = 128 * MIB
     voxels: int = 100_000_000
     unpacked_bytes: int = 400 * MIB
@@ -84,6 +88,16 @@ class Limits:
                 "too_large",
                 f"The volumes claim {count + others} voxels together; at most {self.voxels} are taken. Send fewer "
                 "sequences or coarser ones.",
+            )
+
+    def check_decoded(self, page_bytes: int, pages: int = 1) -> None:
+        """Raises ``too_large`` when a page would take more than ``page_bytes``, or all more than ``decoded_bytes``."""
+        if page_bytes > self.page_bytes or page_bytes * pages > self.decoded_bytes:
+            raise RequestError(
+                "too_large",
+                f"{pages} pages of {page_bytes / MIB:.0f} MiB decoded; at most {self.page_bytes / MIB:.0f} MiB a page "
+                f"and {self.decoded_bytes / MIB:.0f} MiB in all are taken. Save samples of fewer bits, or no alpha "
+                "channel, or split the stack.",
             )
 
 

@@ -1,9 +1,10 @@
-"""TIFF and BigTIFF, one page a slice, by tifffile; LZW, deflate, PackBits and JPEG compression by imagecodecs."""
+"""TIFF and BigTIFF, one page a slice, by tifffile; LZW, deflate, zstd, PackBits and JPEG compression by imagecodecs."""
 
 from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,23 +12,43 @@ import tifffile
 from numpy.typing import NDArray
 
 from handler.errors import RequestError
-from handler.formats.ifd import check_ifds
-from handler.formats.jpeg import check_scans, frame_size
-from handler.formats.raster import Raster, channel_warnings, check_channels, drop_alpha, orient
+from handler.formats.ifd import check_ifds, left_out
+from handler.formats.raster import Raster, channel_warnings, check_channels
+from handler.formats.tiff_axes import arrange, read_axes
+from handler.formats.tiff_page import JPEG, PageReader, pixel_shape, pixel_type, sample_type
 from handler.intensity import default_range, usable
 from handler.limits import Limits
-from handler.scan import ArraySource, Warn
+from handler.scan import Warn
 
 NAME = "tiff"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # TIFF 6.0 codes. Whatever else tifffile could decode stays outside: each codec is a door into the worker.
-COMPRESSIONS = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
-JPEG = 7
+COMPRESSIONS = {
+    1: "none",
+    5: "LZW",
+    7: "JPEG",
+    8: "deflate",
+    32773: "PackBits",
+    32946: "deflate",
+    34926: "zstd",
+    50000: "zstd",
+}
+# Known only to be named in the refusal.
+OTHER_COMPRESSIONS = {
+    33003: "JPEG 2000",
+    33004: "JPEG 2000",
+    33005: "JPEG 2000",
+    34712: "JPEG 2000",
+    34927: "WebP",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
 SEPARATE_PLANES = 2
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 PHOTOMETRICS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
 RANGE_TAGS = ((340, 341), (280, 281))  # SMinSampleValue/SMaxSampleValue, then MinSampleValue/MaxSampleValue
-TAG_ORIENTATION = 274
+TAG_DESCRIPTION = 270
 # Blank tiles may share their bytes; a file that is nothing but one strip, read again and again, is a trap.
 OVERLAP, OVERRUN = 4, 4096
 # Microscopes' dialects, in which tifffile would find pages in other ways than the one that is checked here, are off. As
@@ -41,29 +62,29 @@ def matches(data: bytes) -> bool:
     return data[:4] in MAGIC
 
 
-def _pages(tif: tifffile.TiffFile, limits: Limits) -> list[tifffile.TiffPage]:
-    """All pages, as far as the limit goes; a stack without end is refused at the first page too many."""
-    pages: list[tifffile.TiffPage] = []
-    for page in tif.pages:
-        limits.check_pages(len(pages) + 1)
+def _pages(tif: tifffile.TiffFile, limits: Limits) -> dict[int, tifffile.TiffPage]:
+    """Number in the file -> page, as far as the limit goes, without those that :func:`left_out` names."""
+    pages: dict[int, tifffile.TiffPage] = {}
+    for number, page in enumerate(tif.pages):
         if not isinstance(page, tifffile.TiffPage):
             page = page.aspage()
-        pages.append(page)
+        if left_out(int(page.subfiletype)):
+            continue
+        limits.check_pages(len(pages) + 1)
+        pages[number] = page
     if not pages:
-        raise RequestError("corrupt_image", "The TIFF has no page.")
+        raise RequestError(
+            "corrupt_image", "The TIFF has no page but reduced pictures or masks of others. Send the whole file."
+        )
     return pages
-
-
-def _sample_type(page: tifffile.TiffPage) -> np.dtype[np.generic]:
-    """The dtype of the decoded samples; 1-bit ones become uint8."""
-    return np.dtype(np.uint8) if page.dtype is None or page.dtype.kind == "b" else np.dtype(page.dtype)
 
 
 def _check_page(page: tifffile.TiffPage) -> None:
     if page.compression not in COMPRESSIONS:
         raise RequestError(
             "unsupported_format",
-            f"TIFF compression {int(page.compression)}; expected one of {sorted(set(COMPRESSIONS.values()))}.",
+            f"TIFF compression {OTHER_COMPRESSIONS.get(int(page.compression), int(page.compression))}; expected one of "
+            f"{', '.join(sorted(set(COMPRESSIONS.values())))}. Save the scan with one of these.",
         )
     if page.photometric not in PHOTOMETRICS:
         raise RequestError(
@@ -78,7 +99,7 @@ def _check_page(page: tifffile.TiffPage) -> None:
         raise RequestError(
             "unsupported_format", f"TIFF samples of {page.bitspersample} bits; expected 1 to 16 bits or float."
         )
-    default_range(_sample_type(page))
+    default_range(sample_type(page))
     check_channels(page.samplesperpixel)
 
 
@@ -95,6 +116,8 @@ def _check_pages(pages: list[tifffile.TiffPage], size: int, limits: Limits) -> N
     first = pages[0]
     limits.check_geometry(first.imagewidth, first.imagelength, len(pages))
     segments = claimed = 0
+    pixel_bytes = first.samplesperpixel * sample_type(first).itemsize
+    limits.check_decoded(first.imagewidth * first.imagelength * pixel_bytes, len(pages))
     for number, page in enumerate(pages):
         _check_page(page)
         kind = (page.imagewidth, page.imagelength, page.samplesperpixel, page.dtype, page.bitspersample)
@@ -105,8 +128,11 @@ def _check_pages(pages: list[tifffile.TiffPage], size: int, limits: Limits) -> N
                 f"page 0 is {first.imagewidth} x {first.imagelength} x {first.samplesperpixel} {first.dtype}: "
                 "the pages of a stack must share one size and sample type.",
             )
+        if pixel_shape(page) != pixel_shape(first):
+            raise RequestError("unsupported_shape", "The pages' orientations differ: a stack must share one size.")
         if page.is_tiled:
             limits.check_geometry(max(page.tilewidth, limits.min_side), max(page.tilelength, limits.min_side))
+            limits.check_decoded(page.tilewidth * page.tilelength * pixel_bytes)
         segments += max(len(page.dataoffsets), _segments(page))
         claimed += sum(min(count, size) for count in page.databytecounts)
     if segments > limits.segments:
@@ -120,67 +146,9 @@ def _check_pages(pages: list[tifffile.TiffPage], size: int, limits: Limits) -> N
         raise RequestError("corrupt_image", f"The strips or tiles claim {claimed} bytes of a file of {size}.")
 
 
-def _check_jpeg_segments(data: bytes, page: tifffile.TiffPage, limits: Limits) -> None:
-    """A JPEG strip carries a size of its own, which the decoder obeys: it must not exceed what the page claims."""
-    bounds = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.imagelength)
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
-        segment = data[offset : offset + count]
-        check_scans(segment, limits)
-        size = frame_size(segment)
-        if size is None or size[0] > bounds[0] or size[1] > bounds[1]:
-            raise RequestError("corrupt_image", f"A JPEG strip of the TIFF claims {size} pixels, its page {bounds}.")
-
-
-def _colours(
-    page: tifffile.TiffPage, image: NDArray[np.generic], white_black: tuple[float, float]
-) -> NDArray[np.generic]:
-    """Palette to 8-bit RGB; white-is-zero turned round within ``white_black``, the range of its samples."""
-    if page.photometric == PALETTE:
-        if page.colormap is None:
-            raise RequestError("corrupt_image", "The TIFF is a palette image without a palette.")
-        palette = np.asarray(page.colormap, np.uint16)  # (3, entries)
-        return (palette[:, image[..., 0]] >> 8).astype(np.uint8).transpose(1, 2, 0)
-    if page.photometric == MIN_IS_WHITE:
-        white, black = white_black
-        # float64: what lies outside the range would wrap round in an integer type.
-        turned = white + black - np.clip(image.astype(np.float64), white, black)
-        return (turned if image.dtype.kind == "f" else np.rint(turned)).astype(image.dtype)
-    return image
-
-
-def _read_page(page: tifffile.TiffPage, white_black: tuple[float, float]) -> NDArray[np.generic]:
-    """(h, w, 1 or 3) upright, native byte order, black below white."""
-    planes, _, height, width, samples = page.shaped
-    image = page.asarray(maxworkers=1).reshape(planes, height, width, samples)
-    image = image[0] if planes == 1 else image[..., 0].transpose(1, 2, 0)
-    if image.dtype.kind == "b":
-        image = image.astype(np.uint8)
-    image = image.astype(np.float32 if image.dtype.kind == "f" else image.dtype.newbyteorder("="), copy=False)
-    orientation = page.tags.valueof(TAG_ORIENTATION, 1)
-    return orient(_colours(page, drop_alpha(image), white_black), int(orientation))
-
-
-def _read_pages(
-    data: bytes, pages: list[tifffile.TiffPage], white_black: tuple[float, float], limits: Limits
-) -> NDArray[np.generic]:
-    """(pages, h, w, 1 or 3), filled page by page so that a stack is in memory once."""
-    pixels: NDArray[np.generic] | None = None
-    for number, page in enumerate(pages):
-        if page.compression == JPEG:
-            _check_jpeg_segments(data, page, limits)
-        image = _read_page(page, white_black)
-        if pixels is None:
-            pixels = np.empty((len(pages), *image.shape), image.dtype)
-        if image.shape != pixels.shape[1:]:
-            raise RequestError("unsupported_shape", "The pages' orientations differ: a stack must share one size.")
-        pixels[number] = image
-    assert pixels is not None  # noqa: S101 - _pages refuses a file without pages
-    return pixels
-
-
 def _turns_within(page: tifffile.TiffPage, low: float, high: float) -> bool:
     """Whether white-is-zero samples turned round within this range still fit their type; true of all other pages."""
-    dtype = _sample_type(page)
+    dtype = sample_type(page)
     if page.photometric != MIN_IS_WHITE or dtype.kind == "f":
         return True
     signed = dtype.kind == "i"
@@ -203,20 +171,58 @@ def _range(page: tifffile.TiffPage, rule: tuple[float, float]) -> tuple[tuple[fl
     return rule, ()
 
 
+@dataclass(frozen=True, eq=False)
+class TiffSource:
+    """Slices decoded when asked for. ``file`` keeps the bytes; ``slices``: the pages of each, one or one a channel."""
+
+    file: tifffile.TiffFile
+    slices: tuple[tuple[tifffile.TiffPage, ...], ...]
+    reader: PageReader
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        height, width, channels = pixel_shape(self.slices[0][0])
+        return len(self.slices), height, width, channels if len(self.slices[0]) == 1 else len(self.slices[0])
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        return pixel_type(self.slices[0][0])
+
+    def _slice(self, index: int) -> NDArray[np.generic]:
+        planes = [self.reader.read(page) for page in self.slices[index]]
+        return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
+
+    def pages(self, start: int, stop: int) -> NDArray[np.generic]:
+        if stop - start == 1:
+            return self._slice(start)[None]
+        pixels = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        for index in range(start, stop):
+            pixels[index - start] = self._slice(index)
+        return pixels
+
+
+def _description(page: tifffile.TiffPage) -> str:
+    text = page.tags.valueof(TAG_DESCRIPTION, "")
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+
+
 def read(data: bytes, limits: Limits) -> Raster:
-    """Slices in the order of the pages. Raises the contract's refusals; any other exception means a broken file."""
+    """Slices in the order of the pages, or as the file says. Raises the contract's refusals; any other exception means
+    a broken file."""
     check_ifds(data, limits)
-    with PlainTiff(io.BytesIO(data)) as tif:
-        pages = _pages(tif, limits)
-        _check_pages(pages, len(data), limits)
-        first = pages[0]
-        rule = default_range(_sample_type(first), first.bitspersample)
-        intensity_range, range_warnings = _range(first, rule)
-        pixels = _read_pages(data, pages, intensity_range, limits)
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise RequestError("corrupt_image", "The scan has samples that are not finite numbers (NaN or infinite).")
+    tif = PlainTiff(io.BytesIO(data))
+    numbered = _pages(tif, limits)
+    pages = list(numbered.values())
+    _check_pages(pages, len(data), limits)
+    first = pages[0]
+    rule = default_range(sample_type(first), first.bitspersample)
+    intensity_range, range_warnings = _range(first, rule)
+    grey = all(page.photometric in (MIN_IS_WHITE, MIN_IS_BLACK) for page in pages)
+    arrangement = arrange(read_axes(_description(tif.pages.first)), list(numbered), first.samplesperpixel, grey)
+    slices = tuple(tuple(numbered[number] for number in group) for group in arrangement.slices)
+    channels = len(slices[0]) if len(slices[0]) > 1 or first.photometric == PALETTE else first.samplesperpixel
     return Raster(
-        ArraySource(pixels),
+        TiffSource(tif, slices, PageReader(data, intensity_range, limits)),
         intensity_range,
-        channel_warnings(first.samplesperpixel if first.photometric != PALETTE else 3) + range_warnings,
+        channel_warnings(channels if first.photometric != PALETTE else 3) + range_warnings + arrangement.warnings,
     )

@@ -219,9 +219,38 @@ def test_missing_strips_and_tiles_are_not_read_as_black(layout: dict[str, int], 
     assert code_of(tiff_of(TiffPage(64, 64, strip, compression=compression, **layout))) == "corrupt_image"
 
 
-@pytest.mark.parametrize("compression", [2, 3, 4, 6, 34712, 34925, 50000, 50001, 34887, 9999])
+@pytest.mark.parametrize("compression", [2, 3, 4, 6, 34712, 34925, 50001, 34887, 9999])
 def test_other_compressions_stay_outside(compression: int) -> None:
     assert code_of(tiff_of(TiffPage(compression=compression))) == "unsupported_format"
+
+
+@pytest.mark.parametrize(
+    ("compression", "name"), [(33003, "JPEG 2000"), (34712, "JPEG 2000"), (50001, "WebP"), (34927, "WebP")]
+)
+def test_a_known_compression_is_refused_by_name(compression: int, name: str) -> None:
+    with pytest.raises(RequestError, match=f"{name}; expected one of .*zstd.* Save") as refusal:
+        decode(tiff_of(TiffPage(compression=compression)))
+    assert refusal.value.code == "unsupported_format"
+
+
+class TestZstd:
+    @pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"rowsperstrip": 5}, {"predictor": True}])
+    @pytest.mark.parametrize(("dtype", "channels"), [("uint8", 3), ("uint16", 1), ("float32", 3)])
+    def test_every_sample_comes_back(self, options: dict[str, Any], dtype: str, channels: int) -> None:
+        image = ramp(37, 40, channels, dtype)
+        page, photometric = (image, "rgb") if channels == 3 else (image[..., 0], "minisblack")
+        scan = decode(tiff(page, photometric=photometric, compression="zstd", **options))
+        np.testing.assert_array_equal(scan.pixels[0], image)
+
+    @pytest.mark.parametrize("code", [34926, 50000])
+    def test_both_codes(self, code: int) -> None:
+        strip = bytes(imagecodecs.zstd_encode(bytes(range(256))))
+        scan = decode(tiff_of(TiffPage(strip=strip, compression=code)))
+        assert scan.pixels.ravel().tolist() == list(range(256))
+
+    @pytest.mark.parametrize("strip", [b"no zstd at all", bytes(imagecodecs.zstd_encode(bytes(255)))])
+    def test_a_broken_strip(self, strip: bytes) -> None:
+        assert code_of(tiff_of(TiffPage(strip=strip, compression=50000))) == "corrupt_image"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

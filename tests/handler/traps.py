@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
+import imagecodecs
+
 from tests.craft import (
     LONG,
     TiffPage,
@@ -85,6 +87,14 @@ def traps() -> dict[str, tuple[bytes, str]]:
         "png profile": (png(ramp(), [chunk(b"iCCP", b"k\0\0" + deflated(300))]), "ok"),
         "png chunks": (png(ramp(), [chunk(b"IDAT")] * 250_000), "corrupt_image"),
         "tiff deflate": (tiff_of(TiffPage(strip=deflated(300), compression=8)), "corrupt_image"),
+        "tiff zstd": (
+            tiff_of(TiffPage(strip=bytes(imagecodecs.zstd_encode(bytes(200 * 2**20))), compression=50000)),
+            "corrupt_image",
+        ),
+        "tiff tile": (
+            tiff_of(TiffPage(tile_width=4096, tile_height=4096, bits=64, samples=4, format=3, compression=8)),
+            "too_large",
+        ),
         "tiff jpeg": (tiff_of(TiffPage(strip=large, compression=7)), "corrupt_image"),
         "tiff jpeg filled": (
             tiff_of(TiffPage(strip=large.replace(b"\xff\xc0", b"\xff\xff\xc0") + bytes(60_000), compression=7)),
