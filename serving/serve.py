@@ -6,7 +6,6 @@ import contextlib
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import yaml
 from rich.console import Console
 
 from archive.inputs import CONFIG, is_current
+from archive.programs import environment, python
 from archive.store import (
     MODEL_NAME,
     ROOT,
@@ -107,8 +107,8 @@ def _archives(store: Path, told: threading.Event) -> list[str]:
         console.print(f"packaging {', '.join(archive_path(version, store).name for version in stale)}")
         # In a process of its own: what packaging needs (torch above all) would otherwise stay in this one's memory, and
         # take its time to be imported at every start.
-        command = [sys.executable, "-m", "archive", *stale, "--model-store", str(store.resolve())]
-        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+        command = python("-m", "archive", *stale, "--model-store", str(store.resolve()))
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(), start_new_session=True)
         while process.poll() is None:
             if told.wait(WATCH_SECONDS):
                 _end(process, signal.SIGINT)  # which lets it remove its temporary files
@@ -167,7 +167,7 @@ def _start_torchserve(running: Running, ports: Ports, profile: str, told: thread
 
 
 def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
-    command = [sys.executable, "-m", "web.server", "--host", door.host, "--port", str(door.port)]
+    command = python("-m", "web.server", "--host", door.host, "--port", str(door.port))
     command += ["--inference-url", f"http://127.0.0.1:{ports.inference}"]
     command += ["--management-url", f"http://127.0.0.1:{ports.management}"]
     command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]
@@ -175,7 +175,9 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
     log = running.places.logs / "web.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
     running.processes.append((FRONT_DOOR, process))
     wait_front_door(door.url, lambda: process.poll() is None, DOOR_SECONDS)
 

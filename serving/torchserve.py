@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from archive.programs import environment, python
 from archive.store import KEY_FILE, MODEL_NAME, ROOT
 from handler.files import write_atomic
 from handler.resources import Plan
@@ -129,10 +129,9 @@ def write_settings(places: Places, ports: Ports, models: str) -> Path:
 def start(places: Places, settings: Path, java_home: Path, plan: Plan) -> subprocess.Popen[bytes]:
     """Starts TorchServe in a process group of its own, its working folder (where it writes its keys) the state."""
     places.key_file.unlink(missing_ok=True)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("TS_") and name != "PYTHONPATH"
-    }
-    environment |= {
+    # Without our rooms: what an archive holds is what its workers import.
+    variables = {name: value for name, value in environment(ours=False).items() if not name.startswith("TS_")}
+    variables |= {
         "JAVA_HOME": str(java_home),
         "TMPDIR": str(places.temporary),
         "TEMP": str(places.temporary),
@@ -142,20 +141,11 @@ def start(places: Places, settings: Path, java_home: Path, plan: Plan) -> subpro
         "BRAINSEG_THREADS": str(plan.threads),
         "PYTHONUNBUFFERED": "1",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "ts.model_server",
-        "--start",
-        "--foreground",
-        "--ncs",
-        "--ts-config",
-        str(settings),
-    ]
+    command = python("-m", "ts.model_server", "--start", "--foreground", "--ncs", "--ts-config", str(settings))
     command += ["--model-store", str(places.model_store), "--log-config", str(ROOT / "deploy" / "log4j2.xml")]
     with (places.logs / "console.log").open("wb") as console:
         return subprocess.Popen(
-            command, cwd=places.state, env=environment, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=places.state, env=variables, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
         )
 
 
