@@ -171,14 +171,18 @@ def _thickness(dataset: Any) -> float | None:
 
 
 def put_back(dataset: Any, frames: Frames) -> None:
-    """Sets the true class, instance and frame number wherever ``dataset`` refers to a stand-in."""
-    for item in _items(dataset):
-        stated = str(item.get("ReferencedSOPInstanceUID", ""))
-        if stated.startswith(STAND_IN) and item.ReferencedSOPClassUID == STAND_IN_CLASS:
-            reference = frames.references[int(stated[len(STAND_IN) :]) - 2]
-            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = reference.sop_class, reference.sop_instance
-            if reference.frame is not None:
-                item.ReferencedFrameNumber = reference.frame
+    """Sets the true class, instance and frame number wherever ``dataset`` refers to an MR image: before this, all of
+    them are stand-ins."""
+    referring = [
+        (item, int(item.ReferencedSOPInstanceUID[len(STAND_IN) :]) - 2)
+        for item in _items(dataset)
+        if item.get("ReferencedSOPClassUID") == STAND_IN_CLASS
+    ]
+    for item, index in referring:  # found first, then set: highdicom puts one item into several sequences
+        reference = frames.references[index]
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = reference.sop_class, reference.sop_instance
+        if reference.frame is not None:
+            item.ReferencedFrameNumber = reference.frame
 
 
 def _items(dataset: Any) -> Iterator[Any]:
@@ -200,3 +204,13 @@ def listed(references: list[Reference]) -> list[Any]:
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = reference.sop_class, reference.sop_instance
         made.append(item)
     return made
+
+
+def referenced(series: str, references: list[Reference], members: str) -> Any:
+    """An item that names ``references`` as those of a series. ``members``: the keyword they stand under."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.SeriesInstanceUID = series
+    setattr(item, members, listed(references))
+    return item

@@ -78,7 +78,9 @@ def _carry(dataset: Any, frames: Frames) -> None:
     for keyword in {*ALWAYS, *found}:
         if found.get(keyword) or keyword in ALWAYS:
             setattr(dataset, keyword, found.get(keyword, ""))
-    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.pop("SpecificCharacterSet", None)
+    if not all(value.isascii() for value in found.values()):
+        dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.StudyInstanceUID = frames.study
     if "FrameOfReferenceUID" in dataset:
         dataset.FrameOfReferenceUID = frames.frame_of_reference

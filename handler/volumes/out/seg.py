@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from handler.volumes.grid import Grid
 from handler.volumes.out.algorithm import BRAIN, NOTICE, SEGMENTS, Algorithm, Segment, coded
-from handler.volumes.out.frames import Frames, frames_of, listed, put_back, stand_ins
+from handler.volumes.out.frames import Frames, frames_of, listed, put_back, referenced, stand_ins
 from handler.volumes.out.pinned import TO_COME, finish, quietly
 from handler.volumes.volume import Volume
 
@@ -68,7 +68,9 @@ def _unfinished(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, k
     put_back(dataset, frames)
     by_series = frames.by_series()
     dataset.SourceImageSequence = listed([reference for found in by_series.values() for reference in found])
-    dataset.ReferencedSeriesSequence = [_series(uid, found) for uid, found in by_series.items()]
+    dataset.ReferencedSeriesSequence = [
+        referenced(uid, found, "ReferencedInstanceSequence") for uid, found in by_series.items()
+    ]
     return dataset, frames
 
 
@@ -94,12 +96,3 @@ def _described(segment: Segment, algorithm: Algorithm) -> Any:
         anatomic_regions=[coded(BRAIN)],
         display_color=CIELabColor(*segment.color),
     )
-
-
-def _series(uid: str, references: list[Any]) -> Any:
-    from pydicom import Dataset
-
-    item = Dataset()
-    item.SeriesInstanceUID = uid
-    item.ReferencedInstanceSequence = listed(references)
-    return item

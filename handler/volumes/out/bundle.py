@@ -1,0 +1,43 @@
+"""Everything about a scan in one zip."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handler.volumes import lesions
+from handler.volumes.out import nifti, seg, sr
+from handler.volumes.out.algorithm import Algorithm
+from handler.volumes.volume import DicomSource, Volume
+
+MASK, SEG, RESULT = "mask.nii.gz", "seg.dcm", "result.json"
+
+
+def encode(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, result: bytes) -> bytes:
+    """``mask``: bool (slices, rows, columns) on the volume's grid; ``result``: the JSON of the answer.
+
+    The mask as NIfTI and the JSON; for a DICOM source the SEG and the structured reports beside them. Equal arguments
+    give equal bytes. Raises ``not_acceptable`` as :func:`~handler.volumes.out.frames.frames_of` does: a zip without the
+    SEG that was asked for would be found out too late.
+    """
+    files = {MASK: nifti.encode(volume, mask, algorithm), RESULT: result}
+    if isinstance(volume.source, DicomSource):
+        files[SEG] = seg.encode(volume, mask, algorithm)
+        files |= sr.encode(volume, lesions.measure(mask, volume.grid), files[SEG], algorithm)
+    return zipped(files)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """By name, without a date, as if made on Unix: the same bytes for the same files."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)  # of 1980-01-01, the first that a zip can state
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            entry.compress_type = zipfile.ZIP_STORED if name.endswith(".gz") else zipfile.ZIP_DEFLATED
+            packed.writestr(entry, files[name])
+    return archive.getvalue()
