@@ -1,9 +1,26 @@
-"""Shared fixtures: a server with the released weights, and one with a tiny network for what does not need them."""
+"""Shared fixtures. Take the cheapest that can show the thing:
+
+- ``lesion``, ``healthy``, ``stack``: phantoms as bytes; ``flair``: a network in this process whose answer is known.
+- ``packaged``: a tiny release and its archive, to read; ``tiny_store``: a model store of one's own with both.
+- ``phantoms``, ``smoke_run``, ``release`` (in tests/training): a small data set, a run on it, its release, to read.
+- ``tiny_server``: a whole server with a tiny network, for what is about the server and not about the answer.
+- ``detector``, ``door`` (its front door's address), ``start_front``: a whole server that marks what is bright in FLAIR,
+  versions 1.0 and 2.0, for what is about the answer.
+- ``server``: the product with the released weights.
+
+Each is made once: folders once a session for all workers (:mod:`tests.sharing`), servers once by the worker that has
+all their tests (:mod:`tests.parts`). Whoever changes a shared server puts it back, and waits for events with
+:func:`tests.waiting.until`. Marks and groups come from the fixtures; what starts servers, browsers or trainings without
+them says so: ``server``, ``browser``, ``training``, ``slow``. ``latency``: judges how long answers take and runs alone;
+``long``: only with ``./scripts/test --long``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +31,15 @@ from hypothesis import settings as hypothesis_settings
 from archive.store import MODEL_STORE, SAMPLES
 from handler.resources import Plan
 from samples.make import HEALTHY, LESION, STACK
+from tests.detector import write_detector_store
+from tests.front import Front
+from tests.parts import (  # noqa: F401  pytest finds them here
+    pytest_collection_modifyitems,
+    pytest_configure_node,
+    pytest_xdist_make_scheduler,
+)
 from tests.server import Server
+from tests.sharing import shared_folder
 from tests.tiny import write_tiny_release
 
 if TYPE_CHECKING:
@@ -33,30 +58,84 @@ hypothesis_settings.register_profile("search", QUICK, max_examples=1000, derando
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The product: ``scripts/serve`` with the weights the repository carries."""
-    server = Server(MODEL_STORE, tmp_path_factory.mktemp("run") / "state")
+StartFront = Callable[..., Front]
+
+
+def _running(store: Path, state: Path) -> Iterator[Server]:
+    server = Server(store, state)
     server.start()
     yield server
     server.kill()
 
 
 @pytest.fixture(scope="session")
-def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model store with one tiny release, 1.0."""
-    store = tmp_path_factory.mktemp("store")
-    write_tiny_release(store)
-    return store
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The product: ``scripts/serve`` with the weights the repository carries."""
+    yield from _running(MODEL_STORE, tmp_path_factory.mktemp("run") / "state")
+
+
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny release 1.0 and its archive as ``scripts/package`` makes it, to read; what else tests need
+    is made from it without packaging again."""
+    from archive import convert, mar
+    from tests.rollout.stage import ARCHIVE, RELEASE
+
+    def make(folder: Path) -> None:
+        assert write_tiny_release(folder).name == RELEASE
+        with pytest.MonkeyPatch.context() as patch:
+            # So small a network gains nothing by two threads, which on a busy machine wait for each other for minutes.
+            for module in (mar, convert):
+                patch.setattr(module, "plan", lambda: Plan(1, 1))
+            mar.package(folder / RELEASE, folder / ARCHIVE)
+
+    return shared_folder(tmp_path_factory, "packaged", make)
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory, packaged: Path) -> Path:
+    """A model store with one tiny release, 1.0, and its archive."""
+    return shutil.copytree(packaged, tmp_path_factory.mktemp("tiny") / "store")
 
 
 @pytest.fixture(scope="session")
 def tiny_server(tmp_path_factory: pytest.TempPathFactory, tiny_store: Path) -> Iterator[Server]:
     """``scripts/serve`` with a tiny network: for what is about the server and not about the answer."""
-    server = Server(tiny_store, tmp_path_factory.mktemp("tiny") / "state")
-    server.start()
-    yield server
-    server.kill()
+    yield from _running(tiny_store, tmp_path_factory.mktemp("tiny") / "state")
+
+
+@pytest.fixture(scope="session")
+def detector_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store with versions 1.0 (the default) and 2.0 of the network that marks what is bright in FLAIR, and
+    their archives, to read."""
+    return shared_folder(tmp_path_factory, "detector", write_detector_store)
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory, detector_store: Path) -> Iterator[Server]:
+    """A whole BrainSeg whose network marks what is bright in FLAIR; versions 1.0 and 2.0."""
+    folder = tmp_path_factory.mktemp("detector")
+    yield from _running(shutil.copytree(detector_store, folder / "store"), folder / "state")
+
+
+@pytest.fixture(scope="session")
+def door(detector: Server) -> str:
+    """The address of the detector's front door."""
+    return detector.door
+
+
+@pytest.fixture
+def start_front(detector: Server) -> Iterator[StartFront]:
+    """Starts another front door before the detector's TorchServe; arguments as of ``web.server``."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: str) -> Front:
+            front = Front(detector, arguments)
+            stack.callback(front.stop)
+            front.start()
+            return front
+
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -88,20 +167,3 @@ def flair() -> Model:
     from tests.handler.models import FLAIR_RULE, model
 
     return model(FLAIR_RULE)
-
-
-@pytest.fixture(scope="session")
-def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tiny release 1.0 and its archive as ``scripts/package`` makes it; what else tests need is made
-    from it without packaging again."""
-    from archive import convert, mar
-    from tests.rollout.stage import ARCHIVE, RELEASE
-
-    folder = tmp_path_factory.mktemp("packaged")
-    assert write_tiny_release(folder).name == RELEASE
-    with pytest.MonkeyPatch.context() as patch:
-        # So small a network gains nothing by two threads, which on a busy machine wait for each other for minutes.
-        for module in (mar, convert):
-            patch.setattr(module, "plan", lambda: Plan(1, 1))
-        mar.package(folder / RELEASE, folder / ARCHIVE)
-    return folder

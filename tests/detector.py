@@ -5,9 +5,6 @@ skip connection to the head, all else is zero. So logit = GAIN * (FLAIR - level)
 
 from __future__ import annotations
 
-import atexit
-import functools
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,6 @@ from archive.mar import package
 from archive.store import archive_path, release_folder
 from handler.card import FileRecord, InputSpec, ModelCard
 from handler.network import build
-from tests.server import Server
 from tests.tiny import TINY
 from training.release.folder import write_release
 
@@ -66,17 +62,9 @@ def expected_probability(image: NDArray[np.uint8], version: str = "1.0") -> NDAr
     return np.asarray(1 / (1 + np.exp(-GAIN * (flair - LEVELS[version]))))
 
 
-@functools.cache
-def running_detector() -> Server:
-    """One server with versions 1.0 (the default) and 2.0 for all tests of a session, ended with the process."""
-    folder = tempfile.TemporaryDirectory(prefix="bs-")
-    store = Path(folder.name) / "store"
+def write_detector_store(store: Path) -> None:
+    """A model store with versions 1.0 (the default) and 2.0, packaged."""
     for version in LEVELS:
         write_detector(store, version)
         package(release_folder(version, store), archive_path(version, store))
     (store / "default-version").write_text("1.0\n")
-    server = Server(store, Path(folder.name) / "state")
-    atexit.register(folder.cleanup)
-    atexit.register(server.kill)
-    server.start()
-    return server

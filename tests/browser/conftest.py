@@ -13,8 +13,6 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 
 from archive.store import ROOT
 from tests.browser.driver import Driver
-from tests.detector import running_detector
-from tests.server import Server
 
 ARTIFACTS = ROOT / "artifacts"
 FLAGS = (
@@ -27,16 +25,6 @@ FLAGS = (
 )
 expect.set_options(timeout=30_000)
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="session")
-def detector() -> Server:
-    return running_detector()
-
-
-@pytest.fixture(scope="session")
-def door(detector: Server) -> str:
-    return detector.door
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from rollout.errors import Exit
 from tests.rollout.stage import ARCHIVE, Load, Stage, make_stage, versioned
 from tests.server import environment
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.latency]
 SEED = 20261123
 # Ten moments: the phase that must have been reached, and how many seconds after that at most. By the clock alone a busy
 # machine would meet only the first phases.

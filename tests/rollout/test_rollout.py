@@ -38,7 +38,7 @@ from tests.rollout.stage import (
 )
 from tests.server import environment
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.latency]
 DICE_LOSS = 0.05
 
 

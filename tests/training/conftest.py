@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.sharing import shared_folder
 from training.data.phantoms import write_phantoms
 from training.fit.recipe import RECIPES
 from training.release.publish import Order, publish
@@ -64,26 +65,29 @@ def changed_recipe(name: str, path: Path, changes: dict[str, Any]) -> Path:
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phantoms")
-    write_phantoms(folder, SIZE)
-    return folder
+    """A data set in the published layout, to read."""
+    return shared_folder(tmp_path_factory, "phantoms", lambda folder: write_phantoms(folder, SIZE))
 
 
 @pytest.fixture(scope="session")
 def smoke_run(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished smoke run."""
-    folder = tmp_path_factory.mktemp("smoke") / "run"
-    # One thread: such small networks gain nothing by two, and lose much where a test beside them wants the other core.
-    done = call(
-        "train", "--run", folder, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1"
-    )
-    assert done.code == 0, done.error
-    return folder
+    """The folder of a finished smoke run, to read."""
+
+    def make(folder: Path) -> None:
+        # One thread: such small networks gain nothing by two, and lose much where a test beside them wants the other.
+        options = ("--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+        done = call("train", "--run", folder / "run", *options)
+        assert done.code == 0, done.error
+
+    return shared_folder(tmp_path_factory, "smoke", make) / "run"
 
 
 @pytest.fixture(scope="session")
 def release(smoke_run: Path, phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the smoke run's release."""
-    folder = tmp_path_factory.mktemp("release") / "brainseg-0.1"
-    publish(Order(smoke_run / "last.ckpt", "0.1", folder, "drawn by hand"), phantoms, NO_PROGRESS)
-    return folder
+    """The folder of the smoke run's release, to read."""
+
+    def make(folder: Path) -> None:
+        order = Order(smoke_run / "last.ckpt", "0.1", folder / "brainseg-0.1", "drawn by hand")
+        publish(order, phantoms, NO_PROGRESS)
+
+    return shared_folder(tmp_path_factory, "release", make) / "brainseg-0.1"

@@ -14,6 +14,8 @@ from tests.training.conftest import call, changed_recipe
 from training.data.seen import cases_seen, check_unseen
 from training.data.split import Fold, LeakError, Split, case_of, check, fold_of, read_split, write_split
 
+pytestmark = pytest.mark.training
+
 TEST = ("TCGA_DU_9000_1", "TCGA_DU_9001_1")
 
 

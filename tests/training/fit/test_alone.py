@@ -10,6 +10,8 @@ import pytest
 from tests.training.conftest import ROOT, call
 from training.fit.alone import InUseError, alone_in
 
+pytestmark = pytest.mark.training
+
 HOLD = """
 import sys, time
 from pathlib import Path

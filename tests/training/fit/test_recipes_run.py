@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.training.conftest import call, changed_recipe
 from training.data.split import read_split
 from training.fit.recipe import load_recipe
 from training.release.card import read_checkpoint
+
+pytestmark = pytest.mark.training
 
 
 def test_the_published_recipe_trains(phantoms: Path, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from training.fit.refit import RefitError, read_twin
 from training.fit.run import Sides
 from training.release.publish import Order, publish
 
+pytestmark = pytest.mark.training
+
 names = st.lists(st.integers(0, 99).map(lambda n: f"TCGA_CS_{n:04d}_1"), unique=True, max_size=20)
 
 

@@ -17,6 +17,8 @@ from training.fit.run import train
 from training.fit.start import load_checkpoint
 from training.fit.told_to_end import StoppedError
 
+pytestmark = pytest.mark.training
+
 SMOKE = load_recipe("smoke")
 MACHINE = Machine("cpu", threads=1, progress=False)
 Go = Callable[[Recipe, Path], Path]

@@ -18,6 +18,8 @@ from training.fit.run import train
 from training.fit.start import StartWeightsError, load_checkpoint, weights_file
 from training.release.publish import Order, publish
 
+pytestmark = pytest.mark.training
+
 MACHINE = Machine("cpu", threads=1, progress=False)
 
 

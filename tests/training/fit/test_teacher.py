@@ -20,6 +20,8 @@ from training.fit.run import train
 from training.fit.start import StartWeightsError
 from training.fit.teacher import Teacher, Teachers, open_teacher
 
+pytestmark = pytest.mark.training
+
 OWN = InputSpec(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 OTHER = InputSpec(height=32, width=32, mean=(0.4, 0.3, 0.2), std=(0.2, 0.3, 0.4))
 

@@ -14,6 +14,8 @@ from tests.training.conftest import ROOT, changed_recipe, command, first_checkpo
 from training.fit.told_to_end import ToldToEnd
 from training.release.card import read_checkpoint
 
+pytestmark = pytest.mark.training
+
 
 @pytest.mark.parametrize(
     ("number", "devices", "status"),

@@ -35,6 +35,8 @@ from training.judge.predictor import LocalPredictor, open_predictor
 from training.release.card import Trained, card_of, read_checkpoint
 from training.release.folder import write_release
 
+pytestmark = pytest.mark.training
+
 SMOKE = load_recipe("smoke")
 
 

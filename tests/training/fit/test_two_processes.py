@@ -17,6 +17,8 @@ from training.fit.module import SegmentationModule
 from training.fit.recipe import load_recipe
 from training.judge.page import read_log
 
+pytestmark = pytest.mark.training
+
 SMOKE = load_recipe("smoke")
 
 

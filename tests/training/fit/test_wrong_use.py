@@ -16,6 +16,8 @@ from training.data.split import Split, read_split, write_split
 from training.fit.recipe import load_recipe
 from training.judge.predictor import SourceError, open_predictor
 
+pytestmark = pytest.mark.training
+
 # What is wrong -> the command, its arguments ({data}: phantoms, {release}: a release of theirs, {junk}: a file of text,
 # {other}: the split of other data, {new}: nothing yet), and what must be said.
 WRONG = {
