@@ -9,7 +9,7 @@ from handler.errors import RequestError
 CHUNK = 1 << 20
 
 
-def gunzip(data: bytes, at_most: int) -> bytes:
+def gunzip(data: bytes, at_most: int) -> bytearray:
     """The bytes inside of all members of a gzip, zeros behind the last one passed over.
 
     Raises ``too_large`` for more than ``at_most`` bytes, as soon as they are met; ``corrupt_image`` for a stream that
@@ -37,4 +37,4 @@ def gunzip(data: bytes, at_most: int) -> bytes:
                 "The gzip is damaged: it cannot be unpacked, or its check sum is wrong. Pack the scan again.",
             ) from None
         rest = member.unused_data
-    return bytes(out)
+    return out

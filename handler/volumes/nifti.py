@@ -107,7 +107,14 @@ def _scaled(raw: NDArray[Any], slope: float, intercept: float) -> tuple[NDArray[
     bad = np.zeros(raw.size, bool)
     lowest = np.inf
     for begin in range(0, raw.size, SLAB):
-        part = raw[begin : begin + SLAB].astype(np.float64) * slope + intercept
+        part = raw[begin : begin + SLAB].astype(np.float64)
+        if (slope, intercept) != (1.0, 0.0):
+            part = part * slope + intercept
+        low, high = float(part.min()), float(part.max())
+        if low >= -LARGEST and high <= LARGEST:  # neither holds where there is a NaN
+            lowest = min(lowest, low)
+            voxels[begin : begin + SLAB] = part
+            continue
         finite = np.isfinite(part)
         bad[begin : begin + SLAB] = ~finite
         if finite.any():

@@ -17,7 +17,7 @@ class NiftiSource:
     """``header``: nibabel's Nifti1Header or Nifti2Header as read: both transforms, both codes and the unit code. A mask
     carries them over, so that every program puts it where it puts the scan."""
 
-    header: Any
+    header: Any = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DicomSource:
     ``frames``: one a slice, in the order of the volume's slices. What identifies a patient is in here: it goes into a
     DICOM SEG, which must carry it, and nowhere else."""
 
-    datasets: tuple[Any, ...]
+    datasets: tuple[Any, ...] = field(repr=False)
     frames: tuple[DicomFrame, ...]
 
 
@@ -51,7 +51,7 @@ class Acquisition:
     repetition_ms: float | None = None
     inversion_ms: float | None = None
     contrast_agent: bool | None = None
-    description: str | None = None
+    description: str | None = field(default=None, repr=False)
     frame_of_reference: str | None = None
     name: str | None = None
     gradient_echo: bool | None = None

@@ -6,7 +6,7 @@ import io
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from handler.errors import RequestError
 from handler.limits import Limits
@@ -23,8 +23,8 @@ class Packed:
     ``name`` may be a patient's and never leaves the process. ``data``: its bytes."""
 
     number: int
-    name: str
-    data: bytes
+    name: str = field(repr=False)
+    data: bytes = field(repr=False)
 
 
 def _check_name(info: zipfile.ZipInfo, number: int) -> None:

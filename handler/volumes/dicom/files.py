@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import FileMetaDataset
@@ -32,7 +32,7 @@ class Instance:
     of :data:`PIXELS`. ``words``: whether big-endian 8-bit pixels come in swapped pairs (VR OW)."""
 
     number: int
-    dataset: Any
+    dataset: Any = field(repr=False)
     transfer_syntax: str
     pixels: memoryview | None
     encapsulated: bool

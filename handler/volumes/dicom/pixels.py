@@ -125,9 +125,9 @@ class Pixels:
         raw = np.frombuffer(self._instance.pixels or b"", kind, count, index * count * shape.bits // 8)
         return raw.reshape(shape.rows, shape.columns)
 
-    def frame(self, index: int) -> NDArray[np.int64]:
-        """Frame ``index``, from 0: (rows, columns), bits above the stored ones cleared (old files keep overlays there),
-        the sign brought out."""
+    def frame(self, index: int) -> NDArray[Any]:
+        """Frame ``index``, from 0: whole numbers (rows, columns), bits above the stored ones cleared (old files keep
+        overlays there), the sign brought out."""
         shape = self.layout
         if self._instance.encapsulated:
             raw = decompress(
@@ -139,7 +139,10 @@ class Pixels:
             raise RequestError(
                 "corrupt_image", f"File {self._instance.number} names a compression, but its pixels are not compressed."
             )
-        numbers = raw.astype(np.int64) & ((1 << shape.stored) - 1)
+        if raw.dtype.kind == "u" and not shape.signed and shape.stored == raw.dtype.itemsize * 8:
+            return raw
+        wide: NDArray[Any] = raw.astype(np.int32 if shape.bits <= 16 else np.int64)
+        numbers = wide & ((1 << shape.stored) - 1)
         if shape.signed:
             numbers = np.where(numbers >> (shape.stored - 1), numbers - (1 << shape.stored), numbers)
         return numbers

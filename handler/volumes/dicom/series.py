@@ -70,8 +70,10 @@ def _decoded(frames: Sequence[Frame], instances: Sequence[Instance], shape: tupl
             if len(opened) > 8 and frame.of == 1:
                 opened.clear()
             opened[frame.instance] = Pixels(instances[frame.instance])
-        voxels[n] = opened[frame.instance].frame(frame.frame - 1) * frame.slope + frame.intercept
-    if not np.isfinite(voxels).all():
+        numbers = opened[frame.instance].frame(frame.frame - 1)
+        plain = (frame.slope, frame.intercept) == (1.0, 0.0)
+        voxels[n] = numbers if plain else numbers * frame.slope + frame.intercept
+    if not (np.isfinite(voxels.min()) and np.isfinite(voxels.max())):
         raise RequestError("corrupt_image", "Rescaled by its slope and intercept, the series leaves every range.")
     return voxels
 
