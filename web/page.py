@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, jsonify, render_template, send_from_directory
+from flask import Blueprint, Response, current_app, jsonify, render_template, request, send_from_directory
 
 from web.contract.fields import NOTICE, RefusedError
 from web.door import Door
@@ -27,6 +28,9 @@ SAMPLES = (
     Sample("healthy.png", "Head without a lesion", "Drawn phantom, one slice"),
     Sample("stack.tiff", "Stack of slices", "Drawn phantom, lesion grows and shrinks"),
 )
+
+
+NIIVUE = Path(__file__).parent / "static" / "vendor" / "niivue-0.69.0.js.gz"
 
 
 def _folder() -> Path | None:
@@ -54,3 +58,16 @@ def sample(name: str) -> Response:
     if folder is None or name not in {known.file for known in SAMPLES} or not (folder / name).is_file():
         raise RefusedError("not_found", "No such sample; GET /samples/ lists them.")
     return send_from_directory(folder.resolve(), name)
+
+
+@page.get("/static/vendor/niivue-0.69.0.js")
+def niivue() -> Response:
+    """The viewer of volumes, kept packed: a third of the bytes in the repository and on the way."""
+    packed = NIIVUE.read_bytes()
+    takes = "gzip" in request.headers.get("Accept-Encoding", "")
+    response = Response(packed if takes else gzip.decompress(packed), mimetype="text/javascript")
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    if takes:
+        response.headers["Content-Encoding"] = "gzip"
+    return response

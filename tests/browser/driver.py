@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 
 # The drop event of a file as a browser makes it; Playwright cannot drag from outside the browser.
-DROP = """([text, name]) => {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+DROP = """(files) => {
   const data = new DataTransfer();
-  data.items.add(new File([bytes], name));
+  for (const [text, name] of files) {
+    data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+  }
   const drop = document.getElementById("drop");
   for (const kind of ["dragenter", "dragover", "drop"]) {
     drop.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
@@ -41,7 +43,11 @@ class Driver:
     artifacts: Path
 
     def drop(self, data: bytes, name: str = "scan.png") -> None:
-        self.page.evaluate(DROP, [base64.b64encode(data).decode(), name])
+        self.drop_all({name: data})
+
+    def drop_all(self, files: Mapping[str, bytes]) -> None:
+        """Several files at once, by name."""
+        self.page.evaluate(DROP, [[base64.b64encode(data).decode(), name] for name, data in files.items()])
 
     def show(self, data: bytes, name: str = "scan.png") -> None:
         """Drops a scan and waits for its finding."""

@@ -54,7 +54,7 @@ function post(file, { query, accept, onUpload, signal }) {
     const request = new XMLHttpRequest();
     request.open("POST", `/api/v1/segment?${query}`);
     request.responseType = "arraybuffer";
-    for (const [name, value] of Object.entries({ ...authorization(), Accept: accept, "Content-Type": "application/octet-stream" })) {
+    for (const [name, value] of Object.entries({ ...authorization(), Accept: accept, ...(file instanceof FormData ? {} : { "Content-Type": "application/octet-stream" }) })) {
       request.setRequestHeader(name, value);
     }
     request.upload.onprogress = (event) => onUpload?.(event.loaded / (event.total || 1));

@@ -2,6 +2,7 @@
 
 import { getFile, getJson } from "./api.js";
 import { $, show } from "./dom.js";
+import { dropped } from "./scans.js";
 
 const LARGEST = 64 * 2 ** 20;
 
@@ -25,27 +26,29 @@ function card(sample, choose) {
   return item;
 }
 
-async function showSamples(onFile, onError) {
+async function showSamples(onFiles, onError) {
   const samples = await getJson("/samples/").catch(() => []);
-  const choose = ({ file }) => getFile(`/samples/${file}`).then((blob) => onFile(new File([blob], file)), onError);
+  const choose = ({ file }) => getFile(`/samples/${file}`).then((blob) => onFiles([new File([blob], file)]), onError);
   $("samples").replaceChildren(...samples.map((sample) => card(sample, choose)));
   show($("samples-box"), samples.length > 0);
 }
 
 // A code of words.js for a file not worth sending, else null.
-export function objection(file) {
-  if (!file.size) return "empty_body";
-  return file.size > LARGEST ? "too_large" : null;
+export function objection(...files) {
+  if (files.some((file) => !file.size)) return "empty_body";
+  return files.reduce((sum, file) => sum + file.size, 0) > LARGEST ? "too_large" : null;
 }
 
-// `onFile(file)` gets whatever comes in.
-export function openIntake(onFile, onError) {
+// `onFiles(files, folder)` gets whatever comes in; `folder`: the name of one that was dropped or chosen.
+export function openIntake(onFiles, onError) {
   const drop = $("drop");
-  $("file").addEventListener("change", (event) => {
-    const [file] = event.target.files;
-    event.target.value = ""; // so that the same file can be chosen again
-    if (file) onFile(file);
-  });
+  for (const id of ["file", "folder"]) {
+    $(id).addEventListener("change", (event) => {
+      const files = [...event.target.files];
+      event.target.value = ""; // so that the same file can be chosen again
+      if (files.length) onFiles(files, files[0].webkitRelativePath.split("/")[0]);
+    });
+  }
   // The whole page takes a drop: a scan let go beside the box must not replace the page.
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
@@ -57,8 +60,7 @@ export function openIntake(onFile, onError) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    const [file] = event.dataTransfer.files;
-    if (file) onFile(file);
+    dropped(event.dataTransfer).then(({ files, folder }) => files.length && onFiles(files, folder), onError);
   });
-  showSamples(onFile, onError);
+  showSamples(onFiles, onError);
 }

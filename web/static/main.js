@@ -13,13 +13,16 @@ import { openReadout } from "./readout.js";
 import { saveJson, saveMask, saveStack } from "./save.js";
 import { loadVersions, offerComparison, watchReady } from "./server.js";
 import { openSettings } from "./settings.js";
+import { sortOut } from "./scans.js";
 import { Stack } from "./stack.js";
 import { Latest, cancelAll, hideError, showError, working } from "./status.js";
+import { analyseVolume, connectVolume, hideVolume } from "./volume.js";
 
 const FIGURES_DELAY = 120; // ms of rest before all slices are measured anew
 
 let current = null; // the Case on show
 let versions = new Map(); // version -> its model card, null where unknown
+let shownVolume = null; // what sortOut() made of it
 let last = null; // what to do again once a key is entered
 const comparison = new Comparison();
 const stack = new Stack(() => drawSoon());
@@ -99,6 +102,30 @@ async function measureAll() {
   if (item === current) finish(allFigures());
 }
 
+// Whatever came in: a picture, or a volume with all its files.
+async function analyseFiles(files, folder) {
+  hideError();
+  cancelAll();
+  await guarded(async () => {
+    const scan = await sortOut(files, folder);
+    if (scan.picture) return analyse(scan.picture);
+    return volume(scan);
+  });
+}
+
+function volume(scan, series = "", version = $("version").value) {
+  last = (chosen = series) => volume(scan, chosen, version);
+  hideError();
+  cancelAll();
+  return guarded(async () => {
+    const code = objection(...scan.parts.map(([, file]) => file));
+    if (code) throw Object.assign(new Error(""), { code });
+    await analyseVolume(scan, versions.has(version) ? version : "", series);
+    current = null;
+    shownVolume = scan;
+  });
+}
+
 async function analyse(file, version = $("version").value) {
   last = () => analyse(file, version);
   hideError();
@@ -120,6 +147,7 @@ function present(item) {
   settings.open(item.answer.threshold, item.answer.min_lesion_pixels);
   nameVersions();
   document.body.classList.add("has-result");
+  hideVolume();
   show($("result"), true);
   $("result").dataset.shown = Number($("result").dataset.shown ?? 0) + 1;
   stack.open(item.count, item.richest);
@@ -143,13 +171,18 @@ async function compare() {
 }
 
 function connect() {
-  openIntake((file) => analyse(file), showError);
+  openIntake(analyseFiles, showError);
+  connectVolume();
   openReadout(() => ({ slice: current?.slices.get(stack.shown), settings }));
-  $("version").addEventListener("change", () => current && analyse(current.file));
+  $("version").addEventListener("change", () => (current ? analyse(current.file) : shownVolume && volume(shownVolume)));
   $("compare").addEventListener("change", () => guarded(compare));
   $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.shown, settings)));
   $("save-tiff").addEventListener("click", () => guarded(() => working("Drawing the masks", () => saveStack(current, settings))));
   $("save-json").addEventListener("click", () => guarded(() => saveJson(current, allFigures(), settings)));
+  $("series-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    last?.($("series").value);
+  });
   $("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     setKey($("key").value.trim());

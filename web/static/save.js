@@ -3,7 +3,7 @@
 import { segment } from "./api.js";
 import { encodeGreyPng } from "./png.js";
 
-function offer(blob, name) {
+export function offer(blob, name) {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);

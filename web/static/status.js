@@ -16,6 +16,7 @@ export function showError({ code, message }) {
   setText("error-help", help);
   setText("error-detail", message ?? "");
   show($("key-form"), code === "unauthorized");
+  show($("series-form"), code === "several_series");
   show($("error"), true);
   $("error").scrollIntoView({ block: "nearest" });
   if (code === "unauthorized") $("key").focus();
