@@ -147,7 +147,11 @@ def _render(
         images.append(_draw(scan, segmented, settings))
         size += render.BASE64 * sum(map(len, images[-1].values()))
         if size > model.limits.answer_bytes:
-            raise RequestError("response_too_large", "The pictures outgrew the limit; ask for fewer outputs or slices.")
+            raise RequestError(
+                "response_too_large",
+                f"The pictures outgrew {model.limits.answer_bytes / 2**20:.0f} MiB, more than expected; "
+                "ask for fewer outputs (a mask always fits) or slices.",
+            )
     bare = b""
     if masks:
         bare = render.png(masks[0]) if settings.kind == "image/png" else render.tiff(masks)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 from handler.card import Calibration, InputSpec
 from handler.decode import decode
@@ -257,6 +258,19 @@ class TestFields:
 
 class TestLargeScans:
     """What is too large to be kept is decoded page by page, with the same answer."""
+
+    def test_the_largest_picture_allowed_is_answered_with_the_default_outputs(self, flair: Model) -> None:
+        image = Image.fromarray(LESION.image).resize((4096, 4096), Image.Resampling.BICUBIC)
+        reply = told(flair, tiff(np.asarray(image), photometric="rgb", compression="zlib"))
+        assert list(reply["slices"][0]["images"]) == ["mask", "overlay"]
+        mask = mask_of(reply)
+        assert mask.shape == (4096, 4096)
+        assert dice(mask[8::16, 8::16], LESION.mask) > 0.95
+
+    def test_an_answer_too_large_is_found_before_any_pixel_is_decoded(self) -> None:
+        page = TiffPage(4096, 4096, b"not deflated at all", compression=8)
+        refused(forbidden(), tiff_of(*[page] * 5), "response_too_large", X_BrainSeg_Outputs="scan,panel")
+        refused(forbidden(), tiff_of(*[page] * 5), "corrupt_image", X_BrainSeg_Outputs="none")
 
     PHANTOMS = draw_stack(4, 5, 96)
 

@@ -16,6 +16,7 @@ from handler.errors import RequestError
 from handler.limits import Limits
 from handler.measure import SegmentedSlice, SliceMeasurement
 from handler.pipeline import answer
+from samples.phantom import draw
 from tests.contract import OUTPUTS, check_problem
 from tests.craft import TiffPage, png, ramp, tiff_of
 from tests.handler.models import forbidden
@@ -139,6 +140,14 @@ class TestAnswerSize:
         with pytest.raises(RequestError, match="fewer outputs") as refusal:
             render.check_answer_size(pixels, slices, ("panel",), Limits())
         assert refusal.value.code == "response_too_large"
+
+    @pytest.mark.parametrize("size", [64, 256, 700, 1500])
+    def test_phantoms_take_no_more_than_estimated_and_not_far_less(self, size: int) -> None:
+        phantom = np.asarray(Image.fromarray(draw(3, 0.08).image).resize((size, size), Image.Resampling.BICUBIC))
+        taken = int(len(render.png(phantom)) * render.BASE64)
+        assert render.check_answer_size(size**2, 1, ("scan",), Limits(answer_bytes=3 * taken)) is None
+        with pytest.raises(RequestError):
+            render.check_answer_size(size**2, 1, ("scan",), Limits(answer_bytes=taken))
 
     @given(slices=st.integers(1, 200), more=st.integers(1, 50))
     def test_more_slices_never_fit_where_fewer_did_not(self, slices: int, more: int) -> None:
