@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +61,25 @@ class Frames:
         return series
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No warnings of pydicom about values: they quote them, and the values are a patient's."""
+    from pydicom import config
+
+    with config.disable_value_validation():
+        yield
+
+
 def frames_of(volume: Volume) -> Frames:
     """Raises ``not_acceptable`` where a DICOM object cannot refer to the source: it is no DICOM, or lacks the UIDs that
     a reference consists of. The mask as NIfTI needs none of them."""
-    source = volume.source
-    if not isinstance(source, DicomSource):
+    if not isinstance(volume.source, DicomSource):
         raise _refused("A DICOM mask refers to DICOM images, and the scan came as NIfTI.")
+    with quietly():
+        return _frames(volume.source, volume.grid)
+
+
+def _frames(source: DicomSource, grid: Grid) -> Frames:
     references = tuple(_reference(source, index) for index in range(len(source.frames)))
     heads = [source.datasets[frame.dataset] for frame in source.frames]
     studies = {_uid(head, "StudyInstanceUID", index) for index, head in enumerate(heads)}
@@ -75,7 +89,7 @@ def frames_of(volume: Volume) -> Frames:
         raise _refused("Several slices have the same SOPInstanceUID, so a reference to one would be ambiguous.")
     return Frames(
         references=references,
-        positions=np.array([_position(source, volume.grid, index) for index in range(len(references))]),
+        positions=np.array([_position(source, grid, index) for index in range(len(references))]),
         study=studies.pop(),
         frame_of_reference=_uid(heads[0], "FrameOfReferenceUID", 0),
         head=heads[0],

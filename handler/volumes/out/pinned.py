@@ -11,8 +11,6 @@ import hashlib
 import io
 import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -47,15 +45,6 @@ def uid_of(*parts: str | bytes) -> str:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "big") + data)
     return f"2.25.{uuid.UUID(bytes=digest.digest()[:16], version=5).int}"
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """No warnings of pydicom about values: they quote them, and the values are a patient's."""
-    from pydicom import config
-
-    with config.disable_value_validation():
-        yield
 
 
 def finish(dataset: Any, frames: Frames) -> bytes:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from handler.volumes.grid import Grid
 from handler.volumes.out.algorithm import BRAIN, NOTICE, SEGMENTS, Algorithm, Segment, coded
-from handler.volumes.out.frames import Frames, frames_of, listed, put_back, referenced, stand_ins
-from handler.volumes.out.pinned import TO_COME, finish, quietly
+from handler.volumes.out.frames import Frames, frames_of, listed, put_back, quietly, referenced, stand_ins
+from handler.volumes.out.pinned import TO_COME, finish
 from handler.volumes.volume import Volume
 
 KINDS = ("BINARY", "LABELMAP")

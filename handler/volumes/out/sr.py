@@ -18,10 +18,11 @@ from handler.volumes.out.frames import (
     Reference,
     frames_of,
     put_back,
+    quietly,
     referenced,
     stand_ins,
 )
-from handler.volumes.out.pinned import TO_COME, finish, quietly, uid_of
+from handler.volumes.out.pinned import TO_COME, finish, uid_of
 from handler.volumes.volume import Volume
 
 DIAMETERS, VOLUME = "sr-diameters.dcm", "sr-volume.dcm"
