@@ -91,7 +91,8 @@ def convert(card: ModelCard, folder: Path, output: Path) -> tuple[FileRecord, ..
     network = with_static_padding(load(card, folder))
     height, width = card.input.height, card.input.width
     shapes = [(height, width), (height + SIDE_STEP, width + 2 * SIDE_STEP)]
-    with tempfile.TemporaryDirectory(prefix="brainseg-pnnx-") as workspace, warnings.catch_warnings():
+    inside = tempfile.TemporaryDirectory(prefix="brainseg-pnnx-", dir=output.parent)
+    with inside as workspace, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit.trace is deprecated; pnnx reads nothing else
         traced = Path(workspace) / "network.pt"
         torch.jit.trace(network, torch.zeros(1, 3, height, width)).save(str(traced))  # type: ignore[no-untyped-call]

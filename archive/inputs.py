@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from archive.digests import Digests, check_record
+from archive.errors import UntrustedError
 from archive.store import ROOT, SAMPLES
+from archive.verify import read_release
 from handler.card import CARD_FILE, ModelCard, read_card
 
-INPUTS_FILE = "inputs.sha256"  # in the archive: digest of all it was made from
 CONFIG = ROOT / "deploy" / "model-config.yaml"
 SERVICE = ROOT / "handler" / "service.py"
 SAMPLE_SUFFIXES = (".png", ".tiff")
@@ -30,23 +32,42 @@ def release_files(release: Path, card: ModelCard) -> list[Path]:
     return [release / name for name in (card.weights.file, "LICENSE") if (release / name).exists()]
 
 
-def inputs_digest(release: Path) -> str:
-    """``sha256:`` over names and bytes of everything the archive of ``release`` is made from."""
-    card = read_card(release)
-    paths = [release / CARD_FILE, *release_files(release, card), *handler_sources(), SERVICE, CONFIG, *sample_files()]
-    paths += [ROOT / "archive" / "convert.py", ROOT / "constraints.txt"]
+def _digest(paths: Sequence[Path], folder: Path) -> str:
+    """``sha256:`` over names and bytes of ``paths``, named from ``folder``."""
     digest = hashlib.sha256()
     for path in paths:
-        name = path.relative_to(release) if path.is_relative_to(release) else path.relative_to(ROOT)
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{name.as_posix()} {content}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def build_digest() -> str:
+    """Over what every archive of this checkout is made from: the handler, its settings, how it is converted."""
+    converter = [ROOT / "archive" / "convert.py", ROOT / "constraints.txt"]
+    return _digest([*handler_sources(), SERVICE, CONFIG, *sample_files(), *converter], ROOT)
+
+
+def digests_for(release: Path) -> Digests:
+    """Over everything the archive of ``release`` is made from."""
+    card = read_card(release)
+    build = build_digest()
+    weights = _digest([release / CARD_FILE, *release_files(release, card)], release)
+    return Digests(f"sha256:{hashlib.sha256(f'{build} {weights}'.encode()).hexdigest()}", build)
+
+
+def why_stale(archive: Path, release: Path) -> str:
+    """Why ``archive`` is not what packaging ``release`` would make now, in words; empty when it is. It passes the same
+    verification as before it is deployed, and must be the very bytes that were packaged."""
+    if not archive.is_file():
+        return "it is not there"
+    try:
+        check_record(archive)
+        verified = read_release(archive)
+    except (UntrustedError, OSError) as error:
+        return str(error)
+    return "" if verified.digests == digests_for(release) else "it was made from other code or other weights"
 
 
 def is_current(archive: Path, release: Path) -> bool:
     """Whether ``archive`` exists and was made from what ``release`` and the code are now."""
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            return packed.read(INPUTS_FILE).decode() == inputs_digest(release)
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return False
+    return not why_stale(archive, release)

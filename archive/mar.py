@@ -7,23 +7,17 @@ import io
 import json
 import shutil
 import subprocess
-import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from archive.convert import add_engines
-from archive.inputs import (
-    CONFIG,
-    INPUTS_FILE,
-    SERVICE,
-    handler_sources,
-    inputs_digest,
-    release_files,
-    sample_files,
-)
+from archive.digests import DIGESTS_FILE, Digests, member_of, write_record
+from archive.inputs import CONFIG, SERVICE, digests_for, handler_sources, release_files, sample_files
 from archive.known import record
 from archive.programs import environment, python
 from archive.store import MODEL_NAME, ROOT
+from archive.workspace import SPARE_BYTES, alone_in, check_room, workspace
 from handler.card import ModelCard, read_card
 from handler.engines.ncnn_engine import NcnnEngine
 from handler.files import write_atomic
@@ -45,7 +39,6 @@ def _stage(release: Path, card: ModelCard, folder: Path) -> None:
     (folder / "samples").mkdir()
     for source in sample_files():
         shutil.copyfile(source, folder / "samples" / source.name)
-    (folder / INPUTS_FILE).write_text(inputs_digest(release), encoding="utf-8")
 
 
 def _run_archiver(version: str, staged: Path, workspace: Path) -> Path:
@@ -62,31 +55,39 @@ def _run_archiver(version: str, staged: Path, workspace: Path) -> Path:
     return output / f"{MODEL_NAME}.mar"
 
 
-def _repacked(archive: Path) -> bytes:
-    """The archive's members under sorted names and a fixed date, the manifest without its creation time."""
+def _members(archive: Path, digests: Digests) -> dict[str, bytes]:
+    """The archiver's members, the manifest without its creation time, and the digests of them all."""
+    with zipfile.ZipFile(archive) as source:
+        members = {name: source.read(name) for name in source.namelist() if not name.endswith("/")}
+    manifest = json.loads(members[MANIFEST])
+    manifest.pop("createdOn", None)
+    members[MANIFEST] = json.dumps(manifest, indent=2, sort_keys=True).encode()
+    return {**members, DIGESTS_FILE: member_of(digests, members)}
+
+
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """An archive of ``members`` under sorted names and a fixed date."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(buffer, "w") as target:
-        for name in sorted(n for n in source.namelist() if not n.endswith("/")):
-            content = source.read(name)
-            if name == MANIFEST:
-                manifest = json.loads(content)
-                manifest.pop("createdOn", None)
-                content = json.dumps(manifest, indent=2, sort_keys=True).encode()
+    with zipfile.ZipFile(buffer, "w") as target:
+        for name in sorted(members):
             info = zipfile.ZipInfo(name, FIXED_DATE)
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_STORED if name.endswith(STORED) else zipfile.ZIP_DEFLATED
-            target.writestr(info, content)
+            target.writestr(info, members[name])
     return buffer.getvalue()
 
 
-def package(release: Path, output: Path) -> ModelCard:
-    """Writes the archive of the release folder ``release`` to ``output``, whole or not at all; returns the card that
-    went in, with its engine files, their parity record and its known answers. Raises ``ValueError`` when the weights
-    are not those of the card, :class:`ParityError` when an engine does not compute the same, ``RuntimeError`` when the
-    archiver fails."""
+def package(release: Path, output: Path, version: str = "") -> ModelCard:
+    """Writes the archive of the release folder ``release`` to ``output``, whole or not at all, its digest beside it;
+    returns the card that went in, with its engine files, their parity record and its known answers. ``version``: the
+    number it goes under, the card's if none. Raises ``ValueError`` when the weights are not those of the card,
+    :class:`ParityError` when an engine does not compute the same, ``RuntimeError`` when the archiver fails,
+    :class:`NoRoomError` when a disk is full."""
     card = read_card(release)
-    with tempfile.TemporaryDirectory(prefix="brainseg-package-") as workspace:
-        staged = Path(workspace) / "staged"
+    card = card.with_changes(version=version or card.version)
+    digests = digests_for(release)
+    with workspace((release / card.weights.file).stat().st_size) as folder:
+        staged = folder / "staged"
         staged.mkdir()
         _stage(release, card, staged)
         card = add_engines(card, staged)
@@ -95,5 +96,9 @@ def package(release: Path, output: Path) -> ModelCard:
         model = open_model(staged, NcnnEngine.name, plan().threads)
         card = card.with_changes(known_answers=record(model, sample_files()))
         card.write(staged)
-        write_atomic(output, _repacked(_run_archiver(card.version, staged, Path(workspace))))
+        content = pack(_members(_run_archiver(card.version, staged, folder), digests))
+    with alone_in(output.parent, output.name):
+        check_room(output.parent, len(content) + SPARE_BYTES, f"{output.name}")
+        write_atomic(output, content)
+        write_record(output)
     return card

@@ -3,18 +3,17 @@ written."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import re
 import stat
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from archive.digests import DIGESTS_FILE, Digests, check_members, digest_of
 from archive.errors import UntrustedError
+from archive.layout import Member, read_members
 from archive.store import MODEL_NAME
 from handler.card import CARD_FILE, FileRecord, ModelCard, parse_card
 
@@ -30,12 +29,13 @@ _FORBIDDEN = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".npy", ".np
 
 @dataclass(frozen=True)
 class Release:
-    """An archive that was verified. ``content``: its bytes, the ones to copy; ``samples``: scans by file name, for its
-    known answers."""
+    """An archive that was verified. ``content``: its bytes, the ones to copy; ``digests``: None in one that an older
+    build made; ``samples``: scans by file name, for its known answers."""
 
     content: bytes
     sha256: str
     card: ModelCard
+    digests: Digests | None
     samples: Mapping[str, bytes]
 
     @property
@@ -49,80 +49,71 @@ class Release:
         return f"{MODEL_NAME}-{self.version}-{self.sha256.removeprefix('sha256:')[:12]}.mar"
 
 
-def read_release(path: Path) -> Release:
-    """The release in the archive ``path``. Raises :class:`UntrustedError` that says what is wrong with it."""
+def read_release(path: Path, deployed: str = "") -> Release:
+    """The release in the archive ``path``. Raises :class:`UntrustedError` that says what is wrong with it.
+    ``deployed``: the digest under which it was deployed, if it was; only then may an older build have made it."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UntrustedError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        return verify(content)
+        return verify(content, deployed)
     except UntrustedError as error:
         raise UntrustedError(f"{path.name} is refused: {error}") from error
 
 
-def verify(content: bytes) -> Release:
-    """The release in ``content``. Raises :class:`UntrustedError`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check_members(archive.infolist())
-            if damaged := archive.testzip():
-                raise UntrustedError(f"its member {damaged} is damaged (checksum)")
-            return _verified(archive, content)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError, OSError) as error:
-        if isinstance(error, UntrustedError):
-            raise
-        raise UntrustedError(f"it is damaged or no archive: {error}") from error
-    except Exception as error:
-        if isinstance(error, UntrustedError) or not _from_zlib(error):
-            raise
-        raise UntrustedError(f"it is damaged: {error}") from error
-
-
-def _from_zlib(error: Exception) -> bool:
-    return type(error).__module__ == "zlib"
-
-
-def _check_members(members: list[zipfile.ZipInfo]) -> None:
-    """Before anything is unpacked: names that stay inside, no links, no doubles, bounded sizes, no formats that run."""
-    if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > LARGEST_BYTES:
-        raise UntrustedError(f"it has more than {MOST_MEMBERS} members or {LARGEST_BYTES >> 30} GiB unpacked")
-    seen: set[str] = set()
-    for member in members:
-        name = PurePosixPath(member.filename)
-        if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in member.filename:
-            raise UntrustedError(f"its member {member.filename!r} would be written outside its folder")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise UntrustedError(f"its member {member.filename!r} is a link")
-        if str(name).lower() in seen:
-            raise UntrustedError(f"its member {member.filename!r} comes twice")
-        if str(name).lower().endswith(_FORBIDDEN):
-            raise UntrustedError(f"its member {member.filename!r} is of a kind that can run code when it is loaded")
-        seen.add(str(name).lower())
-
-
-def _verified(archive: zipfile.ZipFile, content: bytes) -> Release:
-    card = _card(archive)
-    _check_manifest(archive, card)
-    _check_file(archive, card.weights)
+def verify(content: bytes, deployed: str = "") -> Release:
+    """The release in ``content``, see :func:`read_release`. Raises :class:`UntrustedError`."""
+    sha256 = digest_of(content)
+    found = read_members(content)
+    _check_members(found)
+    members = {member.name: member.unpack() for member in found}
+    older = sha256 == deployed and DIGESTS_FILE not in members
+    digests = None if older else check_members(members)
+    card = _card(members)
+    _check_manifest(members, card)
+    _check_file(members, card.weights)
     if not card.weights.file.endswith(".safetensors"):
         raise UntrustedError(f"its weights {card.weights.file} are not safetensors, the one format that runs no code")
     for record in (record for records in card.engines.values() for record in records):
-        _check_file(archive, record)
+        _check_file(members, record)
     _check_parity(card)
-    return Release(content, f"sha256:{hashlib.sha256(content).hexdigest()}", card, _samples(archive, card))
+    return Release(content, sha256, card, digests, _samples(members, card))
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+def _check_members(members: Sequence[Member]) -> None:
+    """Before anything is unpacked: names that stay inside, plain files, no doubles, bounded sizes, no formats that
+    run."""
+    if len(members) > MOST_MEMBERS or sum(member.size for member in members) > LARGEST_BYTES:
+        raise UntrustedError(f"it has more than {MOST_MEMBERS} members or {LARGEST_BYTES >> 30} GiB unpacked")
+    seen: set[str] = set()
+    for member in members:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or "\\" in member.name or ":" in member.name:
+            raise UntrustedError(f"its member {member.name!r} would be written outside its folder")
+        if str(name) != member.name or not member.name.isprintable():
+            raise UntrustedError(f"its member {member.name!r} is a folder, or is named as scripts/package never does")
+        if stat.S_ISLNK(member.mode):
+            raise UntrustedError(f"its member {member.name!r} is a link")
+        if stat.S_IFMT(member.mode) not in (0, stat.S_IFREG):
+            raise UntrustedError(f"its member {member.name!r} is no plain file")
+        if member.name.lower() in seen:
+            raise UntrustedError(f"its member {member.name!r} comes twice")
+        if member.name.lower().endswith(_FORBIDDEN):
+            raise UntrustedError(f"its member {member.name!r} is of a kind that can run code when it is loaded")
+        seen.add(member.name.lower())
+
+
+def _read(members: Mapping[str, bytes], name: str) -> bytes:
     try:
-        return archive.read(name)
+        return members[name]
     except KeyError:
         raise UntrustedError(f"it has no {name}; make it with scripts/package") from None
 
 
-def _card(archive: zipfile.ZipFile) -> ModelCard:
+def _card(members: Mapping[str, bytes]) -> ModelCard:
     try:
-        card = parse_card(_read(archive, CARD_FILE).decode())
+        card = parse_card(_read(members, CARD_FILE).decode())
     except ValueError as error:
         raise UntrustedError(str(error)) from error
     if card.name != MODEL_NAME or not _VERSION.fullmatch(card.version):
@@ -132,9 +123,15 @@ def _card(archive: zipfile.ZipFile) -> ModelCard:
     return card
 
 
-def _check_manifest(archive: zipfile.ZipFile, card: ModelCard) -> None:
+def check_number(version: str) -> None:
+    """Raises ``ValueError`` for a version that no archive may have."""
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"version {version!r}; expected at most 40 letters, digits, '.', '_' or '-', such as 2.0")
+
+
+def _check_manifest(members: Mapping[str, bytes], card: ModelCard) -> None:
     try:
-        manifest: dict[str, Any] = json.loads(_read(archive, MANIFEST))
+        manifest: dict[str, Any] = json.loads(_read(members, MANIFEST))
         model = manifest["model"]
         stated = (str(model["modelName"]), str(model["modelVersion"]), str(model["handler"]))
     except (ValueError, KeyError, TypeError) as error:
@@ -143,11 +140,11 @@ def _check_manifest(archive: zipfile.ZipFile, card: ModelCard) -> None:
         raise UntrustedError(f"its manifest says {stated}, its model card {expected}")
     if extra := sorted({"serializedFile", "modelFile", "requirementsFile"} & model.keys()):
         raise UntrustedError(f"its manifest asks for {', '.join(extra)}, which a BrainSeg archive never has")
-    _read(archive, SERVICE)
+    _read(members, SERVICE)
 
 
-def _check_file(archive: zipfile.ZipFile, record: FileRecord) -> None:
-    found = f"sha256:{hashlib.sha256(_read(archive, record.file)).hexdigest()}"
+def _check_file(members: Mapping[str, bytes], record: FileRecord) -> None:
+    found = digest_of(_read(members, record.file))
     if found != record.sha256:
         raise UntrustedError(f"its {record.file} has digest {found}, its model card says {record.sha256}")
 
@@ -167,14 +164,14 @@ def _check_parity(card: ModelCard) -> None:
             )
 
 
-def _samples(archive: zipfile.ZipFile, card: ModelCard) -> dict[str, bytes]:
+def _samples(members: Mapping[str, bytes], card: ModelCard) -> dict[str, bytes]:
     """The scans of the known answers, which must be those that were answered."""
     if not card.known_answers:
         raise UntrustedError("it holds no known answers; make it with scripts/package")
     samples = {}
     for known in card.known_answers:
         name = str(known.get("sample", ""))
-        samples[name] = _read(archive, f"samples/{name}")
-        if hashlib.sha256(samples[name]).hexdigest() != known.get("sha256"):
+        samples[name] = _read(members, f"samples/{name}")
+        if digest_of(samples[name]) != f"sha256:{known.get('sha256')}":
             raise UntrustedError(f"its samples/{name} is not the scan that the known answer was recorded with")
     return samples

@@ -14,8 +14,9 @@ from types import FrameType
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
-from archive.inputs import CONFIG, is_current
+from archive.inputs import CONFIG, why_stale
 from archive.programs import environment, python
 from archive.store import (
     MODEL_NAME,
@@ -102,9 +103,11 @@ def _archives(store: Path, told: threading.Event) -> list[str]:
     """Packages what is missing or stale; the released versions. Raises ``StartError`` where packaging fails or is told
     to end."""
     versions = released_versions(store)
-    stale = [one for one in versions if not is_current(archive_path(one, store), release_folder(one, store))]
+    reasons = {one: why_stale(archive_path(one, store), release_folder(one, store)) for one in versions}
+    stale = [one for one, reason in reasons.items() if reason]
+    for one in stale:
+        console.print(f"packaging {archive_path(one, store).name}: {escape(reasons[one])}")
     if stale:
-        console.print(f"packaging {', '.join(archive_path(version, store).name for version in stale)}")
         # In a process of its own: what packaging needs (torch above all) would otherwise stay in this one's memory, and
         # take its time to be imported at every start.
         command = python("-m", "archive", *stale, "--model-store", str(store.resolve()))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,14 +16,18 @@ from numpy.typing import NDArray
 
 from archive.__main__ import main
 from archive.convert import HALF_TOLERANCE, ParityError, add_engines, compare, difference
-from archive.inputs import INPUTS_FILE, is_current
-from archive.mar import package
+from archive.digests import DIGESTS_FILE, record_path, write_record
+from archive.inputs import is_current, why_stale
+from archive.mar import pack, package
+from archive.store import ROOT
+from archive.verify import read_release
 from handler.card import Architecture, FileRecord, InputSpec, ModelCard, parse_card
 from handler.engines import open_engine
 from handler.engines.torch_engine import HALF, TorchEngine, has_gpu
 from handler.network import build
 from samples.make import FOLDER, HEALTHY, LESION, STACK, png, stack_tiff
 from samples.phantom import draw, draw_stack
+from tests.disks import small_disk
 from tests.tiny import write_tiny_release
 from training.release.folder import write_release
 
@@ -50,7 +57,7 @@ def test_what_is_inside(packaged: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(packaged[1]) as archive:
         names = set(archive.namelist())
         card = parse_card(archive.read("model-card.json").decode())
-    assert {"service.py", "handler/pipeline.py", "weights.safetensors", "model-config.yaml", INPUTS_FILE} <= names
+    assert {"service.py", "handler/pipeline.py", "weights.safetensors", "model-config.yaml", DIGESTS_FILE} <= names
     assert {record.file for record in card.engines["ncnn"]} <= names
     assert card.parity["ncnn"]["flipped_pixels"] == 0
     assert [known["sample"] for known in card.known_answers] == [HEALTHY, LESION, STACK]
@@ -154,3 +161,64 @@ def test_a_copied_release_under_another_number_is_refused(tmp_path: Path, capsys
     assert ended.value.exit_code == 1
     assert "holds version 1.0" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.mar"))
+
+
+def _changed(archive: Path, target: Path, name: str) -> Path:
+    """``archive`` with one byte more in ``name``, the rest as it was, its digests too."""
+    with zipfile.ZipFile(archive) as source:
+        members = {one: source.read(one) for one in source.namelist()}
+    target.write_bytes(pack(members | {name: members[name] + b"\n"}))
+    return target
+
+
+def test_a_handler_changed_inside_is_not_served_as_what_was_packaged(
+    packaged: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """What is written inside does not vouch for itself: the digest is kept beside the archive too."""
+    release, archive = packaged
+    changed = _changed(archive, tmp_path / archive.name, "handler/pipeline.py")
+    assert "not kept beside it" in why_stale(changed, release)
+    record_path(changed).write_bytes(record_path(archive).read_bytes())
+    assert why_stale(changed, release) == "it was changed after it was packaged"
+    write_record(changed)
+    assert "handler/pipeline.py was changed after it was packaged" in why_stale(changed, release)
+
+
+def test_sha256sum_reads_the_record(packaged: tuple[Path, Path]) -> None:
+    archive = packaged[1]
+    command = ["sha256sum", "--check", "--strict", record_path(archive).name]
+    assert subprocess.run(command, cwd=archive.parent, check=False, capture_output=True).returncode == 0
+
+
+def test_under_another_number_the_same_weights(packaged: tuple[Path, Path], tmp_path: Path) -> None:
+    release, archive = packaged
+    package(release, tmp_path / "brainseg-1.0.1.mar", "1.0.1")
+    again, first = read_release(tmp_path / "brainseg-1.0.1.mar"), read_release(archive)
+    assert again.version == "1.0.1"
+    assert (again.card.weights, again.digests) == (first.card.weights, first.digests)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [((["1.0", "2.0"], "2.0.1"), "--as is for one version"), ((["1.0"], "../1"), "expected at most 40 letters")],
+)
+def test_a_number_that_cannot_be_is_refused(
+    arguments: tuple[list[str], str], reason: str, packaged: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit):
+        main(arguments[0], packaged[0].parent, arguments[1])
+    assert reason in capsys.readouterr().out
+
+
+def test_a_full_temporary_disk_is_one_line_and_leaves_nothing(packaged: tuple[Path, Path]) -> None:
+    with small_disk(4) as disk:
+        command = [sys.executable, "-m", "archive", "1.0", "--model-store", str(packaged[0].parent)]
+        before = packaged[1].read_bytes()
+        environment = {**os.environ, "TMPDIR": str(disk)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        (line,) = (done.stdout + done.stderr).strip().splitlines()
+        assert str(disk) in line
+        assert "TMPDIR" in line
+        assert list(disk.iterdir()) == []
+        assert packaged[1].read_bytes() == before

@@ -17,6 +17,8 @@ from types import TracebackType
 
 import requests
 
+from archive.digests import DIGESTS_FILE, Digests, member_of, write_record
+from archive.mar import pack
 from archive.store import ROOT
 from tests.server import Server, environment
 
@@ -61,13 +63,15 @@ def pausing(seconds: float) -> bytes:
 
 
 def repack(archive: Path, target: Path, changes: Mapping[str, Callable[[bytes], bytes]]) -> Path:
-    """``archive`` with some members changed; everything else as it was."""
+    """``archive`` with some members changed, packaged like that; everything else as it was."""
     assert archive != target
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as packed:
-        assert set(changes) <= set(source.namelist())
-        for item in source.infolist():
-            content = source.read(item)
-            packed.writestr(item, changes.get(item.filename, bytes)(content))
+    with zipfile.ZipFile(archive) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    assert set(changes) <= set(members)
+    members |= {name: change(members[name]) for name, change in changes.items()}
+    made = json.loads(members[DIGESTS_FILE])
+    members[DIGESTS_FILE] = member_of(Digests(made["inputs"], made["build"]), members)
+    target.write_bytes(pack(members))
     return target
 
 
@@ -147,7 +151,7 @@ def make_stage(folder: Path, packaged: Path) -> Stage:
     """A server whose live version 1.0 takes :data:`PAUSE_SECONDS` longer than its network."""
     store = folder / "store"
     shutil.copytree(packaged / RELEASE, store / RELEASE)
-    appended(packaged / ARCHIVE, store / ARCHIVE, pausing(PAUSE_SECONDS))
+    write_record(appended(packaged / ARCHIVE, store / ARCHIVE, pausing(PAUSE_SECONDS)))
     stage = Stage(Server(store, folder / "state"), folder)
     stage.limits.write_text(LIMITS)
     return stage
