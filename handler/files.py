@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes ``data`` under a temporary name in the same folder and renames it: readers see the old or the new file."""
+    """Writes ``data`` under a temporary name in the same folder and renames it: readers see the old or the new file.
+    Who may read it is what the umask leaves of 0644."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # Not mkstemp, whose files the umask does not touch once they are opened to others.
+    # Begins with the name, as far as that fits: by it, those who sweep know whose leftovers they see.
+    begin = os.fsdecode(os.fsencode(path.name)[:200])
+    temporary = path.parent / f".{begin}.{secrets.token_hex(8)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

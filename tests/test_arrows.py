@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "settings": set(),
     "exchange": set(),
     "handler": set(),
-    "brainseg_client": {"progress"},
+    "brainseg_client": set(),
     "samples": {"handler"},
     "web": {"exchange"},
     "archive": {"handler", "samples", "progress", "settings"},
@@ -120,7 +120,7 @@ def test_the_reader_of_imports(source: str, names: set[str]) -> None:
         "scripts.commands.serve",
         "scripts.commands.deploy",
         "scripts.commands.token",
-        "brainseg_client.predict",
+        "brainseg_client.command",
         "web.app",
     ],
 )

@@ -13,10 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import requests
 
-from brainseg_client.errors import BrainSegError, BusyError, UnreachableError, error_of
+from brainseg_client.errors import BrainSegError, BusyError, ScanError, UnreachableError, error_of
+from brainseg_client.files import check_size, read_scan
+from brainseg_client.keys import check_key
 from brainseg_client.results import Segmentation, Version, segmentation, versions
 from brainseg_client.session import open_session
 
@@ -38,6 +41,29 @@ def _error(reply: requests.Response) -> BrainSegError:
     return error_of(code, detail, reply.status_code, request_id, float(after) if after.isdigit() else None)
 
 
+def _address(url: str) -> str:
+    """``url`` without a slash at its end. Raises ``ValueError``, which never shows a password, unless it is one."""
+    try:
+        split = urlsplit(url)
+        usable = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+    except ValueError:  # of the port, or of brackets
+        usable = False
+    if not usable:
+        raise ValueError(f"got the address {url.rpartition('@')[2]!r}, expected one such as {DEFAULT_URL}")
+    return url.rstrip("/")
+
+
+def _without_login(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _sendable(name: str, value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise ScanError("invalid_parameter", f"{name}: got {value!r}, expected printable ASCII")
+    return value
+
+
 def _text(value: float | Sequence[float] | Sequence[str] | str | int) -> str:
     if isinstance(value, str):
         return value
@@ -49,13 +75,18 @@ def _text(value: float | Sequence[float] | Sequence[str] | str | int) -> str:
 class Client:
     """Safe to use from several threads. ``api_key``: needed where the server has keys. ``patience``: seconds for which
     a busy, starting or unreachable server is asked again before the error is raised; 0: never. ``timeout``: seconds
-    the answer to one request may take."""
+    the answer to one request may take. Raises ``ValueError`` for an address or a key that cannot be meant.
+
+    On loopback no proxy of the environment is asked, elsewhere those that it names; ``.netrc`` is never read."""
 
     def __init__(
         self, url: str = DEFAULT_URL, api_key: str | None = None, patience: float = 120.0, timeout: float = 900.0
     ) -> None:
-        self.url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.url = _address(url)
+        if api_key and _without_login(self.url) != self.url:
+            raise ValueError("got an API key and an address with a name or password in it; give one of them")
+        self._headers = {"Authorization": f"Bearer {check_key(api_key, 'api_key')}"} if api_key else {}
+        self._given_up = threading.Event()
         self._patience = patience
         self._timeout = timeout
         self._local = threading.local()
@@ -73,7 +104,7 @@ class Client:
     ) -> Segmentation:
         """``scan``: the bytes of a JPEG, PNG or TIFF, or the path of such a file. ``slices``: first and last slice to
         get pictures of; measurements cover all. What is None is left to the server. Raises :class:`BrainSegError`,
-        or ``OSError`` for a path that cannot be read."""
+        for a scan larger than the contract allows before it is sent, or ``OSError`` for a path that cannot be read."""
         given = {
             "threshold": threshold,
             "min_lesion_pixels": min_lesion_pixels,
@@ -112,11 +143,17 @@ class Client:
         except BrainSegError:
             return False
 
+    def stop_waiting(self) -> None:
+        """From now on a busy, starting or unreachable server is asked once: calls in other threads that wait for
+        another try end with their error. What is being answered goes on."""
+        self._given_up.set()
+
     def _segment(
         self, scan: bytes | str | Path, fields: dict[str, str], version: str | None, accept: str
     ) -> requests.Response:
-        data = scan if isinstance(scan, bytes) else Path(scan).read_bytes()
-        headers = {HEADER_PREFIX + name.replace("_", "-"): value for name, value in fields.items()}
+        data = scan if isinstance(scan, bytes) else read_scan(Path(scan))
+        check_size(len(data))
+        headers = {HEADER_PREFIX + name.replace("_", "-"): _sendable(name, value) for name, value in fields.items()}
         headers |= {"Content-Type": "application/octet-stream", "Accept": accept}
         query = {"version": version} if version else {}
         return self._patiently(lambda: self._send("POST", "/api/v1/segment", data, headers, query))
@@ -143,7 +180,9 @@ class Client:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise UnreachableError("unreachable", f"no answer from {self.url}: {type(error).__name__}") from error
+            # Its words may hold the address with a password, so they are not shown.
+            said = f"no answer from {_without_login(self.url)}: {type(error).__name__}"
+            raise UnreachableError("unreachable", said) from None
         if not reply.ok:
             raise _error(reply)
         return reply
@@ -157,9 +196,8 @@ class Client:
             except (BusyError, UnreachableError) as error:
                 # Spread by chance, so that clients sent away together do not come back together.
                 wait = max(error.retry_after or 0.0, pause * random.uniform(0.5, 1.0))  # noqa: S311
-                if time.monotonic() + wait > deadline:
+                if time.monotonic() + wait > deadline or self._given_up.wait(wait):
                     raise
-                time.sleep(wait)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     @staticmethod

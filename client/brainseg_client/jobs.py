@@ -1,4 +1,4 @@
-"""What ``scripts/predict`` has to do: the scans, and where the results of each go."""
+"""What a run has to do: the scans, and where the results of each go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from brainseg_client.names import shown
+
+# What is looked for in folders. A file named by itself is sent whatever its ending: the server looks at the bytes.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 RECORD, MASK, OVERLAY = ".json", ".mask", ".overlay"
 
@@ -18,8 +21,8 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One scan. ``name``: as the tables call it; ``stem``: its results are ``<stem>.json``, ``<stem>.mask.png`` and
-    so on."""
+    """One scan, one file. ``name``: as records and tables call it; ``stem``: its results are ``<stem>.json``,
+    ``<stem>.mask.png`` and so on."""
 
     scan: Path
     name: str
@@ -53,7 +56,7 @@ def _scans(inputs: Sequence[Path], out: Path, skip: str) -> Iterator[tuple[Path,
         elif given.is_file():
             yield given, Path(given.name)
         else:
-            raise JobError(f"{given} is neither a file nor a folder")
+            raise JobError(f"{shown(str(given))} is neither a file nor a folder")
 
 
 def plan_jobs(inputs: Sequence[Path], out: Path, skip: str) -> list[Job]:
@@ -66,11 +69,12 @@ def plan_jobs(inputs: Sequence[Path], out: Path, skip: str) -> list[Job]:
     doubled = [name for name, count in Counter(name for _, name in found).items() if count > 1]
     if doubled:
         raise JobError(
-            f"two scans are called {doubled[0]}: give their folders one by one, each with an --out of its own"
+            f"two scans are called {shown(str(doubled[0]))}: give their folders one by one, each with an --out of its "
+            "own"
         )
     stems = Counter(name.with_suffix("") for _, name in found)
     # a.png beside a.tif: the results keep the ending.
     return [
-        Job(scan, name.as_posix(), out / (name.with_suffix("") if stems[name.with_suffix("")] == 1 else name))
+        Job(scan, shown(name.as_posix()), out / (name.with_suffix("") if stems[name.with_suffix("")] == 1 else name))
         for scan, name in found
     ]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error, Route, expect
 
-from brainseg_client.api import Client
+from brainseg_client import Client
 from tests.browser.driver import Driver
 from tests.browser.scans import long_stack
 from web.contract.fields import RefusedError

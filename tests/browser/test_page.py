@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from playwright.sync_api import expect
 
-from brainseg_client.api import Client
+from brainseg_client import Client
 from tests.browser.driver import Driver
 from tests.browser.scans import long_stack
 from web.contract.openapi import document

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg_client.api import Client
+from brainseg_client import Client
 from handler.render import HEAT
 from tests.browser.driver import Driver
 from tests.browser.scans import speckled

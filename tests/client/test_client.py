@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import time
 from pathlib import Path
@@ -11,13 +12,18 @@ import numpy as np
 import pytest
 import tifffile
 
-from brainseg_client.api import Client
-from brainseg_client.errors import BrainSegError, NotFoundError, ScanError, UnreachableError
-from brainseg_client.results import Segmentation, Slice
-from brainseg_client.windows import in_windows
+import brainseg_client
+from brainseg_client import (
+    BrainSegError,
+    Client,
+    NotFoundError,
+    ScanError,
+    Segmentation,
+    Slice,
+    UnreachableError,
+    in_windows,
+)
 from serving.torchserve import free_port
-
-pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +31,7 @@ def client(door: str) -> Client:
     return Client(door)
 
 
+@pytest.mark.server
 def test_a_result_is_typed_and_whole(client: Client, lesion: bytes, tmp_path: Path) -> None:
     path = tmp_path / "scan.png"
     path.write_bytes(lesion)
@@ -37,6 +44,7 @@ def test_a_result_is_typed_and_whole(client: Client, lesion: bytes, tmp_path: Pa
     assert client.segment(str(path), version="2.0", outputs=()).model.version == "2.0"
 
 
+@pytest.mark.server
 def test_settings_reach_the_server(client: Client, stack: bytes) -> None:
     found = client.segment(
         stack, outputs=("mask",), slices=(2, 3), intensity_range=(0, 200), threshold=np.float64(0.25)
@@ -45,11 +53,13 @@ def test_settings_reach_the_server(client: Client, stack: bytes) -> None:
     assert found.threshold == 0.25
 
 
+@pytest.mark.server
 def test_bare_masks(client: Client, lesion: bytes, stack: bytes) -> None:
     assert imagecodecs.png_decode(client.mask(lesion)).shape == (256, 256)
     assert tifffile.imread(io.BytesIO(client.mask(stack, tiff=True, threshold=0.4))).shape == (8, 256, 256)
 
 
+@pytest.mark.server
 def test_errors_are_typed(client: Client, lesion: bytes) -> None:
     for call, kind, code in (
         (lambda: client.segment(b"GIF89a"), ScanError, "unsupported_format"),
@@ -64,6 +74,7 @@ def test_errors_are_typed(client: Client, lesion: bytes) -> None:
         assert isinstance(caught.value, BrainSegError)
 
 
+@pytest.mark.server
 def test_models_and_readiness(client: Client) -> None:
     versions = client.models()
     assert [(one.version, one.default) for one in versions] == [("1.0", True), ("2.0", False)]
@@ -80,6 +91,7 @@ def test_nobody_there() -> None:
     assert 0.2 < time.monotonic() - begin < 3
 
 
+@pytest.mark.server
 def test_windows_are_halved_until_they_fit(client: Client, stack: bytes) -> None:
     asked: list[tuple[int, int] | None] = []
 
@@ -97,3 +109,16 @@ def test_windows_are_halved_until_they_fit(client: Client, stack: bytes) -> None
         return [one.images["mask"] for one in slices]
 
     assert masks(found.slices) == masks(whole.slices)
+
+
+@pytest.mark.parametrize("name", brainseg_client.__all__)
+def test_the_package_gives_what_it_names(name: str) -> None:
+    assert getattr(brainseg_client, name).__name__ == name
+    assert name in ast.unparse(
+        ast.parse(Path(brainseg_client.__file__).read_text("utf-8")).body[3]
+    )  # for type checkers
+
+
+def test_the_package_gives_nothing_else() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = brainseg_client.Nothing

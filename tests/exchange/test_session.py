@@ -12,7 +12,7 @@ import requests
 import brainseg_client.session
 import exchange.session
 from benchmark import servers
-from brainseg_client.api import Client
+from brainseg_client import Client
 from rollout.server import TorchServe
 from serving.ready import wait_front_door, workers_ready
 from serving.torchserve import Places, Ports

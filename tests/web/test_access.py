@@ -13,8 +13,7 @@ import pytest
 import requests
 
 from archive.store import ROOT
-from brainseg_client.api import Client
-from brainseg_client.errors import AccessError, BusyError
+from brainseg_client import AccessError, BusyError, Client
 from serving.torchserve import free_port
 from tests.front import Front
 

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 import requests
 
-from brainseg_client.api import Client
+from brainseg_client import Client
 from tests.server import Server
 
 pytestmark = pytest.mark.server

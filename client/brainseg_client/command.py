@@ -1,0 +1,106 @@
+"""``brainseg COMMAND …``: options in, a call, an exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from brainseg_client.api import DEFAULT_URL
+from brainseg_client.interrupts import INTERRUPTED
+from brainseg_client.segment import NOTICE, USAGE, Options, segment
+
+URL_VARIABLE = "BRAINSEG_URL"
+T = TypeVar("T", bound=Callable[[str], Any])
+
+
+def _called_number(read: T) -> T:
+    read.__name__ = "number"  # in argparse's messages
+    return read
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if value < low or (high is not None and value > high):
+            expected = f"{low} to {high}" if high is not None else f"{low} or more"
+            raise argparse.ArgumentTypeError(f"got {value}, expected {expected}")
+        return value
+
+    return _called_number(read)
+
+
+@_called_number
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"got {text}, expected seconds, 0 or more")
+    return value
+
+
+@_called_number
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0 and below 1")
+    return value
+
+
+def _segment_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "brainseg segment",
+        description="Segment SCANS and write masks, overlays and tables into OUT. Run it again to go on where it "
+        "stopped.",
+        epilog="Exit status: 0 all done, 1 some scans were refused, 2 wrong use, 3 no server or no access, 4 results "
+        f"cannot be written, 130 interrupted. {NOTICE}",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("scans", nargs="+", type=Path, metavar="SCANS", help="files, or folders that are searched below")
+    add("--out", type=Path, required=True, help="folder for the results; made when missing")
+    add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
+    add("--version", help="model version; else the server's default")
+    add("--threshold", type=_share, help="0 < t < 1; else the model's")
+    add("--min-lesion-pixels", type=_whole(0), metavar="N", help="smallest lesion; else the model's")
+    add("--parallel", type=_whole(1, 16), default=4, metavar="N", help="requests at a time (default 4)")
+    add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server, a scan (300)")
+    add("--skip", default="*_mask.*", metavar="PATTERN", help="in folders, leave out files of this name: by default "
+        "truth masks, *_mask.*")  # fmt: skip
+    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    return parser
+
+
+def _segment(arguments: Sequence[str]) -> int:
+    given = vars(_segment_parser().parse_intermixed_args(arguments))
+    given["url"] = given["url"] or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    return segment(Options(**given))
+
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "segment": (_segment, "files and folders of scans: masks, overlays and tables"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status of ``brainseg ARGUMENTS``."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names hold what a terminal's encoding may not.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    usage = "\n".join(f"  {name:<12}{words}" for name, (_, words) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        "brainseg", description=f"The client of a BrainSeg server. {NOTICE}", epilog=f"commands:\n{usage}",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("command", choices=COMMANDS)
+    try:
+        # Only the first word is this parser's: the command reads the rest.
+        chosen = parser.parse_args(arguments[:1])
+        return COMMANDS[chosen.command][0](arguments[1:])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else USAGE

@@ -1,0 +1,51 @@
+"""The tables over all results of a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from brainseg_client.names import cell, remark
+
+SCANS, SLICES = "measurements.csv", "slices.csv"
+SCAN_COLUMNS = (
+    "file", "outcome", "verdict", "tumor_pixels", "total_pixels", "tumor_coverage_percent", "max_probability", "slices",
+    "width", "height", "threshold", "min_lesion_pixels", "model_version", "model_digest", "sha256", "detail",
+)  # fmt: skip
+SLICE_COLUMNS = ("file", "slice", "tumor_pixels", "tumor_coverage_percent", "max_probability")
+
+
+def _row(record: Mapping[str, Any]) -> dict[str, Any]:
+    file = cell(record["file"])
+    if "code" in record:
+        return {"file": file, "outcome": record["code"], "detail": remark(record["detail"])}
+    row = {"file": file, "outcome": "ok", "slices": record["input"]["slices"]}
+    row |= {name: record[name] for name in SCAN_COLUMNS if name in record and name not in row}
+    row |= {name: record["input"][name] for name in ("width", "height", "sha256")}
+    return row | {"model_version": record["model"]["version"], "model_digest": record["model"]["digest"]}
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    # A server's words may hold what UTF-8 does not know; names do not, see names.shown.
+    return text.getvalue().encode(errors="backslashreplace")
+
+
+def scan_table(records: Sequence[Mapping[str, Any]]) -> bytes:
+    """CSV, a row a scan; of a scan that failed, the code and what the server said."""
+    return _table(SCAN_COLUMNS, [_row(record) for record in records])
+
+
+def slice_table(records: Sequence[Mapping[str, Any]]) -> bytes:
+    """CSV, a row a slice of the scans that did not fail."""
+    rows = [
+        {"file": cell(record["file"]), "slice": one["index"], **{name: one[name] for name in SLICE_COLUMNS[2:]}}
+        for record in records
+        for one in record.get("slices", ())
+    ]
+    return _table(SLICE_COLUMNS, rows)
