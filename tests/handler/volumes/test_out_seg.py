@@ -38,6 +38,7 @@ from tests.handler.volumes.series import (
     grid_of,
     in_mm,
     landmarks,
+    placed,
     save,
 )
 
@@ -132,16 +133,7 @@ def test_centroids_by_the_frames_own_geometry(source: str, tilt: str) -> None:
         grid = grid_of((16, 24, 5), axes=OBLIQUE @ axes if tilt == "oblique" else axes)
         mask = landmarks(grid)
         seg = read(encode(KINDS[source](grid).volume, mask, ALGORITHM))
-        shared = seg.SharedFunctionalGroupsSequence[0]
-        cosines = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
-        row_step, column_step = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
-        points = []
-        for group, frame in zip(seg.PerFrameFunctionalGroupsSequence, seg.pixel_array, strict=True):
-            rows, columns = np.nonzero(frame)
-            place = np.array(group.PlanePositionSequence[0].ImagePositionPatient, float)
-            across = columns[:, None] * column_step * cosines[:3] + rows[:, None] * row_step * cosines[3:]
-            points.append((place + across) * (-1, -1, 1))
-        theirs = np.concatenate(points)
+        theirs = placed(seg)
         found = lesions.measure(mask, grid).found
         assert sum(lesion.voxels for lesion in found) == len(theirs)
         ours = sum(np.array(lesion.centroid_mm) * lesion.voxels for lesion in found) / len(theirs)
