@@ -150,6 +150,7 @@ def zipped(files: Iterable[tuple[str, bytes]], stored: bool = False) -> bytes:
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 JPEG_LS = "1.2.840.10008.1.2.4.80"
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
@@ -223,6 +224,8 @@ def _encoded(frame: NDArray[np.int16], transfer_syntax: str) -> bytes:
     unsigned = np.ascontiguousarray(frame.astype(np.uint16))
     if transfer_syntax == JPEG_LOSSLESS:
         return bytes(imagecodecs.jpeg8_encode(unsigned, lossless=True, bitspersample=16))
+    if transfer_syntax == JPEG_EXTENDED:
+        return bytes(imagecodecs.jpeg8_encode(unsigned, level=100, bitspersample=12))
     if transfer_syntax == JPEG_BASELINE:
         return bytes(imagecodecs.jpeg8_encode((unsigned // 8).astype(np.uint8), level=100))
     if transfer_syntax == JPEG_LS:
@@ -249,7 +252,7 @@ def file_of(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> 
 
 
 def _set_pixels(dataset: Dataset, frames: NDArray[np.int16], transfer_syntax: str) -> None:
-    if transfer_syntax in (*COMPRESSED, JPEG_BASELINE):
+    if transfer_syntax in (*COMPRESSED, JPEG_BASELINE, JPEG_EXTENDED):
         dataset.PixelData = encapsulate([_encoded(frame, transfer_syntax) for frame in frames])
         dataset["PixelData"].VR = "OB"
         if transfer_syntax == JPEG_BASELINE:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from handler.errors import RequestError
 
+RLE = "1.2.840.10008.1.2.5"
 MOST_SCANS = 64
 MOST_TILES = 4096
 J2K_MAGIC = b"\xff\x4f\xff\x51"
@@ -144,19 +145,24 @@ CODECS: dict[str, Callable[[bytes, Shape], NDArray[Any]]] = {
     "1.2.840.10008.1.2.4.81": _jpegls,
     "1.2.840.10008.1.2.4.90": _jpeg2000,
     "1.2.840.10008.1.2.4.91": _jpeg2000,
-    "1.2.840.10008.1.2.5": _rle,
+    RLE: _rle,
 }
 
 
-def decompress(data: bytes, transfer_syntax: str, shape: Shape) -> NDArray[Any]:
-    """Whole numbers (rows, columns). Raises ``unsupported_format`` for a transfer syntax that is not in
-    :data:`CODECS`, ``corrupt_image`` for a stream that is not what the header says, or broken."""
+def check_supported(transfer_syntax: str) -> None:
+    """Raises ``unsupported_format`` for a transfer syntax that is not in :data:`CODECS`."""
     if transfer_syntax not in CODECS:
         raise RequestError(
             "unsupported_format",
             "The pixels are compressed in a way that is not supported; expected JPEG, JPEG-LS, JPEG 2000 or RLE. "
             "Export the series uncompressed.",
         )
+
+
+def decompress(data: bytes, transfer_syntax: str, shape: Shape) -> NDArray[Any]:
+    """Whole numbers (rows, columns). Raises ``unsupported_format`` for a transfer syntax that is not in
+    :data:`CODECS`, ``corrupt_image`` for a stream that is not what the header says, or broken."""
+    check_supported(transfer_syntax)
     try:
         found = CODECS[transfer_syntax](data, shape)
     except RequestError:

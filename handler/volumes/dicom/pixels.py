@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 
 from handler.errors import RequestError
-from handler.volumes.dicom.codecs import Shape, decompress
+from handler.volumes.dicom.beside import Decoder
+from handler.volumes.dicom.codecs import RLE, Shape, decompress
 from handler.volumes.dicom.files import BIG_ENDIAN, EXPLICIT, IMPLICIT, Instance
 from handler.volumes.dicom.values import text, whole
 
@@ -110,9 +112,11 @@ def compressed_frames(instance: Instance, frames: int) -> list[bytes]:
 class Pixels:
     """The frames of one instance, decoded one at a time."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, decoder: Callable[[str], Decoder]) -> None:
+        """``decoder``: the one for a transfer syntax, started when the first compressed frame needs it."""
         self.layout = layout(instance)
         self._instance = instance
+        self._decoder = decoder
         self._streams = compressed_frames(instance, self.layout.frames) if instance.encapsulated else []
 
     def _native(self, index: int) -> NDArray[Any]:
@@ -125,14 +129,18 @@ class Pixels:
         raw = np.frombuffer(self._instance.pixels or b"", kind, count, index * count * shape.bits // 8)
         return raw.reshape(shape.rows, shape.columns)
 
+    def _compressed(self, stream: bytes, shape: Shape) -> NDArray[Any]:
+        syntax = self._instance.transfer_syntax
+        if syntax == RLE:  # read by Python: nothing to be put beside
+            return decompress(stream, syntax, shape)
+        return self._decoder(syntax).decode(stream, shape)
+
     def frame(self, index: int) -> NDArray[Any]:
         """Frame ``index``, from 0: whole numbers (rows, columns), bits above the stored ones cleared (old files keep
         overlays there), the sign brought out."""
         shape = self.layout
         if self._instance.encapsulated:
-            raw = decompress(
-                self._streams[index], self._instance.transfer_syntax, Shape(shape.rows, shape.columns, shape.bits)
-            )
+            raw = self._compressed(self._streams[index], Shape(shape.rows, shape.columns, shape.bits))
         elif self._instance.transfer_syntax in NATIVE:
             raw = self._native(index)
         else:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handler.errors import RequestError
 from handler.limits import Limits
 from handler.scan import Warn
+from handler.volumes.dicom.beside import Decoder
+from handler.volumes.dicom.codecs import check_supported
 from handler.volumes.dicom.files import Instance, parse
 from handler.volumes.dicom.frames import Frame, frames_of, is_mr
 from handler.volumes.dicom.pixels import Pixels
@@ -62,14 +67,35 @@ def plane_of(frames: Sequence[Frame]) -> str:
     return ("sagittal", "coronal", "axial")[nearest.pop()] if len(nearest) == 1 else "no one plane"
 
 
-def _decoded(frames: Sequence[Frame], instances: Sequence[Instance], shape: tuple[int, int, int]) -> np.ndarray:
+def _decoded(
+    frames: Sequence[Frame], instances: Sequence[Instance], shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """With a process beside for each way of compression that occurs."""
+    with ExitStack() as processes:
+        decoders: dict[str, Decoder] = {}
+
+        def decoder(syntax: str) -> Decoder:
+            if syntax not in decoders:
+                check_supported(syntax)
+                decoders[syntax] = processes.enter_context(Decoder(syntax, math.prod(shape)))
+            return decoders[syntax]
+
+        return _filled(frames, instances, shape, decoder)
+
+
+def _filled(
+    frames: Sequence[Frame],
+    instances: Sequence[Instance],
+    shape: tuple[int, int, int],
+    decoder: Callable[[str], Decoder],
+) -> NDArray[np.float32]:
     voxels = np.empty(shape, np.float32)
     opened: dict[int, Pixels] = {}
     for n, frame in enumerate(frames):
         if frame.instance not in opened:
             if len(opened) > 8 and frame.of == 1:
                 opened.clear()
-            opened[frame.instance] = Pixels(instances[frame.instance])
+            opened[frame.instance] = Pixels(instances[frame.instance], decoder)
         numbers = opened[frame.instance].frame(frame.frame - 1)
         plain = (frame.slope, frame.intercept) == (1.0, 0.0)
         voxels[n] = numbers if plain else numbers * frame.slope + frame.intercept

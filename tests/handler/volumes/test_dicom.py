@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import gdcm
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -17,6 +20,7 @@ from handler.volumes.volume import DicomSource, Volume
 from tests.volumes import (
     COMPRESSED,
     JPEG_BASELINE,
+    JPEG_EXTENDED,
     ORIENTATIONS,
     Phantom,
     brightest,
@@ -67,6 +71,40 @@ def test_baseline_jpeg() -> None:
     volume = read_study({"file": dicom_zip(scan, transfer_syntax=JPEG_BASELINE)}).flair
     assert volume.voxels.max() > 100
     assert volume.voxels.shape == (4, 24, 32)
+
+
+def test_extended_jpeg_of_12_bits() -> None:
+    scan = phantom((32, 24, 4))
+    volume = read_study({"file": dicom_zip(scan, transfer_syntax=JPEG_EXTENDED)}).flair
+    assert np.abs(volume.voxels - scan.voxels).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless", "RLELossless"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_what_another_program_compressed(name: str, signed: bool, tmp_path: Path) -> None:
+    scan, files = phantom((33, 21, 3)), []
+
+    def change(k: int, dataset: Dataset) -> None:
+        if signed:
+            dataset.PixelData = ((np.frombuffer(dataset.PixelData, "<i2") - 1000) & 0xFFF).astype("<u2").tobytes()
+            dataset.PixelRepresentation = 1
+
+    for n, (_, data) in enumerate(dicom_series(scan, change=change)):
+        path = tmp_path / f"{n}.dcm"
+        path.write_bytes(data)
+        reader, writer, turned = gdcm.ImageReader(), gdcm.ImageWriter(), gdcm.ImageChangeTransferSyntax()
+        reader.SetFileName(str(path))
+        assert reader.Read()
+        turned.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
+        turned.SetInput(reader.GetImage())
+        assert turned.Change()
+        writer.SetFileName(str(path))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(turned.GetOutput())
+        assert writer.Write()
+        files.append((path.name, path.read_bytes()))
+    volume = read_study({"file": zipped(files)}).flair
+    assert np.array_equal(volume.voxels, scan.voxels - (1000.0 if signed else 0.0))
 
 
 def test_each_slice_names_its_instance() -> None:
