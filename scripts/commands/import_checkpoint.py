@@ -1,4 +1,4 @@
-"""``scripts/import-checkpoint``: a checkpoint in the published form -> released weights with a model card."""
+"""``scripts/import-checkpoint``: somebody's checkpoint -> released weights with a model card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from archive.store import MODEL_NAME, MODEL_STORE, release_folder
-from handler.card import Architecture, FileRecord, ModelCard
+from handler.card import FileRecord, ModelCard
 from training.release.folder import write_release
 from training.release.published import PublishedCheckpoint, read_published
 
@@ -17,34 +17,38 @@ console = Console(soft_wrap=True, highlight=False)
 UNKNOWN_LICENCE = "as stated by the author of the checkpoint; weights trained on the LGG data inherit CC BY-NC-SA 4.0"
 
 
-def card_for(checkpoint: PublishedCheckpoint, architecture: Architecture, version: str, source: str) -> ModelCard:
+def card_for(checkpoint: PublishedCheckpoint, version: str, source: str) -> ModelCard:
     """The card of an imported checkpoint: what the file says of itself, marked as such."""
-    scores = {"val_iou": checkpoint.val_iou, "val_dice": checkpoint.val_dice}
+    stated = {"as_stated_in_checkpoint": {**checkpoint.scores, "policy": "not known: the checkpoint does not say"}}
     return ModelCard(
         name=MODEL_NAME,
         version=version,
         weights=FileRecord("weights.safetensors", "", 0),  # filled in by write_release
-        architecture=architecture,
+        architecture=checkpoint.architecture,
         recipe={"imported_from": source, "epoch": checkpoint.epoch},
-        metrics={"as_stated_in_checkpoint": {**scores, "policy": "not known: the checkpoint does not say"}},
+        metrics=stated if checkpoint.scores else {},
         licences={"weights": UNKNOWN_LICENCE},
     )
 
 
 def main(
-    file: Annotated[Path, typer.Argument(help="The checkpoint (model_state_dict, epoch, val_iou, val_dice).")],
+    file: Annotated[
+        Path, typer.Argument(help="The checkpoint: a state_dict, bare or under model_state_dict or state_dict.")
+    ],
     version: Annotated[str, typer.Option(help="The version the release gets.")],
-    encoder: Annotated[str, typer.Option(help="The encoder's name in segmentation_models_pytorch.")] = "vgg16",
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Its name in segmentation_models_pytorch; default: found by the tensors."),
+    ] = None,
     model_store: Annotated[Path, typer.Option(help="Where the release folder is made.")] = MODEL_STORE,
 ) -> None:
-    """Turn a checkpoint in the published form into released weights. Nothing in the file is executed."""
+    """Turn a checkpoint of a U-Net (segmentation_models_pytorch) into released weights. Nothing in it is executed."""
     folder = release_folder(version, model_store)
-    architecture = Architecture(encoder=encoder)
     try:
         if folder.exists():
             raise ValueError(f"{folder} exists; a release is never overwritten. Choose another --version.")
-        checkpoint = read_published(file, architecture)
-        card = write_release(folder, checkpoint.state, card_for(checkpoint, architecture, version, file.name))
+        checkpoint = read_published(file, encoder)
+        card = write_release(folder, checkpoint.state, card_for(checkpoint, version, file.name))
     except (ValueError, OSError) as error:
         console.print(f"[red]not imported:[/red] {error}")
         raise typer.Exit(1) from error

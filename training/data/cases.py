@@ -1,4 +1,6 @@
-"""Finds the slices of a data set in the published `kaggle_3m` layout: `<case>/<case>_<n>.tif` and `…_<n>_mask.tif`."""
+"""Finds the slices of a data set in the published `kaggle_3m` layout: `<case>/<case>_<n>.tif` and `…_<n>_mask.tif`.
+
+`.tiff` and capitals will do; hidden files, such as the `._*` that macOS puts into archives, are passed over."""
 
 from __future__ import annotations
 
@@ -7,8 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_MASK = re.compile(r"^.+_\d+_mask\.tif$")
-_IMAGE = re.compile(r"^.+_\d+\.tif$")
+_FILE = re.compile(r"(?P<stem>[^.].*_\d+)(?P<mask>_mask)?\.tiff?", re.IGNORECASE)
 
 
 class DataError(ValueError):
@@ -65,20 +66,32 @@ def data_folder(given: Path | None) -> Path:
 def find_pairs(folder: Path) -> Listing:
     """Lists the pairs below `folder`, which is either the `kaggle_3m` folder or the one that holds it.
 
-    Files are only listed, not opened. Raises DataError when there is no pair at all.
+    Files are only listed, not opened. Raises DataError when there is no pair at all, or a slice is there twice.
     """
     root = folder / "kaggle_3m" if (folder / "kaggle_3m").is_dir() else folder
-    files = {path for path in root.glob("*/*.tif") if path.is_file()}
-    pairs, lonely = [], []
-    for mask in sorted(path for path in files if _MASK.match(path.name)):
-        stem = mask.stem.removesuffix("_mask")
-        image = mask.with_name(f"{stem}.tif")
-        if image in files:
-            pairs.append(Pair(mask.parent.name, int(stem.rpartition("_")[2]), image, mask))
-        else:
-            lonely.append(mask)
-    paired = {pair.image for pair in pairs}
-    lonely += [path for path in files if _IMAGE.match(path.name) and path not in paired]
+    images, masks = _files(root)
+    pairs = [
+        Pair(image.parent.name, int(key.rpartition("_")[2]), image, masks[key])
+        for key, image in images.items()
+        if key in masks
+    ]
+    lonely = [images.get(key) or masks[key] for key in images.keys() ^ masks.keys()]
     if not pairs:
         raise DataError(f"no <case>/<case>_<n>.tif with its _mask.tif below {root}; expected the kaggle_3m layout")
     return Listing(root, tuple(sorted(pairs)), tuple(sorted(lonely)))
+
+
+def _files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and masks by `<folder>/<case>_<n>`."""
+    images: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    for path in sorted(root.glob("*/*")):
+        named = _FILE.fullmatch(path.name)
+        if not named or not path.is_file():
+            continue
+        kind = masks if named["mask"] else images
+        key = f"{path.parent.name}/{named['stem']}"
+        if key in kind:
+            raise DataError(f"{kind[key]} and {path.name} are the same slice; leave one of them")
+        kind[key] = path
+    return images, masks

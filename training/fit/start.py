@@ -102,10 +102,27 @@ def name_of(file: Path) -> str:
     return "/".join(file.parts[-2:])
 
 
+def pretender(path: Path) -> str | None:
+    """What ``path`` is, with what to do, if it only stands where a file of weights should: downloads often end so. None
+    for other files, and for one that is not there."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(512).lstrip().lower()
+    except OSError:
+        return None
+    if begin.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "a Git LFS pointer to one: fetch the file itself (git lfs pull)"
+    if begin.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page, perhaps a site's sign-in or error page: download the file itself"
+    return None
+
+
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(path)
     except UNREADABLE as error:
+        if what := pretender(path):
+            raise StartWeightsError(f"{path} holds no weights; it is {what}") from error
         # torch's own message advises to read the file in a way that may run code from it.
         raise StartWeightsError(
             f"{path} cannot be read ({type(error).__name__}); expected a safetensors file, or a checkpoint of "

@@ -1,4 +1,5 @@
-"""Checkpoints in the published form: ``torch.save({"model_state_dict", "epoch", "val_iou", "val_dice"})``."""
+"""Checkpoints of others: a network's tensors as ``torch.save`` left them, bare, under a key, or inside a wrapper, with
+the published form's scores where they are given: ``{"model_state_dict", "epoch", "val_iou", "val_dice"}``."""
 
 from __future__ import annotations
 
@@ -11,10 +12,13 @@ import numpy as np
 import torch
 
 from handler.card import Architecture
-from handler.network import build
-from training.fit.start import UNREADABLE
+from training.fit.start import UNREADABLE, pretender
+from training.release.encoders import differing, find_encoder
 
-KEYS = ("model_state_dict", "epoch", "val_iou", "val_dice")
+STATE_KEYS = ("model_state_dict", "state_dict")
+LANDMARK = (
+    "segmentation_head.0.weight"  # every network of ours has it once: what stands before it is a wrapper's prefix
+)
 # The scores may be numpy scalars, which torch's safe unpickler refuses unless their builders are named. All they can do
 # is make a number. numpy 1 and 2 pickle them under different names.
 _SCALAR = np.float64(0).__reduce__()[0]
@@ -27,15 +31,25 @@ NUMPY_SCALARS: list[Any] = [
 
 @dataclass(frozen=True)
 class PublishedCheckpoint:
-    """``state``: float tensors by the network's own names; scores as the file states them, 0..1, policy unknown."""
+    """``state``: float tensors by the network's own names; scores as the file states them, 0..1, policy unknown; None
+    where it states none."""
 
     state: Mapping[str, torch.Tensor]
-    epoch: int
-    val_iou: float
-    val_dice: float
+    architecture: Architecture
+    epoch: int | None
+    val_iou: float | None
+    val_dice: float | None
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Those that the file states."""
+        stated = {"val_iou": self.val_iou, "val_dice": self.val_dice}
+        return {name: score for name, score in stated.items() if score is not None}
 
 
 def _load(path: Path) -> Mapping[str, Any]:
+    if what := pretender(path):
+        raise ValueError(f"{path.name} is no checkpoint but {what}")
     try:
         with torch.serialization.safe_globals(NUMPY_SCALARS):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -44,35 +58,69 @@ def _load(path: Path) -> Mapping[str, Any]:
     except UNREADABLE as error:
         raise ValueError(
             f"{path.name} is not a checkpoint that can be read safely ({type(error).__name__}); expected a file of "
-            f"torch.save with the keys {', '.join(KEYS)} and nothing but tensors and numbers in it"
+            "torch.save with nothing but tensors and numbers in it"
         ) from error
-    if not isinstance(loaded, Mapping) or not set(KEYS) <= set(loaded):
-        found = ", ".join(map(str, list(loaded)[:6])) if isinstance(loaded, Mapping) else type(loaded).__name__
-        raise ValueError(f"{path.name} holds {found}; expected the keys {', '.join(KEYS)}")
+    if not isinstance(loaded, Mapping):
+        raise ValueError(f"{path.name} holds a {type(loaded).__name__}; expected a mapping of names to tensors")
     return loaded
 
 
-def _check_state(state: object, architecture: Architecture, name: str) -> Mapping[str, torch.Tensor]:
-    if not isinstance(state, Mapping) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise ValueError(f"{name}: model_state_dict is no mapping of names to tensors")
-    expected = {key: tensor.shape for key, tensor in build(architecture).state_dict().items()}
-    found = {key: tensor.shape for key, tensor in state.items()}
-    wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-    if wrong:
+def _tensors(loaded: Mapping[str, Any], name: str) -> Mapping[str, torch.Tensor]:
+    """The mapping of names to tensors: under a key of :data:`STATE_KEYS`, else the file itself."""
+    key = next((key for key in STATE_KEYS if key in loaded), None)
+    state = loaded if key is None else loaded[key]
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        found = ", ".join(map(str, list(loaded)[:6]))
         raise ValueError(
-            f"{name} is not a {architecture.label}: {len(wrong)} tensors differ, such as {wrong[0]}: "
-            f"found {found.get(wrong[0])}, expected {expected.get(wrong[0])}. Give the right --encoder."
+            f"{name} holds {found}: {key or 'the file'} is no mapping of names to tensors; expected the tensors "
+            f"themselves, or under {' or '.join(STATE_KEYS)}"
         )
     return state
 
 
-def read_published(path: Path, architecture: Architecture) -> PublishedCheckpoint:
-    """Reads ``path`` without running anything in it (``weights_only=True``).
+def _unwrapped(state: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The network's tensors by its own names: ``module.`` of DataParallel, ``model.`` of a Lightning module or whatever
+    stands before all of them is taken off; what lies beside (buffers of losses and metrics) is left out."""
+    prefixes = [key.removesuffix(LANDMARK) for key in state if key.endswith(LANDMARK)]
+    if len(prefixes) != 1:
+        raise ValueError(
+            f"{name}: {len(prefixes)} networks in it ({', '.join(prefixes[:3]) or f'no {LANDMARK}'}); expected one of "
+            "segmentation_models_pytorch. Save that one's state_dict alone."
+        )
+    (prefix,) = prefixes
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
 
-    Raises ``FileNotFoundError``; ``ValueError`` when it is not such a checkpoint or not of ``architecture``."""
+
+def _architecture(state: Mapping[str, torch.Tensor], encoder: str | None, name: str) -> Architecture:
+    found = encoder or find_encoder(state)
+    if found is None:
+        raise ValueError(
+            f"{name} is a U-Net with none of the encoders known here; give --encoder to see how it differs from one"
+        )
+    architecture = Architecture(encoder=found)
+    wrong = differing(state, architecture)
+    if wrong:
+        fits = find_encoder(state)
+        hint = f"Its encoder is {fits}." if fits else "No known encoder fits."
+        raise ValueError(
+            f"{name} is not a {architecture.label}: {len(wrong)} tensors differ, such as {wrong[0]}. {hint}"
+        )
+    return architecture
+
+
+def _number(loaded: Mapping[str, Any], key: str) -> float | None:
+    return None if key not in loaded or isinstance(loaded[key], torch.Tensor) else float(loaded[key])
+
+
+def read_published(path: Path, encoder: str | None = None) -> PublishedCheckpoint:
+    """Reads ``path`` without running anything in it (``weights_only=True``). Without ``encoder``, found by its tensors.
+
+    Raises ``FileNotFoundError``; ``ValueError`` when it is not such a checkpoint or has not this encoder."""
     loaded = _load(path)
-    state = _check_state(loaded["model_state_dict"], architecture, path.name)
+    state = _unwrapped(_tensors(loaded, path.name), path.name)
+    architecture = _architecture(state, encoder, path.name)
     try:
-        return PublishedCheckpoint(state, int(loaded["epoch"]), float(loaded["val_iou"]), float(loaded["val_dice"]))
+        epoch, iou, dice = (_number(loaded, key) for key in ("epoch", "val_iou", "val_dice"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path.name}: epoch, val_iou and val_dice must be numbers: {error}") from error
+    return PublishedCheckpoint(state, architecture, None if epoch is None else int(epoch), iou, dice)

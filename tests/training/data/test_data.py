@@ -47,6 +47,30 @@ def test_data_folder_comes_from_argument_or_environment(monkeypatch: pytest.Monk
         find_pairs(tmp_path)
 
 
+def test_other_spellings_of_tiff_are_pairs_and_macos_leftovers_are_nothing(tmp_path: Path) -> None:
+    write_phantoms(tmp_path, SIZE, cases=PHANTOM_CASES[:1])
+    folder = tmp_path / "kaggle_3m" / PHANTOM_CASES[0]
+    plain = find_pairs(tmp_path)
+    for number, (image, mask) in enumerate([(".tiff", ".tiff"), (".TIF", ".tif"), (".tif", ".TIFF")], 1):
+        stem = folder / f"{PHANTOM_CASES[0]}_{number}"
+        stem.with_name(f"{stem.name}.tif").rename(stem.with_name(f"{stem.name}{image}"))
+        stem.with_name(f"{stem.name}_mask.tif").rename(stem.with_name(f"{stem.name}_mask{mask}"))
+    for name in (f"._{PHANTOM_CASES[0]}_1.tif", f"._{PHANTOM_CASES[0]}_1_mask.tif", ".DS_Store"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    listing = find_pairs(tmp_path)
+    assert [pair.name for pair in listing.pairs] == [pair.name for pair in plain.pairs]
+    assert listing.lonely == ()
+    assert inspect(listing).broken == ()
+
+
+def test_a_slice_that_is_there_twice_is_not_chosen_from(tmp_path: Path) -> None:
+    write_phantoms(tmp_path, SIZE, cases=PHANTOM_CASES[:1])
+    first = tmp_path / "kaggle_3m" / PHANTOM_CASES[0] / f"{PHANTOM_CASES[0]}_1.tif"
+    first.with_suffix(".tiff").write_bytes(first.read_bytes())
+    with pytest.raises(DataError, match="same slice"):
+        find_pairs(tmp_path)
+
+
 def test_inspection_names_broken_and_lonely_files(tmp_path: Path) -> None:
     write_phantoms(tmp_path, SIZE, cases=PHANTOM_CASES[:2])
     folder = tmp_path / "kaggle_3m" / PHANTOM_CASES[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from typer.testing import CliRunner
 from handler.card import Architecture, read_card
 from handler.network import build, load
 from scripts.commands.import_checkpoint import main
-from training.fit.start import network_state
-from training.release.published import read_published
+from training.fit.start import StartWeightsError, network_state
+from training.release.published import LANDMARK, PublishedCheckpoint, read_published
 
 SMALL = Architecture(encoder="resnet18")
 
@@ -42,7 +43,7 @@ def run(*arguments: object) -> Any:
 
 
 def test_numpy_scalars_and_state_are_read(tmp_path: Path) -> None:
-    checkpoint = read_published(published(tmp_path / "best.pth"), SMALL)
+    checkpoint = read_published(published(tmp_path / "best.pth"), "resnet18")
     assert (checkpoint.epoch, checkpoint.val_iou, checkpoint.val_dice) == (41, 0.739, 0.8125)
 
 
@@ -86,22 +87,85 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
         (b"", "not a checkpoint"),
         (b"not a zip, not a pickle", "not a checkpoint"),
         (pickle.dumps({"model_state_dict": {}}), "expected"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", r"Git LFS pointer.*git lfs pull"),
+        (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "HTML page"),
+        (b"<html><head>", "HTML page"),
     ],
 )
 def test_files_that_are_no_checkpoint(tmp_path: Path, content: bytes, expected: str) -> None:
     (tmp_path / "file.pth").write_bytes(content)
     with pytest.raises(ValueError, match=expected):
-        read_published(tmp_path / "file.pth", SMALL)
+        read_published(tmp_path / "file.pth")
 
 
 def test_missing_keys_other_networks_and_odd_scores_are_named(tmp_path: Path) -> None:
-    torch.save({"state_dict": {}}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="holds state_dict; expected the keys model_state_dict"):
-        read_published(tmp_path / "other.pth", SMALL)
-    with pytest.raises(ValueError, match=r"is not a unet-vgg16: .* Give the right --encoder"):
-        read_published(published(tmp_path / "resnet.pth"), Architecture())
+    torch.save({"weights": {}, "epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"holds weights, epoch: .* under model_state_dict or state_dict"):
+        read_published(tmp_path / "other.pth")
+    torch.save({"state_dict": {"fc.weight": torch.zeros(2)}}, tmp_path / "classifier.pth")
+    with pytest.raises(ValueError, match="0 networks in it"):
+        read_published(tmp_path / "classifier.pth")
+    with pytest.raises(ValueError, match=r"is not a unet-vgg16: .* Its encoder is resnet18"):
+        read_published(published(tmp_path / "resnet.pth"), "vgg16")
+    with pytest.raises(ValueError, match="'vgg_16' is not known"):
+        read_published(published(tmp_path / "resnet.pth"), "vgg_16")
     with pytest.raises(ValueError, match="must be numbers"):
-        read_published(published(tmp_path / "odd.pth", epoch="last"), SMALL)
+        read_published(published(tmp_path / "odd.pth", epoch="last"))
+
+
+class TestWrappers:
+    """What others' training code leaves behind."""
+
+    STATE: Mapping[str, torch.Tensor] = smp.Unet("resnet18", encoder_weights=None, classes=1).state_dict()
+
+    def named(self, prefix: str) -> dict[str, torch.Tensor]:
+        return {prefix + name: tensor for name, tensor in self.STATE.items()}
+
+    def read(self, folder: Path, content: object) -> PublishedCheckpoint:
+        torch.save(content, folder / "theirs.pth")
+        return read_published(folder / "theirs.pth")
+
+    @pytest.mark.parametrize("prefix", ["", "module.", "model.", "model.module.", "_orig_mod.", "net."])
+    @pytest.mark.parametrize("key", [None, "state_dict", "model_state_dict"])
+    def test_the_network_is_found_in_any_wrapper(self, tmp_path: Path, prefix: str, key: str | None) -> None:
+        content = self.named(prefix) if key is None else {key: self.named(prefix), "epoch": 7}
+        found = self.read(tmp_path, content)
+        assert found.architecture.encoder == "resnet18"
+        assert found.state.keys() == self.STATE.keys()
+        assert all(torch.equal(found.state[name], tensor) for name, tensor in self.STATE.items())
+        assert (found.epoch, found.val_iou, found.scores) == (None if key is None else 7, None, {})
+
+    def test_foreign_buffers_beside_it_are_left_out(self, tmp_path: Path) -> None:
+        beside = {"criterion.pos_weight": torch.ones(1), "metrics.dice.total": torch.zeros(1)}
+        found = self.read(tmp_path, {"state_dict": {**beside, **self.named("model.")}, "hyper_parameters": {"lr": 0.1}})
+        assert found.state.keys() == self.STATE.keys()
+
+    def test_foreign_tensors_inside_it_are_not(self, tmp_path: Path) -> None:
+        torch.save({**self.named(""), "encoder.extra": torch.ones(1)}, tmp_path / "theirs.pth")
+        with pytest.raises(ValueError, match=r"1 tensors differ, such as encoder\.extra"):
+            read_published(tmp_path / "theirs.pth", "resnet18")
+
+    def test_two_networks_are_not_chosen_from(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"2 networks in it \(student., teacher.\)"):
+            self.read(tmp_path, {**self.named("student."), **self.named("teacher.")})
+
+    def test_a_wrapped_checkpoint_becomes_a_release_without_being_told_the_encoder(self, tmp_path: Path) -> None:
+        torch.save({"state_dict": self.named("module.")}, tmp_path / "theirs.ckpt")
+        done = run(tmp_path / "theirs.ckpt", "--version", "3.1", "--model-store", tmp_path / "store")
+        assert done.exit_code == 0, done.output
+        folder = tmp_path / "store" / "brainseg-3.1"
+        card = read_card(folder)
+        assert (card.architecture.encoder, card.metrics) == ("resnet18", {})
+        assert torch.equal(load(card, folder).state_dict()[LANDMARK], self.STATE[LANDMARK].half().float())
+
+
+@pytest.mark.parametrize(
+    ("begin", "expected"), [(b"version https://git-lfs.github.com/spec/v1", "LFS"), (b"<html>", "HTML")]
+)
+def test_start_weights_that_are_something_else_are_named_too(tmp_path: Path, begin: bytes, expected: str) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(begin)
+    with pytest.raises(StartWeightsError, match=expected):
+        network_state(build(SMALL), str(tmp_path / "weights.safetensors"))
 
 
 def test_a_release_is_never_overwritten(tmp_path: Path) -> None:

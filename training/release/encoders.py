@@ -1,0 +1,45 @@
+"""Which encoder a network has, told by the names and shapes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from handler.card import Architecture
+from handler.network import build
+
+FIRST = ("vgg16", "vgg16_bn", "resnet18", "resnet34", "resnet50", "efficientnet-b0", "timm-tf_efficientnet_lite2")
+
+
+def differing(state: Mapping[str, torch.Tensor], architecture: Architecture) -> list[str]:
+    """The tensors in which ``state`` is not a network of ``architecture``, each with what was found and expected.
+    Raises ``ValueError`` for an encoder that segmentation_models_pytorch does not know."""
+    try:
+        expected = {key: tuple(tensor.shape) for key, tensor in build(architecture).state_dict().items()}
+    except KeyError as error:
+        raise ValueError(f"encoder {architecture.encoder!r} is not known to segmentation_models_pytorch") from error
+    found = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    return [
+        f"{key}: found {found.get(key)}, expected {expected.get(key)}"
+        for key in sorted(expected.keys() | found.keys())
+        if expected.get(key) != found.get(key)
+    ]
+
+
+def find_encoder(state: Mapping[str, torch.Tensor]) -> str | None:
+    """The encoder of segmentation_models_pytorch whose U-Net has exactly the tensors of ``state``; None: none has.
+    Those often used are tried first; all of them take ten seconds or so."""
+    import segmentation_models_pytorch as smp
+
+    for encoder in [*FIRST, *(name for name in smp.encoders.get_encoder_names() if name not in FIRST)]:
+        try:
+            with torch.device("meta"):  # shapes without the numbers
+                network = build(Architecture(encoder=encoder))
+        except (RuntimeError, NotImplementedError):  # a few compute with their weights while they are made
+            network = build(Architecture(encoder=encoder))
+        if {key: tensor.shape for key, tensor in network.state_dict().items()} == {
+            k: t.shape for k, t in state.items()
+        }:
+            return encoder
+    return None
