@@ -141,3 +141,17 @@ def test_real_magnitude_and_phase_are_two_volumes() -> None:
     magnitude, phase = (read_study({"file": data}, number).flair for number in (1, 2))
     assert magnitude.grid.same_as(phase.grid)
     assert magnitude.voxels.min() >= 0 > phase.voxels.min()
+
+
+def test_the_native_patient_is_what_nibabel_reads() -> None:
+    folder = SCANS.parent / "native"
+    if not folder.exists():
+        pytest.skip("../shared/native is not here: patient data is no part of the repository")
+    study = read_study({name: (folder / f"{name}.nii.gz").read_bytes() for name in ("flair", "t1", "t1c")})
+    for name, volume in (("flair", study.flair), ("t1", study.t1), ("t1c", study.t1c)):
+        image = nibabel.load(folder / f"{name}.nii.gz")
+        assert volume is not None
+        assert np.allclose(volume.grid.affine_ras, image.affine)
+        assert np.array_equal(volume.voxels, np.asarray(image.dataobj).T)
+        assert study.found[name].how == "named"
+    assert not study.flair.grid.same_as(study.t1.grid if study.t1 else study.flair.grid)
