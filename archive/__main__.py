@@ -36,18 +36,20 @@ def main(
     """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal bytes."""
     if as_version is not None and len(versions or ()) != 1:
         given = len(versions or ())
-        console.print(f"[red]not packaged:[/red] --as is for one version, such as 2.0 --as 2.0.1; {given} were given")
+        console.print(
+            f"[red]not packaged:[/red] --as is for one version, such as 2.0 --as 2.0.1; {escape(str(given))} were given"
+        )
         raise typer.Exit(1)
     for version in versions or released_versions(model_store):
         release, archive = release_folder(version, model_store), archive_path(as_version or version, model_store)
         if not (release / "model-card.json").exists():
-            console.print(f"[red]no release {version}[/red]: expected {release}/model-card.json")
+            console.print(f"[red]no release {escape(version)}[/red]: expected {escape(str(release))}/model-card.json")
             raise typer.Exit(1)
         if if_stale:
             if not (reason := why_stale(archive, release)):
-                console.print(f"{archive.name} is up to date")
+                console.print(f"{escape(archive.name)} is up to date")
                 continue
-            console.print(f"{archive.name} is made anew: {escape(reason)}")
+            console.print(f"{escape(archive.name)} is made anew: {escape(reason)}")
         try:
             check_number(as_version or version)
             if (named := read_card(release).version) != version:
@@ -55,12 +57,12 @@ def main(
                     f"{release} holds version {named}, as its model card says; rename the folder to brainseg-{named}, "
                     f"or release it as {version}"
                 )
-            with console.status(f"packaging {version}"):
+            with console.status(f"packaging {escape(version)}"):
                 package(release, archive, as_version or "")
         except (ValueError, RuntimeError, ParityError, OSError) as error:
             console.print(f"[red]not packaged:[/red] {escape(str(error))}")
             raise typer.Exit(1) from error
-        console.print(f"{archive} {sha256_of(archive)}")
+        console.print(escape(f"{archive} {sha256_of(archive)}"))
 
 
 if __name__ == "__main__":

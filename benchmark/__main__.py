@@ -14,6 +14,7 @@ import requests
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 
 from archive.inputs import is_current
 from archive.mar import package
@@ -125,7 +126,7 @@ def main(
     result = reports.Report(reports.machine(), tuple(engines), tuple(servers))
     reports.write(result, output)
     console.print(Markdown(reports.markdown(result)))
-    console.print(f"written to {output}")
+    console.print(escape(f"written to {output}"))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Screen:
         time = f"{seen.seconds:.0f} of {self._watch_seconds:.0f} s"
         text = f"watching {time}: {seen.failed:.0f} of {seen.requests:.0f} requests failed"
         if self._status is None:
-            self._status = self._console.status(text)
+            self._status = self._console.status(escape(text))
             self._status.start()
         self._status.update(f"{text}, p95 {p95}")
 
@@ -108,17 +108,19 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         workers = f"{row['workers']['ready']}/{row['workers']['wanted']}" if row["workers"] else "-"
         pending = "-" if row["pending"] is None else str(row["pending"])
         digest = (row["sha256"] or "-").removeprefix("sha256:")[:12]
-        table.add_row(row["version"], row["role"], row["since"] or "-", workers, pending, digest)
+        table.add_row(*map(escape, (row["version"], row["role"], row["since"] or "-", workers, pending, digest)))
     console.print(table)
     if change := status["change"]:
         console.print(
-            f"under way: {change['subject']['version']} {change['phase']}, by {change['operator']}, "
-            f"since {change['began']}"
+            escape(
+                f"under way: {change['subject']['version']} {change['phase']}, by {change['operator']}, "
+                f"since {change['began']}"
+            )
         )
     if not status["running"]:
         console.print("[red]the server does not run[/red]: its next start brings the live version and those served")
     elif status["declared"] not in (None, status["default"]):
-        console.print(f"[red]TorchServe's default is {status['default']}[/red], not what is declared live")
+        console.print(f"[red]TorchServe's default is {escape(status['default'])}[/red], not what is declared live")
 
 
 def print_history(console: Console, events: Sequence[Event]) -> None:

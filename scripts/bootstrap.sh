@@ -12,6 +12,8 @@ for name in ${!PYTHON*}; do
     esac
 done
 export PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1
+# A name that the terminal's encoding cannot show is shown escaped, and ends nothing.
+export PYTHONIOENCODING=:backslashreplace
 export PYTHONPATH="$BRAINSEG_ROOT:$BRAINSEG_ROOT/client" NO_ALBUMENTATIONS_UPDATE=1
 # Threads that wait for others sleep. By default they spin, which starves a second worker on the same cores.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"

@@ -106,7 +106,7 @@ def _archives(store: Path, told: threading.Event) -> list[str]:
     reasons = {one: why_stale(archive_path(one, store), release_folder(one, store)) for one in versions}
     stale = [one for one, reason in reasons.items() if reason]
     for one in stale:
-        console.print(f"packaging {archive_path(one, store).name}: {escape(reasons[one])}")
+        console.print(f"packaging {escape(archive_path(one, store).name)}: {escape(reasons[one])}")
     if stale:
         # In a process of its own: what packaging needs (torch above all) would otherwise stay in this one's memory, and
         # take its time to be imported at every start.
@@ -129,9 +129,11 @@ def _to_serve(places: Places, told: threading.Event) -> tuple[dict[str, str], st
         return archives, default_version(store)
     check_archives(deployment, store)
     others = ", ".join(one.version for one in deployment.served) or "none"
-    console.print(f"deployed by scripts/deploy: {deployment.live.version} is live, beside it {others}")
+    console.print(escape(f"deployed by scripts/deploy: {deployment.live.version} is live, beside it {others}"))
     if deployment.change:
-        console.print(f"a deploy of {deployment.change.subject.version} was left unfinished; the next one cleans it up")
+        console.print(
+            escape(f"a deploy of {deployment.change.subject.version} was left unfinished; the next one cleans it up")
+        )
     return {one.version: one.archive for one in deployment.loaded}, deployment.live.version
 
 
@@ -163,7 +165,7 @@ def _start_torchserve(running: Running, ports: Ports, profile: str, told: thread
     layout = plan(profile)
     models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     settings = torchserve.write_settings(places, ports, models)
-    console.print(f"starting TorchServe: {layout.workers} worker a version, {layout.threads} threads each")
+    console.print(escape(f"starting TorchServe: {layout.workers} worker a version, {layout.threads} threads each"))
     process = torchserve.start(places, settings, java_home, layout)
     running.processes.append(("TorchServe", process))
     wait_ready(places, ports, archives, lambda: process.poll() is None and not told.is_set(), START_SECONDS)
@@ -188,7 +190,7 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
 def _greet(places: Places, ports: Ports, door: Door) -> None:
     token = f"$({shlex.quote(str(ROOT / 'scripts' / 'token'))} --state {shlex.quote(str(places.state))})"
     url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}"
-    console.print(f"BrainSeg is ready: {door.url}", style="bold green")
+    console.print(escape(f"BrainSeg is ready: {door.url}"), style="bold green")
     console.print("Research use only. Not a medical device. The page is there; TorchServe itself answers to:")
     sample = shlex.quote(str(SAMPLES / "lesion.png"))
     print(f'curl -sS -H "Authorization: Bearer {token}" -X POST -T {sample} {url}', flush=True)

@@ -118,7 +118,7 @@ def release_command(
                 release(site, deployment, verified, slices, Shown(screen.counting, screen.watching))
             finally:
                 screen.close()
-    console.print(f"[bold green]version {verified.version} is live[/]")
+    console.print(f"[bold green]version {escape(verified.version)} is live[/]")
 
 
 def _dry_run(site: Site, verified: Release, slices: int) -> None:

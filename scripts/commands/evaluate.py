@@ -10,6 +10,7 @@ from typing import Annotated
 import requests
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from handler.files import write_atomic
@@ -60,13 +61,15 @@ def main(
             shown = gallery(predictor, loaded, report.scores) if slices else []
     except requests.ConnectionError as error:
         said = f"no answer from {source}; is the server running (scripts/serve)?"
-        console.print(f"[bold red]evaluate:[/] {said}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]evaluate:[/] {escape(said)}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except (DataError, SettingsError, SourceError, StartWeightsError, LeakError, OSError) as error:
-        console.print(f"[bold red]evaluate:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]evaluate:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     write_atomic(out / "report.json", (json.dumps(to_json(report), indent=1) + "\n").encode())
-    write_atomic(out / "report.html", report_page(report, _log_of(source, log), shown).encode())
+    write_atomic(
+        out / "report.html", report_page(report, _log_of(source, log), shown).encode(errors="backslashreplace")
+    )
     _print(report)
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.html'}")
 
@@ -128,15 +131,15 @@ def _token(file: Path | None) -> str | None:
 
 def _print(report: Report) -> None:
     if report.leaks:
-        console.print(f"[bold red]{LEAK}[/]")
-    table = Table("figure", "value", "95 % interval", "slices", "cases", title=f"{report.model}, {report.side}")
+        console.print(f"[bold red]{escape(LEAK)}[/]")
+    table = Table("figure", "value", "95 % interval", "slices", "cases", title=escape(f"{report.model}, {report.side}"))
     for figure in report.figures:
         ends = "-" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
         value = "-" if figure.value is None else f"{figure.value:.3f}"
-        table.add_row(figure.name, value, ends, str(figure.slices), str(figure.cases))
+        table.add_row(*map(escape, (figure.name, value, ends, str(figure.slices), str(figure.cases))))
     Console().print(table)
     if report.trained_on:
-        console.print(trained_on(report))
+        console.print(escape(trained_on(report)))
 
 
 if __name__ == "__main__":

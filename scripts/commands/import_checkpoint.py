@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from archive.store import MODEL_NAME, MODEL_STORE, release_folder
 from handler.card import FileRecord, ModelCard
@@ -50,10 +51,10 @@ def main(
         checkpoint = read_published(file, encoder)
         card = write_release(folder, checkpoint.state, card_for(checkpoint, version, file.name))
     except (ValueError, OSError) as error:
-        console.print(f"[red]not imported:[/red] {error}")
+        console.print(f"[red]not imported:[/red] {escape(str(error))}")
         raise typer.Exit(1) from error
-    console.print(f"{folder}: {card.architecture.label}, {card.weights.sha256}")
-    console.print(f"package it with: scripts/package {version}")
+    console.print(escape(f"{folder}: {card.architecture.label}, {card.weights.sha256}"))
+    console.print(escape(f"package it with: scripts/package {version}"))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from handler.files import write_atomic
 from progress.bars import counting
@@ -28,17 +29,17 @@ def main(
         listing = find_pairs(data_folder(data))
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     except (DataError, OSError) as error:
-        console.print(f"[bold red]inspect-data:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]inspect-data:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     with counting("reading slices", len(listing.pairs), console) as advance:
         found = inspect(listing, advance)
     facts = summary(found)
     write_atomic(out / "inspection.json", (json.dumps(facts, indent=1) + "\n").encode())
-    write_atomic(out / "inspection.html", inspection_page(found).encode())
+    write_atomic(out / "inspection.html", inspection_page(found).encode(errors="backslashreplace"))
     _print(facts)
     problems = [*found.broken, *found.missing]
     for problem in problems:
-        console.print(f"[yellow]problem:[/] {problem}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]problem:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
     typer.echo(f"wrote {out / 'inspection.json'} and {out / 'inspection.html'}")
     if problems:
         raise typer.Exit(2)

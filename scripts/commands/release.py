@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from archive.inputs import sample_files
 from archive.known import misjudged, record
@@ -43,7 +44,7 @@ def main(
     try:
         card = publish(Order(checkpoint, version, out, attribution, test, twin), data_folder(data), bars)
     except (DataError, SettingsError, StartWeightsError, LeakError, OSError, ValueError) as error:
-        console.print(f"[bold red]release:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]release:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     finally:
         bars.close()

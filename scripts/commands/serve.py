@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from archive.store import MODEL_STORE, STATE
 from serving import torchserve
@@ -38,7 +39,7 @@ def main(
         try:
             keep.enter_context(owned(state))
             if count := end_left_behind(state):
-                console.print(f"a server was killed here; ended {count} processes that it left behind")
+                console.print(escape(f"a server was killed here; ended {count} processes that it left behind"))
             check_ports(
                 {
                     "--inference-port": inference_port,
@@ -51,7 +52,7 @@ def main(
             run(running, ports, Door(host, port, api_keys), profile, told)
         except (StartError, StateError, RuntimeError, OSError) as error:
             said = "stopped" if isinstance(error, RuntimeError) else "did not start"
-            console.print(f"[red]BrainSeg {said}:[/red] {error}")
+            console.print(f"[red]BrainSeg {escape(said)}:[/red] {escape(str(error))}")
             sys.exit(1)
         finally:
             if running:

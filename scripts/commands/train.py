@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from progress.bars import counting
 from settings.mapping import SettingsError
@@ -65,10 +66,10 @@ def main(
     except (
         DataError, SettingsError, StartWeightsError, RunError, InUseError, LeakError, TrainingDivergedError, OSError,
     ) as error:  # fmt: skip
-        console.print(f"[bold red]train:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]train:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except StoppedError as stopped:
-        console.print(f"[bold]train:[/] {stopped}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]train:[/] {escape(str(stopped))}", highlight=False, soft_wrap=True)
         raise typer.Exit(stopped.status) from stopped
     typer.echo(f"trained: {last}")
 

@@ -19,6 +19,7 @@ from archive.store import ROOT, SAMPLES
 from samples.make import LESION, STACK
 from tests.server import Server, environment
 
+pytestmark = pytest.mark.slow  # an environment is made, and packages are fetched
 # What requests brings, and what every new environment holds.
 ALLOWED = {"brainseg-client", "requests", "certifi", "charset-normalizer", "idna", "urllib3", "pip", "setuptools"}
 

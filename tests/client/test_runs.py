@@ -11,7 +11,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +22,8 @@ from brainseg_client.files import LARGEST_SCAN, UNFINISHED, write_atomic
 from brainseg_client.jobs import Job
 from brainseg_client.lock import FolderInUseError, alone_in
 from tests.client.standin import Door, standing
+from tests.waiting import BOUND_SECONDS, until
 from web.contract.fields import REQUEST_BYTES
-
-BOUND = 120.0  # seconds; events are waited for, this only ends a test that hangs
 
 
 @pytest.fixture
@@ -55,13 +53,6 @@ def started(door: Door, *arguments: object) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def until(door: Door, scans: int) -> None:
-    deadline = time.monotonic() + BOUND
-    while len(door.sizes) < scans:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def rows(out: Path, table: str = "measurements.csv") -> list[dict[str, str]]:
     with (out / table).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -76,11 +67,11 @@ def test_two_runs_never_write_into_one_folder(
     out = tmp_path / "out"
     door.open.clear()
     first = started(door, scans, "--out", out)
-    until(door, 4)
+    until(lambda: len(door.sizes) >= 4)
     assert segment(door, scans, "--out", out, "--threshold", 0.3) == command.USAGE
     assert "another run writes into" in capsys.readouterr().err
     door.open.set()
-    assert first.wait(BOUND) == 0
+    assert first.wait(BOUND_SECONDS) == 0
     assert {row["threshold"] for row in rows(out)} == {"0.5"}
     assert len(door.sizes) == 12
     assert segment(door, scans, "--out", out) == 0  # the lock's file stays, the lock does not
@@ -127,13 +118,13 @@ def test_the_first_interrupt_ends_it_after_the_request_in_hand(door: Door, scans
     out = tmp_path / "out"
     door.open.clear()
     run = started(door, scans, "--out", out, "--parallel", 2)
-    until(door, 2)
+    until(lambda: len(door.sizes) >= 2)
     run.send_signal(signal.SIGINT)
     assert run.stderr is not None
     while "Ctrl-C again" not in run.stderr.readline():
         assert run.poll() is None
     door.open.set()
-    printed, said = run.communicate(timeout=BOUND)
+    printed, said = run.communicate(timeout=BOUND_SECONDS)
     assert run.returncode == 130
     assert "10 scans left" in said
     assert len(rows(out)) == len(door.sizes) == 2
@@ -143,25 +134,22 @@ def test_the_first_interrupt_ends_it_after_the_request_in_hand(door: Door, scans
 def test_the_second_interrupt_ends_it_at_once(door: Door, scans: Path, tmp_path: Path) -> None:
     door.open.clear()  # and stays so: nothing is answered
     run = started(door, scans, "--out", tmp_path / "out")
-    until(door, 4)
+    until(lambda: len(door.sizes) >= 4)
     run.send_signal(signal.SIGINT)
     assert run.stderr is not None
     while "Ctrl-C again" not in run.stderr.readline():
         assert run.poll() is None
     run.send_signal(signal.SIGINT)
-    assert run.wait(BOUND) == 130
+    assert run.wait(BOUND_SECONDS) == 130
     run.communicate()
 
 
 def test_an_interrupt_ends_the_wait_for_a_busy_server(door: Door, scans: Path, tmp_path: Path) -> None:
     door.busy = 0
     run = started(door, scans, "--out", tmp_path / "out", "--patience", 10_000)
-    deadline = time.monotonic() + BOUND
-    while not door.keys:  # somebody was sent away
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: door.keys, "nobody was sent away")
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=BOUND)
+    _, said = run.communicate(timeout=BOUND_SECONDS)
     assert run.returncode == 130
     assert "12 scans left" in said
     assert "stopped" not in said
@@ -300,7 +288,9 @@ def test_a_terminal_that_knows_no_such_letter_still_gets_the_line(door: Door, tm
     scan.write_bytes(bytes(LARGEST_SCAN + 1))
     line = [sys.executable, "-m", "brainseg_client", "segment", str(scan), "--out", str(tmp_path / "out")]
     variables = {**environment(), "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([*line, "--url", door.url], env=variables, capture_output=True, timeout=BOUND, check=False)
+    done = subprocess.run(
+        [*line, "--url", door.url], env=variables, capture_output=True, timeout=BOUND_SECONDS, check=False
+    )
     assert done.returncode == 1
     assert rb"\xdcbung.png: too_large" in done.stderr
 

@@ -158,6 +158,6 @@ def _write_reports(order: Order, reports: Sequence[Report], more: Mapping[str, A
     write_atomic(order.folder / "report.json", (json.dumps(content, indent=1) + "\n").encode())
     if reports:
         html = report_page(reports[-1], order.checkpoint.parent / "logs" / "metrics.csv")
-        write_atomic(order.folder / "report.html", html.encode())
+        write_atomic(order.folder / "report.html", html.encode(errors="backslashreplace"))
     else:
         (order.folder / "report.html").unlink(missing_ok=True)  # of an earlier release into the same folder
