@@ -15,6 +15,7 @@ import requests
 from archive.store import ROOT, SAMPLES
 from serving.torchserve import free_port
 from tests.server import Server, environment
+from tests.waiting import BOUND_SECONDS
 
 
 @dataclass
@@ -41,10 +42,10 @@ class Front:
         self.process = subprocess.Popen(
             self.command(), cwd=ROOT, env=environment(), stdout=self.log, stderr=subprocess.STDOUT
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + BOUND_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                requests.get(f"{self.url}/livez", timeout=5)
+                requests.get(f"{self.url}/livez", timeout=120)
             except requests.ConnectionError:
                 time.sleep(0.1)
             else:
@@ -61,7 +62,7 @@ class Front:
             return None
         self.process.terminate()
         try:
-            return self.process.wait(40)
+            return self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()

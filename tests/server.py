@@ -77,14 +77,14 @@ class Server:
         """SIGTERM, as an operator would; the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def kill(self) -> None:
         """Ends whatever is left, for tests that failed."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(40)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 for child in psutil.Process(self.process.pid).children(recursive=True):
                     child.kill()
@@ -101,7 +101,9 @@ class Server:
         return requests.post(url, data=data, headers=sent, timeout=600)
 
     def describe(self, version: str = "all", model: str = "brainseg") -> list[dict[str, Any]]:
-        reply = requests.get(f"{self.management}/models/{model}/{version}", headers=self.auth("management"), timeout=30)
+        reply = requests.get(
+            f"{self.management}/models/{model}/{version}", headers=self.auth("management"), timeout=120
+        )
         reply.raise_for_status()
         described: list[dict[str, Any]] = reply.json()
         return described

@@ -42,7 +42,7 @@ def test_clients_send_at_the_same_time() -> None:
     all_at_once = threading.Barrier(4)
 
     def send() -> Shot:
-        all_at_once.wait(10)  # one after the other, the first would wait in vain
+        all_at_once.wait(120)  # one after the other, the first would wait in vain
         return Shot(0.2)
 
     load = run_load(send, 4, 4)

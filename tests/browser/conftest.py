@@ -23,7 +23,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -50,7 +50,7 @@ def open_page(browser: Browser, door: str) -> Iterator[Callable[..., Driver]]:
         )
         contexts.append(context)
         page: Page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
 
         def heard(message: ConsoleMessage) -> None:
             expected = [f"status of {code}" for code in refusals] + ["GL Driver Message"]  # of software rendering

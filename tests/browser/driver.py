@@ -54,14 +54,18 @@ class Driver:
         result = self.page.locator("#result")
         shown = int(result.get_attribute("data-shown") or 0)
         self.drop(data, name)
-        expect(result).to_have_attribute("data-shown", str(shown + 1), timeout=60_000)
+        expect(result).to_have_attribute("data-shown", str(shown + 1), timeout=120_000)
         self.settle()
 
     def settle(self) -> None:
         """Waits until nothing is under way and what was to be drawn is drawn."""
-        self.page.wait_for_timeout(250)  # the page waits for rest before it measures all slices
-        expect(self.page.locator("#progress")).to_be_hidden(timeout=60_000)
+        self.rest(250)  # the page waits for rest before it measures all slices
+        expect(self.page.locator("#progress")).to_be_hidden(timeout=120_000)
         self.page.evaluate(FRAME)
+
+    def rest(self, milliseconds: int) -> None:
+        """Waits by the page's own clock: however busy the machine, its timers that were due earlier have run."""
+        self.page.evaluate("(time) => new Promise((done) => setTimeout(done, time))", milliseconds)
 
     def verdict(self) -> str:
         return self.page.inner_text("#verdict")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from playwright.sync_api import Error, Route, expect
 from brainseg_client import Client
 from tests.browser.driver import Driver
 from tests.browser.scans import long_stack
+from tests.waiting import BOUND_SECONDS
 from web.contract.fields import RefusedError
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -43,19 +45,20 @@ class Held:
 
     def wait(self) -> None:
         """Until there is one."""
-        for _ in range(300):
-            if self.routes:
-                return
-            self.driver.page.wait_for_timeout(50)
-        raise AssertionError(f"no request with {self.marks}")
+        deadline = time.monotonic() + BOUND_SECONDS
+        while not self.routes:
+            assert time.monotonic() < deadline, f"no request with {self.marks}"
+            self.driver.page.wait_for_timeout(50)  # Playwright calls _meet meanwhile
 
     def let_go(self) -> None:
         """Lets them through, those too that come later, and waits until the page has dealt with them."""
         self.marks = ("never",)
-        with contextlib.suppress(Error):  # the page gave it up
-            for route in self.routes:
+        for route in self.routes:
+            with contextlib.suppress(Error):  # the page gave it up
                 route.continue_()
-        self.driver.page.wait_for_timeout(500)
+                if reply := route.request.response():
+                    reply.finished()
+        self.driver.rest(500)
         self.driver.settle()
 
     def refuse(self, code: str) -> None:
@@ -184,7 +187,7 @@ def test_figures_of_settings_given_up_do_not_come_back(open_page: OpenPage) -> N
     driver.slide("threshold", 0.3)
     held.wait()
     driver.page.click("#threshold-reset")
-    driver.page.wait_for_timeout(250)
+    driver.rest(250)
     held.let_go()
     expect(driver.page.locator("#save-json")).to_be_enabled()
     assert json.loads(driver.download("save-json")[1])["threshold"] == 0.5

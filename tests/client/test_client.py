@@ -88,7 +88,7 @@ def test_nobody_there() -> None:
     begin = time.monotonic()
     with pytest.raises(UnreachableError):
         nobody.segment(b"x")
-    assert 0.2 < time.monotonic() - begin < 3
+    assert 0.2 < time.monotonic() - begin < 120  # it tried again, and gave up
 
 
 @pytest.mark.server

@@ -6,7 +6,6 @@ import csv
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import imagecodecs
@@ -18,6 +17,7 @@ import tifffile
 from archive.store import ROOT
 from brainseg_client.jobs import JobError, plan_jobs
 from tests.server import environment
+from tests.waiting import until
 
 SCANS = 96  # enough to be interrupted in the middle on a fast machine
 
@@ -40,7 +40,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def answered(door: str) -> float:
     """How many scans the front door has had segmented."""
     line = 'brainseg_front_requests_total{route="api.segment",code="ok"} '
-    text = requests.get(f"{door}/metrics", timeout=10).text
+    text = requests.get(f"{door}/metrics", timeout=120).text
     return float(next((one.removeprefix(line) for one in text.splitlines() if one.startswith(line)), "0"))
 
 
@@ -96,12 +96,9 @@ def test_interrupted_and_started_again_it_does_no_work_twice(door: str, folder: 
         env=environment(),
         preexec_fn=_hears_interrupts,
     )
-    deadline = time.monotonic() + 60
-    while len(list(out.rglob("*.json"))) < 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: len(list(out.rglob("*.json"))) >= 4, "no four results", 0.02)
     first.send_signal(signal.SIGINT)
-    printed, _ = first.communicate(timeout=60)
+    printed, _ = first.communicate(timeout=120)
     assert first.returncode == 130, printed
     done = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
     assert 4 <= len(done) < SCANS
@@ -126,8 +123,7 @@ def test_killed_hard_it_leaves_no_half_result(door: str, folder: Path, tmp_path:
         command(door, folder, "--out", out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env=environment(), start_new_session=True,
     )  # fmt: skip
-    while not list(out.rglob("*.json")):
-        time.sleep(0.02)
+    until(lambda: list(out.rglob("*.json")), "no result", 0.02)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     for record in out.rglob("*.json"):

@@ -29,15 +29,15 @@ OPEN = pytest.mark.parametrize("open_session", [exchange.session.open_session, b
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "127.1", "2130706433"])
 def test_loopback_is_asked_directly(open_session: Callable[[], requests.Session], host: str, tmp_path: Path) -> None:
     with behind_a_proxy(tmp_path) as proxy, listening() as server, open_session() as session:
-        assert session.get(server.url.replace("127.0.0.1", host), headers=TOKEN, timeout=60).ok
+        assert session.get(server.url.replace("127.0.0.1", host), headers=TOKEN, timeout=120).ok
     assert (server.tokens, proxy.lines) == (["Bearer sesame"], [])
 
 
 @OPEN
 def test_another_machine_is_asked_by_the_proxy(open_session: Callable[[], requests.Session], tmp_path: Path) -> None:
     with behind_a_proxy(tmp_path) as proxy, open_session() as session:
-        assert session.get(f"{ELSEWHERE}/readyz", headers=TOKEN, timeout=60).ok
-        assert session.get(f"{ELSEWHERE}/readyz", timeout=60).ok
+        assert session.get(f"{ELSEWHERE}/readyz", headers=TOKEN, timeout=120).ok
+        assert session.get(f"{ELSEWHERE}/readyz", timeout=120).ok
     assert proxy.lines == [f"GET {ELSEWHERE}/readyz HTTP/1.1"] * 2
     assert proxy.tokens == ["Bearer sesame", ""]  # .netrc, which knows every machine, was not asked
 
@@ -49,14 +49,14 @@ def test_exceptions_from_the_proxy_hold(
     with behind_a_proxy(tmp_path) as proxy, open_session() as session:
         monkeypatch.setenv("no_proxy", ".invalid")
         with pytest.raises(requests.ConnectionError):
-            session.get("http://scans.invalid", timeout=60)
+            session.get("http://scans.invalid", timeout=120)
     assert proxy.lines == []
 
 
 @OPEN
 def test_a_token_is_not_redirected(open_session: Callable[[], requests.Session]) -> None:
     with listening() as other, listening(307, {"Location": other.url}) as server, open_session() as session:
-        assert session.post(server.url, data=b"scan", headers=TOKEN, timeout=60).status_code == 307
+        assert session.post(server.url, data=b"scan", headers=TOKEN, timeout=120).status_code == 307
     assert (server.tokens, other.lines) == (["Bearer sesame"], [])
 
 
@@ -105,8 +105,8 @@ ROOMS: dict[str, Callable[[Heard, Places], object]] = {
     "rollout's scans": lambda server, places: TorchServe(places.state).predict(b"scan"),
     "serving": lambda server, places: workers_ready(places, _ports(server), "1.0"),
     "serving's front door": lambda server, _: wait_front_door(f"{server.url}/", lambda: True, 60),
-    "benchmark": lambda server, _: servers._session().get(server.url, headers=TOKEN, timeout=60),
-    "training": lambda server, _: ServerPredictor(server.url, "sesame")._session.get(server.url, timeout=60),
+    "benchmark": lambda server, _: servers._session().get(server.url, headers=TOKEN, timeout=120),
+    "training": lambda server, _: ServerPredictor(server.url, "sesame")._session.get(server.url, timeout=120),
 }
 
 

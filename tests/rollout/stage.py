@@ -136,7 +136,7 @@ class Stage:
 
     def default(self) -> str:
         url = f"{self.server.management}/models/brainseg"
-        return str(requests.get(url, headers=self.server.auth("management"), timeout=30).json()[0]["modelVersion"])
+        return str(requests.get(url, headers=self.server.auth("management"), timeout=120).json()[0]["modelVersion"])
 
     def declared(self) -> dict[str, object]:
         declared: dict[str, object] = json.loads((self.server.state / "deployment.json").read_text())
@@ -182,7 +182,7 @@ class Load:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(120)
         hung = sum(thread.is_alive() for thread in self._threads)
         self.failed += [(time.monotonic() - self._begin, "a client hangs")] * hung
 
@@ -196,7 +196,7 @@ class Load:
             while not self._stop.is_set():
                 begin = time.monotonic()
                 try:
-                    reply = session.post(self.server.url, data=self.scan, timeout=60)
+                    reply = session.post(self.server.url, data=self.scan, timeout=120)
                     fault = "" if reply.ok else f"{reply.status_code} {reply.text[:200]}"
                 except requests.RequestException as error:
                     fault = repr(error)

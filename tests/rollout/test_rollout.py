@@ -37,6 +37,7 @@ from tests.rollout.stage import (
     wrapped,
 )
 from tests.server import environment
+from tests.waiting import BOUND_SECONDS, until
 
 pytestmark = [pytest.mark.server, pytest.mark.latency]
 DICE_LOSS = 0.05
@@ -218,9 +219,9 @@ def test_a_good_version_is_promoted_and_rolled_back_without_a_lost_request(
     assert "live already" in again.out
 
     with Load(stage.server, lesion) as load:
-        time.sleep(1)
+        until(lambda: load.versions["2.0"], "2.0 did not answer")
         back = stage.deploy("rollback")
-        time.sleep(1)
+        until(lambda: load.order[-1:] == ["1.0"], "1.0 did not answer")
     _report("rollback to a version that was retired", back, load)
     assert back.code == Exit.DONE, back.out
     assert load.failed == []
@@ -253,7 +254,7 @@ def test_a_version_that_starts_to_fail_is_rolled_back_by_itself(stage: Stage, pl
             flag.write_text("")
             failing_since, answered = time.monotonic(), len(load.order)
             while "1.0" not in load.order[answered:]:
-                assert time.monotonic() - failing_since < 60
+                assert time.monotonic() - failing_since < BOUND_SECONDS
                 time.sleep(0.02)
             healed = time.monotonic() - failing_since
             out = deploy.communicate(timeout=120)[0]
@@ -284,12 +285,12 @@ def test_rollback_stops_a_deploy_at_work(stage: Stage, good: Path, lesion: bytes
             assert busy.code == Exit.BUSY
             assert f"process {deploy.pid}" in busy.out
             withdrawn = stage.deploy("rollback")
-            deploy.wait(60)
+            deploy.wait(120)
             stage.limits.write_text(limits.replace("watch: {seconds: 4", "watch: {seconds: 90"))
             second = subprocess.Popen(stage.command(good), stdout=subprocess.PIPE, text=True, env=environment())
             _wait_for_phase(stage, "watching")
             back = stage.deploy("rollback")
-            second.wait(60)
+            second.wait(120)
     finally:
         stage.limits.write_text(limits)
     _report("rollback while gated", withdrawn, load)
@@ -302,7 +303,4 @@ def test_rollback_stops_a_deploy_at_work(stage: Stage, good: Path, lesion: bytes
 
 
 def _wait_for_phase(stage: Stage, phase: str) -> None:
-    deadline = time.monotonic() + 90
-    while (stage.declared()["change"] or {}).get("phase") != phase:  # type: ignore[attr-defined]
-        assert time.monotonic() < deadline, f"phase {phase} did not come"
-        time.sleep(0.05)
+    until(lambda: (stage.declared()["change"] or {}).get("phase") == phase, f"phase {phase} did not come")  # type: ignore[attr-defined]

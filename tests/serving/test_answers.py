@@ -53,7 +53,7 @@ def test_multipart_gives_the_same_as_raw(server: Server, lesion: bytes) -> None:
         files={"file": ("scan.png", lesion, "image/png")},
         data={"threshold": "0.7", "outputs": "mask"},
         headers=server.auth(),
-        timeout=60,
+        timeout=120,
     ).json()
     raw.pop("timing_ms"), form.pop("timing_ms")
     assert raw == form
@@ -62,7 +62,7 @@ def test_multipart_gives_the_same_as_raw(server: Server, lesion: bytes) -> None:
 
 def test_header_names_in_any_case_and_put(server: Server, lesion: bytes) -> None:
     headers = {**server.auth(), "x-bRAINSEG-oUTPUTS": "none", "cOnTeNt-TyPe": "image/png"}
-    reply = requests.put(server.url, data=lesion, headers=headers, timeout=60)
+    reply = requests.put(server.url, data=lesion, headers=headers, timeout=120)
     assert reply.status_code == 200
     assert reply.json()["slices"][0]["images"] == {}
 

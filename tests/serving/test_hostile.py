@@ -65,7 +65,7 @@ def test_batch_of_four_keeps_each_item_apart(tiny_server: Server, lesion: bytes,
 
     def send(item: tuple[bytes, dict[str, str]]) -> requests.Response:
         headers = {**tiny_server.auth(), "Content-Type": "application/octet-stream", **item[1]}
-        return requests.post(url, data=item[0], headers=headers, timeout=60)
+        return requests.post(url, data=item[0], headers=headers, timeout=120)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         replies = list(pool.map(send, items))
@@ -77,7 +77,7 @@ def test_batch_of_four_keeps_each_item_apart(tiny_server: Server, lesion: bytes,
                 alone = tiny_server.post(data, X_BrainSeg_Outputs=headers["X-BrainSeg-Outputs"]).json()
                 assert {**alone, "timing_ms": 0} == {**reply.json(), "timing_ms": 0}
     finally:
-        requests.delete(f"{models}/four", headers=tiny_server.auth("management"), timeout=60)
+        requests.delete(f"{models}/four", headers=tiny_server.auth("management"), timeout=120)
 
 
 def test_four_stacks_of_200_slices_at_once(tiny_server: Server, lesion: bytes) -> None:
@@ -110,6 +110,6 @@ def test_memory_stays_after_300_requests(tiny_server: Server, lesion: bytes) -> 
     session.headers.update({**tiny_server.auth(), "Content-Type": "image/png"})
     resident = []
     for _ in range(300):
-        assert session.post(tiny_server.url, data=lesion, timeout=60).status_code == 200
+        assert session.post(tiny_server.url, data=lesion, timeout=120).status_code == 200
         resident.append(process.memory_info().rss)
     assert resident[-1] <= 1.1 * resident[49], (resident[49], resident[-1])

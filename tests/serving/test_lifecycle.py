@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +16,7 @@ from archive.store import ROOT
 from serving.torchserve import TEMPORARY, free_port
 from tests.processes import lives
 from tests.server import Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -43,7 +43,7 @@ def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
         started = psutil.Process(other.process.pid).children(recursive=True)
         assert any("java" in process.name() for process in started)
         other.process.send_signal(number)
-        assert other.process.wait(60) == 0
+        assert other.process.wait(120) == 0
         assert not [process for process in started if lives(process)]
         assert not other.key_file.exists()
         assert not (other.state / TEMPORARY).exists()
@@ -73,7 +73,7 @@ def test_after_kill_9_it_starts_again_on_the_same_ports(tiny_store: Path, tmp_pa
         assert server.process is not None
         before = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
-        server.process.wait(30)
+        server.process.wait(120)
         assert [process for process in before if lives(process)], "nothing was left behind: this test shows nothing"
         server.start()
         assert "that it left behind" in server.output.read_text()
@@ -122,12 +122,9 @@ def test_told_to_end_while_it_packages_it_ends_at_once(tiny_store: Path, tmp_pat
     with (tmp_path / "out").open("w") as output:
         process = subprocess.Popen(Server(store, tmp_path / "state").command(), stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + 60
-        while not (packager := _packagers(process.pid)):
-            assert time.monotonic() < deadline, "it never began to package"
-            time.sleep(0.1)
+        packager = until(lambda: _packagers(process.pid), "it did not begin to package")
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
     assert not any(lives(one) for one in packager)
@@ -152,13 +149,11 @@ def test_a_swapped_weight_file_inside_an_archive_refuses_to_load(tiny_server: Se
         reply = requests.post(url, params=params, headers=tiny_server.auth("management"), timeout=300)
         assert reply.status_code >= 400
         # TorchServe answers while it still reads what the worker printed.
-        deadline = time.monotonic() + 20
-        while "its model card says" not in (log := (tiny_server.state / "logs" / "torchserve.log").read_text()):
-            assert time.monotonic() < deadline, log[-3000:]
-            time.sleep(0.1)
-        assert "BrainSeg refuses to start" in log
+        log = tiny_server.state / "logs" / "torchserve.log"
+        until(lambda: "its model card says" in log.read_text(), f"{log} does not say why")
+        assert "BrainSeg refuses to start" in log.read_text()
     finally:
-        requests.delete(f"{url}/damaged", headers=tiny_server.auth("management"), timeout=60)
+        requests.delete(f"{url}/damaged", headers=tiny_server.auth("management"), timeout=120)
         damaged.unlink()
 
 

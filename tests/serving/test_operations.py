@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import requests
 from archive.mar import package
 from tests.server import Server
 from tests.tiny import write_tiny_release
+from tests.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -56,17 +56,17 @@ def test_archives_come_from_the_model_store_alone(tiny_server: Server, tmp_path:
         assert 400 <= reply.status_code < 500, (url, reply.status_code, reply.text)
     assert (
         requests.get(
-            f"{tiny_server.management}/models/intruder", headers=tiny_server.auth("management"), timeout=30
+            f"{tiny_server.management}/models/intruder", headers=tiny_server.auth("management"), timeout=120
         ).status_code
         == 404
     )
 
 
 def test_each_port_wants_its_own_token(tiny_server: Server, lesion: bytes) -> None:
-    assert requests.post(tiny_server.url, data=lesion, timeout=30).status_code == 400
-    swapped = requests.post(tiny_server.url, data=lesion, headers=tiny_server.auth("management"), timeout=30)
+    assert requests.post(tiny_server.url, data=lesion, timeout=120).status_code == 400
+    swapped = requests.post(tiny_server.url, data=lesion, headers=tiny_server.auth("management"), timeout=120)
     assert swapped.status_code == 400
-    reply = requests.get(f"{tiny_server.management}/models", headers=tiny_server.auth("inference"), timeout=30)
+    reply = requests.get(f"{tiny_server.management}/models", headers=tiny_server.auth("inference"), timeout=120)
     assert reply.status_code == 400
     assert tiny_server.key_file.stat().st_mode & 0o077 == 0
 
@@ -74,11 +74,11 @@ def test_each_port_wants_its_own_token(tiny_server: Server, lesion: bytes) -> No
 def test_a_token_can_be_rotated(tiny_server: Server, lesion: bytes) -> None:
     old = tiny_server.auth()
     url = f"{tiny_server.management}/token"
-    reply = requests.get(url, params={"type": "inference"}, headers=tiny_server.auth("API"), timeout=30)
+    reply = requests.get(url, params={"type": "inference"}, headers=tiny_server.auth("API"), timeout=120)
     assert reply.status_code == 200
     assert tiny_server.auth() != old
     assert tiny_server.post(lesion).status_code == 200
-    assert requests.post(tiny_server.url, data=lesion, headers=old, timeout=30).status_code == 400
+    assert requests.post(tiny_server.url, data=lesion, headers=old, timeout=120).status_code == 400
 
 
 def test_metrics_count_outcomes_stages_verdicts_and_coverage(tiny_server: Server, lesion: bytes) -> None:
@@ -94,10 +94,10 @@ def test_metrics_count_outcomes_stages_verdicts_and_coverage(tiny_server: Server
         "ts_inference_requests_total{",
     )
     # TorchServe reads the worker's counts from what that one prints, beside the answers.
-    deadline = time.monotonic() + 20
-    while missing := [one for one in wanted if one not in requests.get(tiny_server.metrics, timeout=30).text]:
-        assert time.monotonic() < deadline, missing
-        time.sleep(0.1)
+    until(
+        lambda: all(one in requests.get(tiny_server.metrics, timeout=120).text for one in wanted),
+        f"not all of {wanted}",
+    )
 
 
 def test_describe_gives_the_model_card(tiny_server: Server) -> None:

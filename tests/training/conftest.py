@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.preloaded import run
 from tests.sharing import shared_folder
+from tests.waiting import until
 from training.data.phantoms import write_phantoms
 from training.fit.recipe import RECIPES
 from training.release.publish import Order, publish
@@ -28,10 +29,8 @@ def command(tool: str, *arguments: str | Path) -> list[str]:
 
 
 def first_checkpoint(run: Path) -> None:
-    """Returns as soon as the run in another process has written a checkpoint, in two minutes at most."""
-    deadline = time.monotonic() + 120
-    while not (run / "last.ckpt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    """Returns as soon as the run in another process has written a checkpoint."""
+    until(lambda: (run / "last.ckpt").exists(), "no checkpoint", 0.02)
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,8 @@ class Outcome:
 def call(tool: str, *arguments: str | Path) -> Outcome:
     """Runs a tool as a user would, without BRAINSEG_DATA."""
     environment = {name: value for name, value in os.environ.items() if name != "BRAINSEG_DATA"}
-    done = subprocess.run(
-        command(tool, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        return Outcome(*run(f"scripts.commands.{tool}", [*map(str, arguments)], environment, Path(folder)))
 
 
 def changed_recipe(name: str, path: Path, changes: dict[str, Any]) -> Path:

@@ -41,13 +41,13 @@ def port(settings: Settings) -> Iterator[int]:
     thread.start()
     yield port
     stop.set()
-    thread.join(10)
+    thread.join(120)
 
 
 def exchange(port: int, *headers: str, path: str = PATHS[0], body: bytes = SCAN) -> tuple[int, str]:
     """Status and code of the answer to a request with exactly these headers beside Host and Content-Length."""
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", "Connection: close", *headers]
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, text = answer.partition(b"\r\n\r\n")

@@ -71,7 +71,7 @@ def test_healthy_and_a_version_by_name(door: str, healthy: bytes, lesion: bytes)
 def test_the_same_answer_raw_by_form_and_with_curls_default_type(door: str, lesion: bytes) -> None:
     url = f"{door}/api/v1/segment"
     raw = post(door, lesion, "?threshold=0.4&outputs=none").json()
-    form = requests.post(url, files={"file": lesion}, data={"threshold": "0.4", "outputs": "none"}, timeout=60).json()
+    form = requests.post(url, files={"file": lesion}, data={"threshold": "0.4", "outputs": "none"}, timeout=120).json()
     curl = post(door, lesion, "?threshold=0.4&outputs=none", Content_Type="application/x-www-form-urlencoded").json()
     header = post(door, lesion, X_BrainSeg_Threshold="0.4", x_brainseg_outputs="none").json()
     assert len({str({**answer, "timing_ms": 0}) for answer in (raw, form, curl, header)}) == 1
@@ -100,7 +100,7 @@ def test_an_accept_too_long_for_torchserve_is_the_clients_fault(door: str, lesio
 
 def test_names_with_underscores_and_paths_with_two_slashes(door: str, lesion: bytes) -> None:
     sent = OCTETS | {"X-BrainSeg-min_lesion_pixels": "50"}
-    answer = requests.post(f"{door}//api/v1/segment?outputs=none", data=lesion, headers=sent, timeout=60).json()
+    answer = requests.post(f"{door}//api/v1/segment?outputs=none", data=lesion, headers=sent, timeout=120).json()
     assert answer["min_lesion_pixels"] == 50
 
 
@@ -127,13 +127,13 @@ def test_refused_scans(door: str, lesion: bytes) -> None:
     assert_problem(post(door, b"x=1", Content_Type="application/x-www-form-urlencoded"), 400, "no_image")
     assert_problem(post(door, lesion, Content_Encoding="gzip"), 415, "unsupported_format")
     assert_problem(
-        requests.post(f"{door}/api/v1/segment", files={"image": lesion}, timeout=60), 400, "invalid_parameter"
+        requests.post(f"{door}/api/v1/segment", files={"image": lesion}, timeout=120), 400, "invalid_parameter"
     )
 
 
 def test_paths_and_methods_that_are_not_there(door: str) -> None:
-    assert_problem(requests.get(f"{door}/nothing", timeout=10), 404, "not_found")
-    reply = requests.get(f"{door}/api/v1/segment", timeout=10)
+    assert_problem(requests.get(f"{door}/nothing", timeout=120), 404, "not_found")
+    reply = requests.get(f"{door}/api/v1/segment", timeout=120)
     assert_problem(reply, 405, "method_not_allowed")
     assert "POST" in reply.headers["Allow"]
 
@@ -147,28 +147,28 @@ def test_the_request_id_goes_in_through_and_out(detector: Server, door: str, les
 
 
 def test_nothing_of_a_scan_or_its_name_is_logged(detector: Server, door: str, lesion: bytes) -> None:
-    requests.post(f"{door}/api/v1/segment", files={"file": ("DOE^JANE.png", lesion)}, timeout=60).raise_for_status()
+    requests.post(f"{door}/api/v1/segment", files={"file": ("DOE^JANE.png", lesion)}, timeout=120).raise_for_status()
     log = (detector.state / "logs" / "web.log").read_text()
     assert "JANE" not in log
     assert "segment id=" in log
 
 
 def test_models_status_and_documents(door: str) -> None:
-    models = requests.get(f"{door}/api/v1/models", timeout=30).json()
+    models = requests.get(f"{door}/api/v1/models", timeout=120).json()
     check("Models", models)
     assert models["default"] == "1.0"
     assert [one["version"] for one in models["versions"]] == ["1.0", "2.0"]
     assert all(one["card"]["name"] == "brainseg" for one in models["versions"])
-    assert requests.get(f"{door}/livez", timeout=10).json() == {"status": "alive"}
-    check("Readiness", requests.get(f"{door}/readyz", timeout=10).json())
-    assert requests.get(f"{door}/api/v1/openapi.json", timeout=10).json() == document()
+    assert requests.get(f"{door}/livez", timeout=120).json() == {"status": "alive"}
+    check("Readiness", requests.get(f"{door}/readyz", timeout=120).json())
+    assert requests.get(f"{door}/api/v1/openapi.json", timeout=120).json() == document()
 
 
 def test_metrics_count_requests_by_code(door: str, lesion: bytes) -> None:
     line = 'brainseg_front_requests_total{route="api.segment",code="unsupported_format"} '
 
     def count() -> float:
-        text = requests.get(f"{door}/metrics", timeout=10).text
+        text = requests.get(f"{door}/metrics", timeout=120).text
         return float(next((one.removeprefix(line) for one in text.splitlines() if one.startswith(line)), "0"))
 
     before = count()
@@ -178,7 +178,7 @@ def test_metrics_count_requests_by_code(door: str, lesion: bytes) -> None:
 
 def test_every_answer_carries_the_security_headers(door: str) -> None:
     for path in ("/", "/static/main.js", "/livez", "/nothing", "/samples/lesion.png"):
-        headers = requests.get(door + path, timeout=10).headers
+        headers = requests.get(door + path, timeout=120).headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
@@ -190,7 +190,7 @@ def test_every_answer_carries_the_security_headers(door: str) -> None:
 def test_the_tokens_may_be_renewed_behind_its_back(detector: Server, door: str, lesion: bytes) -> None:
     """Whoever renews TorchServe's tokens must not lock the front door out."""
     for kind in ("inference", "management"):
-        reply = requests.get(f"{detector.management}/token?type={kind}", headers=detector.auth("API"), timeout=10)
+        reply = requests.get(f"{detector.management}/token?type={kind}", headers=detector.auth("API"), timeout=120)
         assert reply.ok
         assert post(door, lesion, "?outputs=none").ok
-        assert requests.get(f"{door}/api/v1/models", timeout=10).ok
+        assert requests.get(f"{door}/api/v1/models", timeout=120).ok

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
+from tests.waiting import until
 from web.contract.fields import RefusedError
 from web.settings import Bounds
 from web.way.gate import Gate, GoneError
@@ -15,13 +15,6 @@ from web.way.gate import Gate, GoneError
 
 def never() -> bool:
     return False
-
-
-def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 class Guest(threading.Thread):
@@ -40,13 +33,13 @@ class Guest(threading.Thread):
         try:
             with gate.place(size, client, gone):
                 self.inside = True
-                self._leave.wait(10)
+                self._leave.wait(120)
         except (RefusedError, GoneError) as error:
             self.error = error
 
     def leave(self) -> None:
         self._leave.set()
-        self.join(5)
+        self.join(120)
 
 
 def enter(*guests: Guest) -> None:

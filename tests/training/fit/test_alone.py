@@ -36,12 +36,12 @@ def test_a_folder_in_use_is_refused_until_its_process_ends(phantoms: Path, tmp_p
         with pytest.raises(InUseError, match=str(holder.pid)), alone_in(run):
             pytest.fail("both hold the folder")
         holder.send_signal(signal.SIGKILL)
-        holder.wait(timeout=30)
+        holder.wait(timeout=120)
         with alone_in(run):
             pass
     finally:
         holder.kill()
-        holder.wait(timeout=30)
+        holder.wait(timeout=120)
         if holder.stdout is not None:
             holder.stdout.close()
 

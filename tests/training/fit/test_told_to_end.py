@@ -41,7 +41,7 @@ def test_a_run_that_is_told_to_end_says_that_it_is_not_done(
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
     try:
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == status, error
