@@ -29,7 +29,6 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from archive.store import MODEL_STORE, SAMPLES
-from handler.resources import Plan
 from samples.make import HEALTHY, LESION, STACK
 from tests.detector import write_detector_store
 from tests.front import Front
@@ -40,7 +39,7 @@ from tests.parts import (  # noqa: F401  pytest finds them here
 )
 from tests.server import Server
 from tests.sharing import shared_folder
-from tests.tiny import write_tiny_release
+from tests.tiny import package_quietly, write_tiny_release
 
 if TYPE_CHECKING:
     from handler.pipeline import Model
@@ -78,16 +77,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny release 1.0 and its archive as ``scripts/package`` makes it, to read; what else tests need
     is made from it without packaging again."""
-    from archive import convert, mar
     from tests.rollout.stage import ARCHIVE, RELEASE
 
     def make(folder: Path) -> None:
         assert write_tiny_release(folder).name == RELEASE
-        with pytest.MonkeyPatch.context() as patch:
-            # So small a network gains nothing by two threads, which on a busy machine wait for each other for minutes.
-            for module in (mar, convert):
-                patch.setattr(module, "plan", lambda: Plan(1, 1))
-            mar.package(folder / RELEASE, folder / ARCHIVE)
+        package_quietly(folder / RELEASE, folder / ARCHIVE)
 
     return shared_folder(tmp_path_factory, "packaged", make)
 

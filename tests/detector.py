@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from archive.mar import package
 from archive.store import archive_path, release_folder
 from handler.card import FileRecord, InputSpec, ModelCard
 from handler.network import build
-from tests.tiny import TINY
+from tests.tiny import TINY, package_quietly
 from training.release.folder import write_release
 
 GAIN = 20.0
@@ -66,5 +65,5 @@ def write_detector_store(store: Path) -> None:
     """A model store with versions 1.0 (the default) and 2.0, packaged."""
     for version in LEVELS:
         write_detector(store, version)
-        package(release_folder(version, store), archive_path(version, store))
+        package_quietly(release_folder(version, store), archive_path(version, store))
     (store / "default-version").write_text("1.0\n")

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
+from archive import convert, mar
 from handler.card import Architecture, FileRecord, InputSpec, ModelCard
 from handler.network import build
+from handler.resources import Plan
 from training.release.folder import write_release
 
 TINY = Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8))
+
+
+def package_quietly(release: Path, output: Path) -> ModelCard:
+    """``archive.mar.package`` on one thread: so small a network gains nothing by two, which on a busy machine wait for
+    each other for minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (mar, convert):
+            patch.setattr(module, "plan", lambda: Plan(1, 1))
+        return mar.package(release, output)
 
 
 def write_tiny_release(store: Path, version: str = "1.0", seed: int = 0, threshold: float = 0.5) -> Path:

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from archive.known import difference
-from archive.mar import package
 from handler.card import Architecture, FileRecord, InputSpec, ModelCard
 from handler.network import build
 from samples.make import FOLDER
 from tests.server import Server
 from tests.serving.test_operations import manage
+from tests.tiny import TINY, package_quietly
 from training.release.folder import write_release
 
 pytestmark = pytest.mark.server
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.server
 @pytest.mark.parametrize(("encoder", "version"), [("resnet34", "3.0"), ("efficientnet-b4", "4.0")])
 def test_other_encoders_are_served(encoder: str, version: str, tiny_server: Server, tiny_store: Path) -> None:
     torch.manual_seed(0)
-    architecture = Architecture(encoder=encoder)
+    architecture = Architecture(encoder=encoder, decoder_channels=TINY.decoder_channels)
     card = ModelCard("brainseg", version, FileRecord("weights.safetensors", "", 0), architecture, InputSpec(64, 64))
     folder, archive = tiny_store / f"brainseg-{version}", tiny_store / f"brainseg-{version}.mar"
     write_release(folder, build(architecture).state_dict(), card)
-    packaged = package(folder, archive)
+    packaged = package_quietly(folder, archive)
     try:
         added = manage(tiny_server, "POST", "", url=archive.name, initial_workers="1", synchronous="true")
         assert added.status_code == 200, added.text

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from archive.mar import package
+from tests.rollout.stage import versioned
 from tests.server import Server
-from tests.tiny import write_tiny_release
 from tests.waiting import until
 
 pytestmark = pytest.mark.server
@@ -25,11 +24,10 @@ def manage(server: Server, method: str, path: str, **params: str) -> requests.Re
 @pytest.fixture(scope="module")
 def second_version(tiny_server: Server, tiny_store: Path) -> Iterator[str]:
     """Archive 2.0 in the running server's model store."""
-    package(write_tiny_release(tiny_store, "2.0", seed=1), tiny_store / "brainseg-2.0.mar")
+    versioned(tiny_store / "brainseg-1.0.mar", tiny_store / "brainseg-2.0.mar", "2.0")
     yield "2.0"
     manage(tiny_server, "PUT", "/brainseg/1.0/set-default")
     manage(tiny_server, "DELETE", "/brainseg/2.0")
-    shutil.rmtree(tiny_store / "brainseg-2.0")
     (tiny_store / "brainseg-2.0.mar").unlink()
 
 
