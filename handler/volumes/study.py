@@ -154,6 +154,16 @@ def _doubts(chosen: Mapping[str, tuple[Candidate, Found]]) -> list[Warn]:
     return told
 
 
+def _loaded(channel: str, candidate: Candidate, others: int, named: bool) -> Volume:
+    """Decoded; a refusal says of which sequence, where there are several."""
+    try:
+        return candidate.load(others)
+    except RequestError as refusal:
+        if not named:
+            raise
+        raise RequestError(refusal.code, f"{NAMES[channel]}: {refusal.detail}") from None
+
+
 def read_study(parts: Mapping[str, bytes], series: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Study:
     """The sequences in ``parts``: name -> bytes of a whole file. Names: ``file`` (a FLAIR alone, or a study with
     everything), or ``flair`` with ``t1`` and ``t1c`` where there are any; ``t1`` and ``t1c`` may come beside ``file``
@@ -174,7 +184,8 @@ def read_study(parts: Mapping[str, bytes], series: int | None = None, limits: Li
             chosen, told = _choose(offers, series)
             volumes: dict[str, Volume] = {}
             for channel, (candidate, _) in chosen.items():
-                volumes[channel] = candidate.load(sum(volume.voxels.size for volume in volumes.values()))
+                others = sum(volume.voxels.size for volume in volumes.values())
+                volumes[channel] = _loaded(channel, candidate, others, len(chosen) > 1)
     except RequestError:
         raise
     except Exception as error:

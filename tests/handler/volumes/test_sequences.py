@@ -6,6 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from handler.errors import RequestError
+from handler.limits import Limits
 from handler.volumes.sequences import recognise
 from handler.volumes.study import Study, read_study
 from handler.volumes.volume import Acquisition
@@ -100,6 +101,22 @@ def test_a_broken_flair_is_not_replaced_by_another_series() -> None:
     with pytest.raises(RequestError) as refusal:
         read_study({"file": zipped([*flair, *dicom_series(SCAN, "t1", number=2)])})
     assert refusal.value.code == "inconsistent_series"
+
+
+def test_a_refusal_says_of_which_sequence() -> None:
+    t1 = [file for file in dicom_series(SCAN, "t1", number=2) if not file[0].endswith("-3.dcm")]
+    with pytest.raises(RequestError, match="T1: Between files") as refusal:
+        read_study({"file": zipped([*dicom_series(SCAN, "flair"), *t1])})
+    assert refusal.value.code == "inconsistent_series"
+
+
+@pytest.mark.parametrize("t1", [nifti(SCAN), dicom_zip(SCAN, "t1")])
+def test_voxels_of_all_sequences_count_together(t1: bytes) -> None:
+    limits = Limits(voxels=2 * SCAN.voxels.size - 1)
+    assert read_study({"file": dicom_zip(SCAN)}, limits=limits).t1 is None
+    with pytest.raises(RequestError) as refusal:
+        read_study({"flair": dicom_zip(SCAN), "t1": t1}, limits=limits)
+    assert refusal.value.code == "too_large"
 
 
 def test_a_localizer_disturbs_nobody() -> None:
