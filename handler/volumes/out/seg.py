@@ -65,6 +65,9 @@ def _unfinished(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, k
         content_description=NOTICE,
         omit_empty_frames=False,
     )
+    for described in dataset.SegmentSequence:
+        if described.SegmentNumber == 0:  # highdicom gives the background black, and OHIF 3.13.2 draws the tumor in it
+            described.pop("RecommendedDisplayCIELabValue", None)
     put_back(dataset, frames)
     by_series = frames.by_series()
     dataset.SourceImageSequence = listed([reference for found in by_series.values() for reference in found])

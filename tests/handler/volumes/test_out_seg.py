@@ -249,6 +249,14 @@ def test_what_it_says_of_itself() -> None:
     assert seg.ContentDescription == NOTICE
 
 
+def test_only_the_tumor_has_a_color() -> None:
+    """OHIF 3.13.2 draws the tumor of a LABELMAP in the background's color, black, where there is one."""
+    for kind in ("BINARY", "LABELMAP"):
+        seg = read(encode(classic(SMALL).volume, landmarks(SMALL), ALGORITHM, kind))
+        colored = [s.SegmentNumber for s in seg.SegmentSequence if "RecommendedDisplayCIELabValue" in s]
+        assert colored == [1]
+
+
 def test_an_empty_mask_and_a_single_slice() -> None:
     for size in ((16, 24, 5), (16, 24, 1)):
         series = classic(grid_of(size))
