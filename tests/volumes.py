@@ -220,7 +220,8 @@ def place_slice(dataset: Dataset, scan: Phantom, k: int) -> None:
     dataset.SliceThickness = float(steps[2])
 
 
-def _encoded(frame: NDArray[np.int16], transfer_syntax: str) -> bytes:
+def encoded(frame: NDArray[np.int16], transfer_syntax: str) -> bytes:
+    """One frame, compressed."""
     unsigned = np.ascontiguousarray(frame.astype(np.uint16))
     if transfer_syntax == JPEG_LOSSLESS:
         return bytes(imagecodecs.jpeg8_encode(unsigned, lossless=True, bitspersample=16))
@@ -253,7 +254,7 @@ def file_of(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> 
 
 def _set_pixels(dataset: Dataset, frames: NDArray[np.int16], transfer_syntax: str) -> None:
     if transfer_syntax in (*COMPRESSED, JPEG_BASELINE, JPEG_EXTENDED):
-        dataset.PixelData = encapsulate([_encoded(frame, transfer_syntax) for frame in frames])
+        dataset.PixelData = encapsulate([encoded(frame, transfer_syntax) for frame in frames])
         dataset["PixelData"].VR = "OB"
         if transfer_syntax == JPEG_BASELINE:
             dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7

@@ -131,7 +131,7 @@ def _packbits(data: bytes, size: int) -> NDArray[np.uint8]:
         out[filled : filled + run] = piece
         filled += run
         place += 1 + (run if length < 128 else 1)
-    if filled < size:
+    if filled < size or data[place:].strip(b"\0")[1:]:  # one byte of padding is allowed, zeros are harmless
         raise RequestError("corrupt_image", "A compressed frame's segment does not fill its rows and columns.")
     return np.frombuffer(out, np.uint8)
 
