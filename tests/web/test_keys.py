@@ -107,3 +107,18 @@ def test_a_quota_refills_steadily() -> None:
         quota.spend("a")
     for _ in range(100):
         Quota(0).spend("a")
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o644, True)])
+def test_a_file_that_others_may_read_is_warned_about(
+    mode: int, warned: bool, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.chmod(mode)
+    keys = ApiKeys(file)
+    assert keys.name_of(OLD) == "ward"
+    assert (f"mode {mode:04o}" in caplog.text) is warned
+    assert OLD not in caplog.text
+    caplog.clear()
+    write(file, f"lab {NEW}\n", 20)
+    assert keys.name_of(NEW) == "lab"
+    assert ("chmod 600" in caplog.text) is warned

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import logging
 import re
+import stat
 import threading
 import time
 from pathlib import Path
@@ -51,10 +52,16 @@ class ApiKeys:
         self._lock = threading.Lock()
         self._stamp = self._stat()
         self._keys = parse_keys(path.read_text(encoding="utf-8"))
+        self._warn_if_open()
 
     def _stat(self) -> tuple[int, int, int]:
         status = self._path.stat()
         return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _warn_if_open(self) -> None:
+        mode = stat.S_IMODE(self._path.stat().st_mode)
+        if mode & 0o077:
+            logger.warning("others on this machine may read the file of API keys (mode %04o): chmod 600", mode)
 
     def _reread(self) -> None:
         """Lock held."""
@@ -65,6 +72,7 @@ class ApiKeys:
             self._stamp = stamp
             self._keys = parse_keys(self._path.read_text(encoding="utf-8"))
             logger.info("API keys read again: %d", len(self._keys))
+            self._warn_if_open()
         except (OSError, ValueError) as error:
             logger.warning("the file of API keys cannot be used, the keys before stay good: %s", _without_path(error))
 
