@@ -71,7 +71,7 @@ def _tell(out: Path, jobs: Sequence[Job], batch: Batch, rows: Sequence[Record], 
     records = [batch.records[number] for number in sorted(batch.records)]
     for record in records:
         if "code" in record:
-            say(f"{record['file']}: {record['code']}: {shown(record['detail'])}")
+            say(f"{record['file']}: {shown(record['code'])}: {shown(record['detail'])}")
     found, clear = (
         sum(record.get("verdict") == one for record in records) for one in ("tumor_detected", "no_tumor_detected")
     )
@@ -89,7 +89,7 @@ def _tell(out: Path, jobs: Sequence[Job], batch: Batch, rows: Sequence[Record], 
 def _status(batch: Batch, left: int, told: bool) -> int:
     """Says what was left undone, if anything was; the exit status."""
     if batch.stopped_by:
-        say(f"stopped: {batch.stopped_by}. Run the same command again to go on.")
+        say(f"stopped: {shown(str(batch.stopped_by))}. Run the same command again to go on.")
         return NO_ROOM if isinstance(batch.stopped_by, WriteError) else NO_SERVER
     if told and left:
         say(f"interrupted, {left} scans left. Run the same command again to go on.")

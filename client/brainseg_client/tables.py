@@ -20,7 +20,7 @@ SLICE_COLUMNS = ("file", "slice", "tumor_pixels", "tumor_coverage_percent", "max
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     file = cell(record["file"])
     if "code" in record:
-        return {"file": file, "outcome": record["code"], "detail": remark(record["detail"])}
+        return {"file": file, "outcome": remark(record["code"]), "detail": remark(record["detail"])}
     row = {"file": file, "outcome": "ok", "slices": record["input"]["slices"]}
     row |= {name: record[name] for name in SCAN_COLUMNS if name in record and name not in row}
     row |= {name: record["input"][name] for name in ("width", "height", "sha256")}

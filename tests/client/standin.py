@@ -24,13 +24,15 @@ MODELS = {"versions": [{"version": "1.0", "default": True, "workers": {"wanted":
 @dataclass
 class Door:
     """``open``: whether answers are given; a request waits until it is set. ``busy``: after how many scans it is busy
-    from then on. ``sizes``: of the scans that came."""
+    from then on. ``sizes``: of the scans that came; ``keys``: the Authorization headers. ``problem``: the answer to all
+    scans instead of a result."""
 
     url: str = ""
     open: threading.Event = field(default_factory=threading.Event)
     busy: int | None = None
     sizes: list[int] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    problem: dict[str, Any] = field(default_factory=dict)
 
     def answer(self, scan: bytes, threshold: float, pictures: bool) -> dict[str, Any]:
         images = {"mask": base64.b64encode(GREY).decode(), "overlay": base64.b64encode(COLOUR).decode()}
@@ -78,6 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(503, BUSY)
             return
         self.door.sizes.append(len(scan))
+        if self.door.problem:
+            self._send(self.door.problem["status"], self.door.problem)
+            return
         self.door.open.wait(120)
         pictures = self.headers.get("X-BrainSeg-outputs") != "none"
         self._send(200, self.door.answer(scan, float(self.headers.get("X-BrainSeg-threshold", "0.5")), pictures))

@@ -283,6 +283,19 @@ def test_names_of_all_kinds_survive_in_record_table_and_terminal(
     assert len(door.sizes) == 10  # by folder they have other names; none was done twice under one
 
 
+@pytest.mark.parametrize("status", [422, 401])
+def test_a_servers_words_reach_no_terminal_nor_spreadsheet_as_commands(
+    status: int, door: Door, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door.problem = {"status": status, "code": "=1+1", "detail": "=2\x1b[2J\udcff"}
+    assert segment(door, scans / "00.png", "--out", tmp_path / "out") == (1 if status == 422 else 3)
+    said = capsys.readouterr().err
+    assert r"=2\x1b[2J\xff" in said
+    assert "\x1b" not in said
+    told = [(row["outcome"], row["detail"][:3]) for row in rows(tmp_path / "out")]
+    assert told == ([("'=1+1", "'=2")] if status == 422 else [])
+
+
 def test_a_terminal_that_knows_no_such_letter_still_gets_the_line(door: Door, tmp_path: Path) -> None:
     scan = tmp_path / "Übung.png"
     scan.write_bytes(bytes(LARGEST_SCAN + 1))
