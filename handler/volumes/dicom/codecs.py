@@ -83,6 +83,8 @@ def _lossless(data: bytes, shape: Shape) -> NDArray[Any]:
 
 def _jpegls(data: bytes, shape: Shape) -> NDArray[Any]:
     check_jpeg(data, shape, (0xF7,))
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):  # CharLS would look for the rest for seconds
+        raise RequestError("corrupt_image", "A compressed frame ends before its end marker. Export the series again.")
     return np.asarray(imagecodecs.jpegls_decode(data))
 
 

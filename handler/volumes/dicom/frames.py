@@ -16,6 +16,7 @@ MR_CLASSES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.8
 COMPLEX = {"M", "M_FFE", "M_SE", "M_IR", "MAGNITUDE", "P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY"}
 NO_PLAIN_IMAGE = {"P", "PHASE", "PHASE MAP", "LOCALIZER", "ADC", "TRACEW", "FA", "PROJECTION IMAGE", "MIP", "MINIP"}
 NO_AGENT = {"no", "none", "n", "0", "off", "without", "na", "n/a", "nein", "no contrast"}
+TEMPORAL = "TemporalPositionIdentifier"
 Keys = tuple[tuple[str, object], ...]
 
 
@@ -119,6 +120,12 @@ def _acquisition(groups: _Groups, budget: Budget, part: str, reference: str | No
     )
 
 
+def _as_written(dataset: Any, keyword: str) -> object:
+    """Any value, to be told apart from others."""
+    found = value(dataset, keyword)
+    return None if found is None else str(found)
+
+
 def _apart(groups: _Groups, acquisition: Acquisition) -> Keys:
     kinds = {kind.upper() for kind in _image_type(groups)[2:]} & COMPLEX
     content = groups.of("FrameContentSequence")
@@ -127,34 +134,25 @@ def _apart(groups: _Groups, acquisition: Acquisition) -> Keys:
         ("frame of reference", acquisition.frame_of_reference),
         ("echo time", None if acquisition.echo_ms is None else round(acquisition.echo_ms, 2)),
         ("inversion time", None if acquisition.inversion_ms is None else round(acquisition.inversion_ms)),
-        ("echo number", numbers_or_none(groups.dataset, "EchoNumbers")),
+        ("echo number", _as_written(groups.dataset, "EchoNumbers")),
         ("magnitude or phase", (part if part != "MIXED" else None, *sorted(kinds))),
-        ("point in time", numbers_or_none(content, "TemporalPositionIndex" if groups.enhanced else TEMPORAL)),
-        ("diffusion weighting", numbers_or_none(groups.of("MRDiffusionSequence"), "DiffusionBValue")),
+        ("point in time", _as_written(content, "TemporalPositionIndex" if groups.enhanced else TEMPORAL)),
+        ("diffusion weighting", _as_written(groups.of("MRDiffusionSequence"), "DiffusionBValue")),
         ("stack", text(content, "StackID")),
     )
-
-
-TEMPORAL = "TemporalPositionIdentifier"
-
-
-def numbers_or_none(dataset: Any, keyword: str) -> object:
-    """A number if it is one, else the text as it stands: good enough to tell values apart."""
-    found = value(dataset, keyword)
-    return None if found is None else str(found)
 
 
 def _perhaps(groups: _Groups, instance: Instance, frames: int, acquisition: Acquisition) -> Keys:
     content, dataset = groups.of("FrameContentSequence"), groups.dataset
     acquired = "FrameAcquisitionNumber" if groups.enhanced else "AcquisitionNumber"
     return (
-        ("acquisition number", numbers_or_none(content, acquired)),
+        ("acquisition number", _as_written(content, acquired)),
         ("image type", _image_type(groups)),
         ("repetition time", acquisition.repetition_ms),
-        ("series number", numbers_or_none(dataset, "SeriesNumber")),
-        ("trigger time", numbers_or_none(dataset, "TriggerTime")),
-        ("flip angle", numbers_or_none(dataset, "FlipAngle")),
-        ("acquisition time", numbers_or_none(dataset, "AcquisitionTime")),
+        ("series number", _as_written(dataset, "SeriesNumber")),
+        ("trigger time", _as_written(dataset, "TriggerTime")),
+        ("flip angle", _as_written(dataset, "FlipAngle")),
+        ("acquisition time", _as_written(dataset, "AcquisitionTime")),
         ("file", instance.number if frames > 1 else None),
     )
 

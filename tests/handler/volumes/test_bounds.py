@@ -81,6 +81,12 @@ def test_no_decoder_sees_a_frame_of_another_size(
     assert "AssertionError" not in refusal.value.detail
 
 
+def test_a_jpeg_ls_stream_without_an_end_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagecodecs, "jpegls_decode", lambda data: pytest.fail("the decoder was asked"))
+    with pytest.raises(RequestError, match="end marker"):
+        decompress(encoded(SCAN.voxels[0], JPEG_LS)[:-10], JPEG_LS, Shape(20, 24, 16))
+
+
 @pytest.mark.parametrize("syntax", [JPEG_LOSSLESS, JPEG_LS, JPEG_2000, RLE])
 def test_no_decoder_sees_another_kind(syntax: str) -> None:
     for other in {JPEG_LOSSLESS, JPEG_LS, JPEG_2000, RLE, JPEG_BASELINE} - {syntax}:
