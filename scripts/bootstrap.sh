@@ -1,5 +1,5 @@
 # Sourced by the commands beside it. Makes .venv with the pinned dependencies, once, and again when the pins change.
-#   brainseg_run LEVEL MODULE [ARGUMENTS…]     LEVEL: serve, train (also what training needs) or test (everything)
+#   brainseg_run LEVEL MODULE [ARGUMENTS…]     LEVEL: serve, pacs (also a DICOM node), train (also what training needs), test (all)
 set -euo pipefail
 BRAINSEG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON="$BRAINSEG_ROOT/.venv/bin/python"
@@ -57,7 +57,8 @@ EOF
 brainseg_environment() {
     local level="$1" groups enough
     case "$level" in
-        serve) groups="" enough="serve train test" ;;
+        serve) groups="" enough="serve pacs train test" ;;
+        pacs) groups="pacs" enough="pacs test" ;;
         train) groups="train" enough="train test" ;;
         test) groups="register pacs train test" enough="test" ;;
     esac

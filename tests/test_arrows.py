@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "handler": set(),
     "brainseg_client": set(),
     "samples": {"handler"},
+    "pacs": {"brainseg_client"},
     "web": {"exchange"},
     "archive": {"handler", "samples", "progress", "settings"},
     "training": {"handler", "samples", "exchange", "progress", "settings"},

@@ -131,6 +131,13 @@ class Client:
         fields = {name: _text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "image/tiff" if tiff else "image/png").content
 
+    def archive(self, scan: bytes | str | Path, *, version: str | None = None, series: int | None = None) -> bytes:
+        """Everything about a volume in one zip: the mask as NIfTI, of a DICOM series also the SEG and the reports, and
+        the measurements as ``result.json``. ``scan``: NIfTI, a DICOM file, or a zip of a series or study; ``series``:
+        which one, where it has several. Raises as :meth:`segment`."""
+        fields = {} if series is None else {"series": str(series)}
+        return self._segment(scan, fields, version, "application/zip").content
+
     def models(self) -> tuple[Version, ...]:
         """The versions on the server. Raises :class:`BrainSegError`."""
         reply = self._patiently(lambda: self._send("GET", "/api/v1/models"))
