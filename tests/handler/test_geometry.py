@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.card import InputSpec
+from handler.intensity import to_unit_rgb
 from handler.measure import restore
-from handler.preprocess import normalise, preprocess, resize
+from handler.preprocess import normalise, preprocess, resize, to_grid
 from handler.scan import ArraySource, Scan
 from tests.craft import ramp
 
@@ -103,6 +104,15 @@ def test_a_slice_does_not_depend_on_its_neighbours(channels: int) -> None:
         np.testing.assert_array_equal(preprocess(scan_of(stack[index : index + 1]), spec)[0], together[index])
     assert together.shape == (4, 3, 64, 32)
     assert together.dtype == np.float32
+
+
+@given(
+    height=SIDES, width=SIDES, channels=st.sampled_from([1, 3]), dtype=st.sampled_from(["uint8", "int16", "float32"])
+)
+def test_channel_by_channel_gives_the_bits_of_all_at_once(height: int, width: int, channels: int, dtype: str) -> None:
+    pixels = ramp(2 * height, width, channels, dtype).reshape(2, height, width, channels)
+    whole = resize(to_unit_rgb(pixels, (-3.0, 200.0)), 64, 96)
+    np.testing.assert_array_equal(to_grid(pixels, InputSpec(64, 96), (-3.0, 200.0)), whole)
 
 
 def test_grey_feeds_all_three_channels() -> None:

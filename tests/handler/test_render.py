@@ -124,6 +124,20 @@ def test_masks_as_tiff(pages: int) -> None:
         np.testing.assert_array_equal(np.stack([page.asarray() for page in tif.pages]), np.stack(masks))
 
 
+@pytest.mark.parametrize("height", [255, 256, 257, 600])
+def test_bands_of_rows_leave_no_seam(height: int) -> None:
+    page = ramp(height, 20, 1, "uint16")
+    expected = np.rint(page / 65535 * 255).repeat(3, axis=-1)
+    drawn = render.to_uint8(page, (0, 65535))
+    assert np.abs(drawn - expected).max() <= 1  # float32 rounds a half either way
+    mask = ramp(height, 20)[..., 0] > 100
+    segmented = SegmentedSlice(np.zeros((height, 20), np.uint16), mask, SliceMeasurement(0, 1, 2, 0.5))
+    view = render.View(drawn, segmented)
+    red = (drawn.astype(int) + np.array([255, 0, 0])) // 2
+    np.testing.assert_array_equal(render.draw_overlay(view), np.where(mask[..., None], red, drawn))
+    np.testing.assert_array_equal(render.draw_panel(view)[:, 40:], render.draw_overlay(view))
+
+
 def test_outputs_are_those_of_the_contract() -> None:
     assert set(render.OUTPUTS) == set(OUTPUTS)
 
