@@ -15,7 +15,7 @@ from handler.crop import Box, head_box
 from handler.engines import Engine
 from handler.errors import RequestError
 from handler.preprocess import normalise, to_grid
-from handler.scan import Scan
+from handler.scan import ArraySource, Scan
 from handler.survey import Survey, survey
 
 logger = logging.getLogger(__name__)
@@ -74,19 +74,19 @@ def _check_time(deadline: float, done: int, slices: int) -> None:
 
 
 def _see(
-    scan: Scan, card: ModelCard, intensity_range: tuple[float, float], deadline: float
+    scan: Scan, card: ModelCard, intensity_range: tuple[float, float], deadline: float, start: int, stop: int
 ) -> tuple[NDArray[np.float32], Survey, float]:
-    """All slices on the network's grid (0.8 MB each at 256 x 256), their survey, and the seconds that decoding took.
-    Page by page, and each page once: a broken one is found before the network runs, and none is kept."""
-    grids = np.empty((scan.slices, card.input.height, card.input.width, 3), np.float32)
+    """Slices ``start`` to ``stop`` on the network's grid (0.8 MB each at 256 x 256), their survey, and the seconds that
+    decoding took. Page by page, and each page once; none is kept."""
+    grids = np.empty((stop - start, card.input.height, card.input.width, 3), np.float32)
     seen, decoding = Survey(), 0.0
-    for index in range(scan.slices):
-        _check_time(deadline, 0, scan.slices)
+    for index in range(start, stop):
+        _check_time(deadline, start, scan.slices)
         begin = time.perf_counter()
         page = scan.source.pages(index, index + 1)
         decoding += time.perf_counter() - begin
         seen = seen.and_of(survey(page, intensity_range))
-        grids[index] = to_grid(page, card.input, intensity_range)[0]
+        grids[index - start] = to_grid(page, card.input, intensity_range)[0]
     return grids, seen, decoding
 
 
@@ -97,8 +97,8 @@ def predict(
     intensity_range: tuple[float, float] | None = None,
     deadline: float = float("inf"),
 ) -> Prediction:
-    """Runs ``engine`` over all slices; memory beyond the result is that of one page, and of the slices on the network's
-    grid.
+    """Runs ``engine`` over all slices. Pages that are not in memory yet are all decoded first, and kept on the network's
+    grid: a broken one is found before the network runs. Those in memory are brought there ``engine.batch`` at a time.
 
     Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
     :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
@@ -106,11 +106,17 @@ def predict(
     result = np.empty((scan.slices, card.input.height, card.input.width), np.float32)
     begin = time.perf_counter()
     running = 0.0
-    grids, seen, decoding = _see(scan, card, intensity_range or scan.intensity_range, deadline)
+    wanted, seen, decoding = intensity_range or scan.intensity_range, Survey(), 0.0
+    block = engine.batch if isinstance(scan.source, ArraySource) else scan.slices
+    grids = np.empty((0, card.input.height, card.input.width, 3), np.float32)
     for start in range(0, scan.slices, engine.batch):
         _check_time(deadline, start, scan.slices)
-        stop = start + engine.batch
-        result[start:stop], spent = predict_slices(engine, card, grids[start:stop])
+        stop = min(start + engine.batch, scan.slices)
+        if start % block == 0:
+            grids, part, spent = _see(scan, card, wanted, deadline, start, min(start + block, scan.slices))
+            seen, decoding = seen.and_of(part), decoding + spent
+        at = start % block
+        result[start:stop], spent = predict_slices(engine, card, grids[at : at + stop - start])
         running += spent
         if start and start % PROGRESS_EVERY == 0:
             logger.info("stack: %d of %d slices", start, scan.slices)
