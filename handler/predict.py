@@ -97,8 +97,8 @@ def predict(
     intensity_range: tuple[float, float] | None = None,
     deadline: float = float("inf"),
 ) -> Prediction:
-    """Runs ``engine`` over all slices. Pages that are not in memory yet are all decoded first, and kept on the network's
-    grid: a broken one is found before the network runs. Those in memory are brought there ``engine.batch`` at a time.
+    """Runs ``engine`` over all slices. Pages that are not in memory yet are all decoded first and kept on the network's
+    grid, so a broken one is found before it runs. Those in memory are brought there ``engine.batch`` at a time.
 
     Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
     :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
