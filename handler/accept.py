@@ -1,4 +1,4 @@
-"""Which of the three kinds of answer a client accepts (RFC 9110, section 12.5.1)."""
+"""Which of the kinds of answer a client accepts (RFC 9110, section 12.5.1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 
 from handler.errors import RequestError
 
-KINDS = ("application/json", "image/png", "image/tiff")  # the first is given where the client does not mind
+PICTURES = ("image/png", "image/tiff")
+GEOMETRIC = ("application/x-nifti", "application/dicom")  # of scans with geometry only
+KINDS = ("application/json", *PICTURES, *GEOMETRIC)  # the first is given where the client does not mind
 _QUALITY = re.compile(r"q=([01](?:\.\d{0,3})?)")
 
 

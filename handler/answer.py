@@ -6,12 +6,14 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from handler.card import ModelCard
 from handler.errors import RequestError
 from handler.measure import SliceMeasurement
-from handler.scan import Scan, Warn
+from handler.scan import Warn
+from handler.volumes.grid import Grid
+from handler.volumes.lesions import Lesions
 
 NOTICE = "Research use only. Not a medical device."
 TUMOR, NO_TUMOR = "tumor_detected", "no_tumor_detected"
@@ -50,6 +52,46 @@ class Summary:
         return TUMOR if self.tumor_pixels else NO_TUMOR
 
 
+class Measured(Protocol):
+    """What was measured: a scan's format, size and digest."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def slices(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Spatial:
+    """What only a scan with geometry has. ``grid``: that the mask is on. ``sequences``: as the answer has them.
+    ``instances``: a slice's SOP Instance UID, None where it came from no DICOM object, one entry a slice."""
+
+    grid: Grid
+    lesions: Lesions
+    sequences: Sequence[Mapping[str, Any]]
+    instances: Sequence[str | None]
+
+    def geometry(self) -> dict[str, Any]:
+        grid = self.grid
+        return {
+            "size": list(grid.size),
+            "spacing_mm": [round(mm, 6) for mm in grid.spacing_mm],
+            "affine_ras": [[round(float(number), 6) for number in row] for row in grid.affine_ras],
+            "orientation": grid.orientation,
+            "source": grid.source,
+        }
+
+
+# What stands for it in the answer about a picture; the names are those of :meth:`handler.volumes.lesions.Lesions`.
+FLAT = dict.fromkeys(("tumor_volume_ml", "lesion_count", "lesion_connectivity", "lesions", "sequences"))
+
+
 def _percent(value: float) -> float:
     return round(value, 3)
 
@@ -58,27 +100,32 @@ def _probability(value: float) -> float:
     return round(value, 5)
 
 
-def _slice(found: SliceMeasurement, images: Mapping[str, bytes]) -> dict[str, Any]:
+def _slice(found: SliceMeasurement, images: Mapping[str, bytes], instance: str | None) -> dict[str, Any]:
     return {
         "index": found.index,
         "tumor_pixels": found.tumor_pixels,
         "tumor_coverage_percent": _percent(found.coverage_percent),
         "max_probability": _probability(found.max_probability),
+        "sop_instance_uid": instance,
         "images": {name: base64.b64encode(picture).decode("ascii") for name, picture in images.items()},
     }
 
 
 def json_answer(
     card: ModelCard,
-    scan: Scan,
+    scan: Measured,
     threshold: float,
     min_lesion_pixels: int,
     summary: Summary,
     images: Sequence[Mapping[str, bytes]],
     warnings: Sequence[Warn],
     seconds: Mapping[str, float],
+    spatial: Spatial | None = None,
 ) -> Answer:
-    """``images``: PNG bytes by output name, one mapping a slice (empty where no pictures were asked for)."""
+    """``images``: PNG bytes by output name, one mapping a slice (empty where no pictures were asked for). ``spatial``:
+    None for a picture."""
+    instances = spatial.instances if spatial else [None] * scan.slices
+    measured = FLAT if spatial is None else {**spatial.lesions.as_json(), "sequences": list(spatial.sequences)}
     body = {
         "model": {
             "name": card.name,
@@ -92,6 +139,7 @@ def json_answer(
             "height": scan.height,
             "slices": scan.slices,
             "sha256": scan.sha256,
+            "geometry": spatial.geometry() if spatial else None,
         },
         "threshold": threshold,
         "min_lesion_pixels": min_lesion_pixels,
@@ -100,7 +148,8 @@ def json_answer(
         "total_pixels": summary.total_pixels,
         "tumor_coverage_percent": _percent(summary.coverage_percent),
         "max_probability": _probability(max(s.max_probability for s in summary.slices)),
-        "slices": [_slice(found, pictures) for found, pictures in zip(summary.slices, images, strict=True)],
+        **measured,
+        "slices": [_slice(*entry) for entry in zip(summary.slices, images, instances, strict=True)],
         "warnings": [{"code": w.code, "detail": w.detail} for w in warnings],
         "timing_ms": {stage: round(1000 * spent, 2) for stage, spent in seconds.items()},
         "notice": NOTICE,

@@ -24,8 +24,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 OTHERS = {
     b"GIF8": "GIF",
     b"BM": "BMP",
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "gzip (a compressed NIfTI?)",
+    b"\x1f\x8b": "gzip with no NIfTI in it",
     b"%PDF": "PDF",
     b"RIFF": "WebP or another RIFF file",
 }
@@ -33,11 +32,10 @@ OTHERS = {
 
 def _foreign(data: bytes) -> RequestError:
     kind = next((name for magic, name in OTHERS.items() if data.startswith(magic)), None)
-    if data[128:132] == b"DICM":
-        kind = "DICOM"
     return RequestError(
         "unsupported_format",
-        f"The file is {kind or 'of an unknown format'}; expected JPEG, PNG or TIFF. Convert the scan.",
+        f"The file is {kind or 'of an unknown format'}; expected JPEG, PNG, TIFF, NIfTI, DICOM or a zip of "
+        "DICOM files. Convert the scan.",
     )
 
 
@@ -86,7 +84,7 @@ def open_scan(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Scan:
     or ``corrupt_image``. Sizes are checked from the header, before pixels are decoded.
     """
     if not data:
-        raise RequestError("no_image", "The scan is empty (0 bytes); expected a JPEG, PNG or TIFF file.")
+        raise RequestError("no_image", "The scan is empty (0 bytes); expected the bytes of a file.")
     limits.check_bytes(len(data))
     reader = next((f for f in FORMATS if f.matches(data)), None)
     if reader is None:

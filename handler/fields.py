@@ -11,7 +11,9 @@ from handler.errors import RequestError
 from handler.intensity import usable
 
 OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
-DEFAULT_OUTPUTS = ("mask", "overlay")
+DEFAULT_OUTPUTS = ("mask", "overlay")  # of a scan without geometry; a volume has none by default
+REGISTRATIONS = ("none", "rigid")
+SEG_KINDS = ("binary", "labelmap")
 HEADER_PREFIX = "x-brainseg-"
 LONGEST_VALUE = 200
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
@@ -23,14 +25,17 @@ class Fields:
     """What the client asked for; None where the default (the model card's, the file's) applies.
 
     ``slices``: first and last index, both inclusive, counted from 0. ``series``: which series of an upload with several
-    is the FLAIR, counted from 1 as ``several_series`` lists them."""
+    is the FLAIR, counted from 1 as ``several_series`` lists them. ``register``: whether T1 and T1 with contrast are
+    moved to where they agree with the FLAIR. ``seg``: one of :data:`SEG_KINDS`."""
 
     threshold: float | None = None
     min_lesion_pixels: int | None = None
-    outputs: tuple[str, ...] = DEFAULT_OUTPUTS
+    outputs: tuple[str, ...] | None = None
     slices: tuple[int, int] | None = None
     intensity_range: tuple[float, float] | None = None
     series: int | None = None
+    register: bool = False
+    seg: str | None = None
 
 
 def _number(text: str) -> float:
@@ -89,6 +94,18 @@ def _series(text: str) -> int:
     return int(text)
 
 
+def _register(text: str) -> bool:
+    if text not in REGISTRATIONS:
+        raise ValueError(f"expected one of {', '.join(REGISTRATIONS)}")
+    return text == "rigid"
+
+
+def _seg(text: str) -> str:
+    if text not in SEG_KINDS:
+        raise ValueError(f"expected one of {', '.join(SEG_KINDS)}")
+    return text
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     "threshold": _threshold,
     "min_lesion_pixels": _count,
@@ -96,6 +113,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "slices": _slices,
     "intensity_range": _intensity_range,
     "series": _series,
+    "register": _register,
+    "seg": _seg,
 }
 
 

@@ -11,18 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from handler import render
+from handler.accept import GEOMETRIC
 from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer
 from handler.card import ModelCard, read_card
 from handler.decode import open_scan
 from handler.engines import Engine, open_engine
 from handler.errors import RequestError
+from handler.fields import DEFAULT_OUTPUTS
 from handler.limits import DEFAULT_LIMITS, Limits
-from handler.measure import SegmentedSlice, SliceMeasurement, measure
-from handler.predict import Prediction, predict
-from handler.request import Request, parse_request
-from handler.scan import Scan
-from handler.survey import survey_warnings
+from handler.measure import SegmentedSlice, SliceMeasurement, measure_steps
+from handler.request import FILE_PART, Request, parse_request
+from handler.subject import Picture, Steps, Subject
+from handler.volumes.out.algorithm import Algorithm
+from handler.volumes.subject import WRITERS, Scanned, read
 
 logger = logging.getLogger(__name__)
 STAGES = ("decode", "preprocess", "inference", "render")
@@ -48,17 +53,17 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
 
 @dataclass(frozen=True)
 class Settings:
-    """The fields of a request with the card's defaults filled in. ``range_asked``: the client gave the range. ``kind``
-    of answer: one of :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive."""
+    """The fields of a request with the card's defaults filled in. ``kind`` of answer: one of
+    :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive. ``seg``: the kind of a DICOM SEG, None
+    for the one that its size asks for."""
 
     threshold: float
     min_lesion_pixels: int
-    intensity_range: tuple[float, float]
-    range_asked: bool
     kind: str
     outputs: tuple[str, ...]
     first: int
     last: int
+    seg: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,80 +87,116 @@ def _drawn_slices(wanted: tuple[int, int] | None, slices: int) -> tuple[int, int
     return wanted
 
 
-def _kind(accept: tuple[str, ...], slices: int) -> str:
-    """What the client likes best of what can hold ``slices`` slices."""
+def _kind(accept: tuple[str, ...], slices: int, subject: Subject) -> str:
+    """What the client likes best of what can hold ``slices`` slices of ``subject``."""
     for kind in accept:
-        if kind != "image/png" or slices == 1:
+        if (kind != "image/png" or slices == 1) and (kind not in GEOMETRIC or kind in subject.kinds):
             return kind
+    if accept[0] in GEOMETRIC:
+        others = ", ".join(("application/json", "image/tiff", *subject.kinds))
+        raise RequestError(
+            "not_acceptable", f"No {accept[0]} can be made of a scan that came as {subject.format}; accept {others}."
+        )
     raise RequestError(
         "not_acceptable", f"A PNG holds one slice and {slices} are asked for; accept image/tiff or give slices."
     )
 
 
-def settle(request: Request, scan: Scan, card: ModelCard, limits: Limits) -> Settings:
-    """Settings for ``scan``; refuses here what cannot be answered, before the network runs.
+def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) -> Settings:
+    """Settings for ``subject``; refuses here what cannot be answered, before the network runs.
 
-    Raises ``invalid_parameter`` (slices outside the stack), ``not_acceptable`` (a PNG of several slices),
-    ``response_too_large``."""
+    Raises ``invalid_parameter`` (slices outside the stack), ``not_acceptable`` (a PNG of several slices, a format with
+    geometry for a picture), ``response_too_large``."""
     fields = request.fields
-    first, last = _drawn_slices(fields.slices, scan.slices)
-    kind = _kind(request.accept, last - first + 1)
-    outputs = fields.outputs if kind == "application/json" else ("mask",)
-    render.check_answer_size(scan.width * scan.height, last - first + 1, outputs, limits)
+    first, last = _drawn_slices(fields.slices, subject.slices)
+    kind = _kind(request.accept, last - first + 1, subject)
+    subject.check(kind)
+    outputs = fields.outputs
+    if outputs is None:
+        outputs = () if request.geometric else DEFAULT_OUTPUTS
+    if kind != "application/json":
+        outputs = ("mask",)
+    render.check_answer_size(subject.width * subject.height, last - first + 1, outputs, limits)
     return Settings(
         card.threshold if fields.threshold is None else fields.threshold,
         card.min_lesion_pixels if fields.min_lesion_pixels is None else fields.min_lesion_pixels,
-        fields.intensity_range or scan.intensity_range,
-        fields.intensity_range is not None,
         kind,
         outputs,
         first,
         last,
+        fields.seg.upper() if fields.seg else None,
     )
 
 
-def segment(scan: Scan, prediction: Prediction, settings: Settings) -> Iterator[SegmentedSlice]:
-    """Mask and measurements slice by slice, in the scan's own grid; only one slice is held at a time."""
-    for index, probability in enumerate(prediction.probabilities):
-        yield measure(probability, index, scan.height, scan.width, settings.threshold, settings.min_lesion_pixels)
+def segment(steps: Steps, settings: Settings) -> Iterator[SegmentedSlice]:
+    """Mask and measurements slice by slice, in the scan's own grid; of a picture only one slice is held at a time."""
+    for index, slice_steps in enumerate(steps.slices):
+        yield measure_steps(slice_steps, index, settings.threshold, settings.min_lesion_pixels)
 
 
-def _draw(scan: Scan, segmented: SegmentedSlice, settings: Settings) -> dict[str, bytes]:
+def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings) -> dict[str, bytes]:
     index = segmented.measurement.index
     if not settings.outputs or not settings.first <= index <= settings.last:
         return {}
-    page = scan.source.pages(index, index + 1)[0]
-    view = render.View(render.to_uint8(page, settings.intensity_range), segmented)
+    view = render.View(subject.drawn(index), segmented)
     return {name: render.OUTPUTS[name].encode(view) for name in settings.outputs}
 
 
-def _render(
-    model: Model, scan: Scan, prediction: Prediction, settings: Settings
-) -> tuple[Summary, list[dict[str, bytes]], bytes]:
-    """Measurements and pictures; the last is the bare mask where that is the kind of answer. Raises
-    ``response_too_large`` as soon as the pictures outgrow the limit, whatever the estimate said."""
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """``images``: of each slice, where the answer is JSON. ``masks``: bool (h, w), of the slices to be drawn where the
+    answer is a mask, of all slices of a scan with geometry."""
+
+    summary: Summary
+    images: list[dict[str, bytes]]
+    masks: list[NDArray[np.bool_]]
+
+
+def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) -> Rendered:
+    """Measurements and pictures. Raises ``response_too_large`` as soon as the pictures outgrow the limit, whatever the
+    estimate said."""
     measurements: list[SliceMeasurement] = []
     images: list[dict[str, bytes]] = []
     masks = []
     size = 0.0
-    for segmented in segment(scan, prediction, settings):
+    geometric = isinstance(subject, Scanned)
+    for segmented in segment(steps, settings):
         measurements.append(segmented.measurement)
         inside = settings.first <= segmented.measurement.index <= settings.last
-        if settings.kind != "application/json":
-            masks += [render.draw_mask(render.View(render.NO_SCAN, segmented))] if inside else []
-            continue
-        images.append(_draw(scan, segmented, settings))
-        size += render.BASE64 * sum(map(len, images[-1].values()))
+        if geometric or (settings.kind != "application/json" and inside):
+            masks.append(segmented.mask)
+        if settings.kind == "application/json":
+            images.append(_draw(subject, segmented, settings))
+            size += render.BASE64 * sum(map(len, images[-1].values()))
         if size > model.limits.answer_bytes:
             raise RequestError(
                 "response_too_large",
                 f"The pictures outgrew {model.limits.answer_bytes / 2**20:.0f} MiB, more than expected; "
                 "ask for fewer outputs (a mask always fits) or slices.",
             )
-    bare = b""
-    if masks:
-        bare = render.png(masks[0]) if settings.kind == "image/png" else render.tiff(masks)
-    return Summary(tuple(measurements)), images, bare
+    return Rendered(Summary(tuple(measurements)), images, masks)
+
+
+def _algorithm(model: Model, settings: Settings) -> Algorithm:
+    """What made the mask, as a DICOM object or a NIfTI names it."""
+    card = model.card
+    shaped = (
+        ("weights", card.weights.sha256),
+        ("threshold", f"{settings.threshold:g}"),
+        ("min_lesion_pixels", str(settings.min_lesion_pixels)),
+    )
+    return Algorithm(card.version, shaped, card.name)
+
+
+def _bare(model: Model, subject: Subject, rendered: Rendered, settings: Settings) -> bytes:
+    """The mask itself, in the kind of answer that was asked for."""
+    if isinstance(subject, Scanned) and settings.kind in WRITERS:
+        return WRITERS[settings.kind](subject, np.stack(rendered.masks), _algorithm(model, settings), settings.seg)
+    drawn = rendered.masks
+    if isinstance(subject, Scanned):
+        drawn = drawn[settings.first : settings.last + 1]
+    pictures = [mask.astype(np.uint8) * np.uint8(255) for mask in drawn]
+    return render.png(pictures[0]) if settings.kind == "image/png" else render.tiff(pictures)
 
 
 @contextmanager
@@ -189,30 +230,48 @@ def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -
         return Outcome(problem_answer(fault), fault.code, None, seconds)
 
 
+def _open(request: Request, limits: Limits) -> Subject:
+    """What was sent, decoded. Raises the refusals of the decoders, and ``invalid_parameter`` for a field that says
+    nothing about this kind of scan."""
+    fields = request.fields
+    if request.geometric:
+        if fields.intensity_range is not None:
+            raise RequestError(
+                "invalid_parameter",
+                "Field intensity_range is for pictures; each sequence of a scan with geometry is scaled by itself.",
+            )
+        return read(request.scans, fields.series, fields.register, limits)
+    meant = [name for name in ("series", "register", "seg") if getattr(fields, name)]
+    if meant:
+        raise RequestError("invalid_parameter", f"Field {meant[0]} is for NIfTI and DICOM; the scan is a picture.")
+    return Picture(open_scan(request.scans[FILE_PART], limits), fields.intensity_range, limits)
+
+
 def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float]) -> Outcome:
     deadline = time.monotonic() + model.deadline_seconds
     request = parse_request(parts, headers)
     with _timed(seconds, "decode"):
-        scan = open_scan(request.data, model.limits)
-    settings = settle(request, scan, model.card, model.limits)
-    if scan.decoded_bytes <= model.limits.held_bytes:
-        with _timed(seconds, "decode"):
-            scan = scan.held()
-    prediction = predict(model.engine, model.card, scan, settings.intensity_range, deadline)
-    seconds["decode"] += prediction.decode_seconds
-    seconds |= {"preprocess": prediction.preprocess_seconds, "inference": prediction.inference_seconds}
+        subject = _open(request, model.limits)
+    settings = settle(request, subject, model.card, model.limits)
+    steps = subject.steps(model.engine, model.card, deadline)
+    seconds["decode"] += steps.decode_seconds
+    seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
     with _timed(seconds, "render"):
-        summary, images, bare = _render(model, scan, prediction, settings)
-    if settings.kind != "application/json":
-        return Outcome(picture_answer(settings.kind, bare, model.card, summary), "ok", summary, seconds)
+        rendered = _render(model, subject, steps, settings)
+        if settings.kind != "application/json":
+            bare = _bare(model, subject, rendered, settings)
+            reply = picture_answer(settings.kind, bare, model.card, rendered.summary)
+            return Outcome(reply, "ok", rendered.summary, seconds)
+        spatial = subject.spatial(np.stack(rendered.masks)) if isinstance(subject, Scanned) else None
     reply = json_answer(
         model.card,
-        scan,
+        subject,
         settings.threshold,
         settings.min_lesion_pixels,
-        summary,
-        images,
-        scan.warnings + survey_warnings(prediction.survey, settings.intensity_range, settings.range_asked),
+        rendered.summary,
+        rendered.images,
+        steps.warnings,
         seconds,
+        spatial,
     )
-    return Outcome(reply, "ok", summary, seconds)
+    return Outcome(reply, "ok", rendered.summary, seconds)

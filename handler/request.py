@@ -9,18 +9,26 @@ from typing import Any
 from handler.accept import negotiate
 from handler.errors import RequestError
 from handler.fields import Fields, header_fields, parse_fields
+from handler.volumes.sniff import is_volume
 
 FILE_PART = "file"
 RAW_PART = "body"
+SEQUENCE_PARTS = ("flair", "t1", "t1c")  # of a scan with geometry, each a file of its own
 
 
 @dataclass(frozen=True)
 class Request:
-    """``accept``: those of :data:`handler.accept.KINDS` that the client takes, the one liked best first."""
+    """``scans``: the bytes of whole files by the part's name, ``file`` (a raw body too) and :data:`SEQUENCE_PARTS`.
+    ``accept``: those of :data:`handler.accept.KINDS` that the client takes, the one liked best first."""
 
-    data: bytes
+    scans: Mapping[str, bytes]
     fields: Fields
     accept: tuple[str, ...]
+
+    @property
+    def geometric(self) -> bool:
+        """Whether it is a scan with geometry, or claims to be one."""
+        return set(self.scans) != {FILE_PART} or is_volume(self.scans[FILE_PART])
 
 
 def _text(value: object, name: str) -> str:
@@ -40,23 +48,29 @@ def _bytes(value: object) -> bytes:
         return value.encode("utf-8")
     raise RequestError(
         "unsupported_format",
-        "The body is JSON; expected the bytes of a JPEG, PNG or TIFF file, raw or as the multipart field 'file'.",
+        "The body is JSON; expected the bytes of a JPEG, PNG, TIFF, NIfTI or DICOM file or of a zip, raw or as the "
+        "multipart field 'file'.",
     )
 
 
-def _scan_bytes(parts: Mapping[str, Any], content_type: str) -> tuple[bytes, list[tuple[str, str]]]:
-    """The scan and the multipart fields beside it. Raises ``empty_body`` or ``no_image``."""
+def _scans(parts: Mapping[str, Any], content_type: str) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    """The scan, by part, and the multipart fields beside it. Raises ``empty_body`` or ``no_image``."""
     if content_type in ("multipart/form-data", "application/x-www-form-urlencoded"):
         if not parts:
             raise RequestError("empty_body", "The form is empty; send the scan as the multipart field 'file'.")
-        if FILE_PART not in parts:
+        names = [name for name in (FILE_PART, *SEQUENCE_PARTS) if name in parts]
+        if not names:
             hint = " curl's -d sends a form: use -T FILE or -F file=@FILE." if "urlencoded" in content_type else ""
             raise RequestError("no_image", f"The form has no field 'file' with the scan in it.{hint}")
-        return _bytes(parts[FILE_PART]), [(n, _text(v, n)) for n, v in parts.items() if n != FILE_PART]
+        fields = [(name, _text(value, name)) for name, value in parts.items() if name not in names]
+        return {name: _bytes(parts[name]) for name in names}, fields
     data = _bytes(parts.get(RAW_PART, b""))
     if not data:
-        raise RequestError("empty_body", "The request has no body; send the bytes of a JPEG, PNG or TIFF file.")
-    return data, []
+        raise RequestError(
+            "empty_body",
+            "The request has no body; send the bytes of a JPEG, PNG, TIFF, NIfTI or DICOM file or of a zip.",
+        )
+    return {FILE_PART: data}, []
 
 
 def parse_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Request:
@@ -67,5 +81,5 @@ def parse_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Reque
     pairs = [(name.lower(), value) for name, value in headers.items() if isinstance(value, str)]
     plain = dict(pairs)
     content_type = plain.get("content-type", "").split(";")[0].strip().lower()
-    data, form = _scan_bytes(parts, content_type)
-    return Request(data, parse_fields([*form, *header_fields(pairs)]), negotiate(plain.get("accept")))
+    scans, form = _scans(parts, content_type)
+    return Request(scans, parse_fields([*form, *header_fields(pairs)]), negotiate(plain.get("accept")))

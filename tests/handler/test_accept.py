@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from handler.accept import KINDS, negotiate
 from handler.errors import RequestError
 
-JSON, PNG, TIFF = KINDS
+JSON, PNG, TIFF = KINDS[:3]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_kind(header: str | None, kind: str) -> None:
         ("image/png", (PNG,)),
         ("image/*", (PNG, TIFF)),
         ("image/tiff;q=0.5, image/png", (PNG, TIFF)),
-        ("image/png, */*;q=0.1", (PNG, JSON, TIFF)),
+        ("image/png, */*;q=0.1", (PNG, *(kind for kind in KINDS if kind != PNG))),
         ("image/png, image/tiff;q=0", (PNG,)),
     ],
 )

@@ -49,7 +49,14 @@ def test_every_key_is_there() -> None:
     assert (answer.status, answer.content_type) == (200, "application/json")
     body = check_answer(answer.body)
     assert body["model"] == {"name": "brainseg", "version": "1.0", "digest": DIGEST, "architecture": "unet-vgg16"}
-    assert body["input"] == {"format": "png", "width": 31, "height": 20, "slices": 2, "sha256": 64 * "a"}
+    assert body["input"] == {
+        "format": "png",
+        "width": 31,
+        "height": 20,
+        "slices": 2,
+        "sha256": 64 * "a",
+        "geometry": None,
+    }
     assert (body["threshold"], body["min_lesion_pixels"], body["notice"]) == (0.5, 3, NOTICE)
     assert (body["verdict"], body["tumor_pixels"], body["total_pixels"]) == ("tumor_detected", 5, 1240)
     assert body["tumor_coverage_percent"] == round(500 / 1240, 3)
@@ -60,6 +67,7 @@ def test_every_key_is_there() -> None:
         "tumor_pixels": 0,
         "tumor_coverage_percent": 0.0,
         "max_probability": 0.75,
+        "sop_instance_uid": None,
         "images": {},
     }
 

@@ -18,7 +18,7 @@ def refused(*pairs: tuple[str, str]) -> str:
 
 
 def test_nothing_given_is_all_defaults() -> None:
-    assert parse_fields([]) == Fields(None, None, ("mask", "overlay"), None, None)
+    assert parse_fields([]) == Fields(None, None, None, None, None, None, False, None)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,10 @@ def test_nothing_given_is_all_defaults() -> None:
         ("intensity_range", "0,4095", (0, 4095)),
         ("intensity_range", "-1.5e3, +2", (-1500, 2)),
         ("series", "12", 12),
+        ("register", "none", False),
+        ("register", "rigid", True),
+        ("seg", "binary", "binary"),
+        ("seg", "labelmap", "labelmap"),
     ],
 )
 def test_accepted(name: str, text: str, value: object) -> None:
@@ -62,6 +66,8 @@ def test_accepted(name: str, text: str, value: object) -> None:
             for text in ("", "1", "1,2,3", "2,1", "1,1", "0,inf", "nan,1", "0,1e31", "0,1e-31")
         ],
         *[("series", text) for text in ("0", "", "-1", "1.5", "flair", "10000")],
+        *[("register", text) for text in ("", "affine", "Rigid", "1")],
+        *[("seg", text) for text in ("", "fractional", "BINARY")],
         ("threshold", "0." + 300 * "5"),
     ],
 )
@@ -73,12 +79,15 @@ def test_out_of_range(name: str, text: str) -> None:
 def test_unknown(name: str) -> None:
     detail = refused((name, "0.5"))
     assert all(known in detail for known in PARSERS)
-    assert len(detail) < 250
+    assert len(detail) < 300
 
 
 @pytest.mark.parametrize("name", list(PARSERS))
 def test_doubled(name: str) -> None:
-    good = {"outputs": "mask", "intensity_range": "0,1", "slices": "0"}.get(name, "0.5")
+    good = {
+        **{"outputs": "mask", "intensity_range": "0,1", "slices": "0"},
+        **{"register": "rigid", "seg": "binary"},
+    }.get(name, "0.5")
     good = "5" if name in ("min_lesion_pixels", "series") else good
     assert "twice" in refused((name, good), (name, good))
 

@@ -20,7 +20,7 @@ from tests.malformed import intact, malformed_inputs
 EXPECTED = {
     "text": "unsupported_format",
     "zip": "unsupported_format",
-    "dicom": "unsupported_format",
+    "dicom": "not_mr",
     "animated gif": "unsupported_format",
     "animated png": "unsupported_format",
     "one byte": "unsupported_format",

@@ -24,15 +24,15 @@ def refused(parts: dict[str, Any], headers: dict[str, Any]) -> RequestError:
 
 def test_raw_body() -> None:
     request = parse_request({"body": bytearray(SCAN)}, {"Content-Type": "image/png", "Accept": "image/tiff"})
-    assert request == Request(SCAN, Fields(), ("image/tiff",))
+    assert request == Request({"file": SCAN}, Fields(), ("image/tiff",))
 
 
 def test_a_body_without_any_header() -> None:
-    assert parse_request({"body": bytearray(SCAN)}, {}) == Request(SCAN, Fields(), ("application/json",))
+    assert parse_request({"body": bytearray(SCAN)}, {}) == Request({"file": SCAN}, Fields(), ("application/json",))
 
 
 def test_text_types_arrive_as_str() -> None:
-    assert parse_request({"body": "hello"}, {"content-type": "text/plain"}).data == b"hello"
+    assert parse_request({"body": "hello"}, {"content-type": "text/plain"}).scans["file"] == b"hello"
 
 
 @pytest.mark.parametrize("body", [{"image": "abc"}, {}, [1, 2], 7, None, True])
@@ -51,7 +51,7 @@ def test_multipart_with_fields_and_the_types_of_the_parts_among_the_headers() ->
     headers = {**FORM, "content-type": {"content-type": "image/png"}, "accept": "image/png"}
     parts = {"file": bytearray(SCAN), "threshold": bytearray(b"0.25"), "outputs": bytearray(b"mask, scan")}
     expected = Fields(threshold=0.25, outputs=("mask", "scan"))
-    assert parse_request(parts, headers) == Request(SCAN, expected, ("image/png",))
+    assert parse_request(parts, headers) == Request({"file": SCAN}, expected, ("image/png",))
 
 
 def test_fields_of_a_form_may_come_as_text_or_numbers() -> None:
@@ -107,14 +107,14 @@ def test_header_and_part_together_are_given_twice() -> None:
 
 def test_headers_that_are_not_text_are_passed_over() -> None:
     headers = {"X-BrainSeg-Threshold": 0.5, "Accept": ["image/png"], "Content-Type": {"content-type": "image/png"}}
-    assert parse_request({"body": bytearray(SCAN)}, headers) == Request(SCAN, Fields(), ("application/json",))
+    assert parse_request({"body": bytearray(SCAN)}, headers) == Request({"file": SCAN}, Fields(), ("application/json",))
 
 
 @pytest.mark.parametrize(
     "content_type", ["Multipart/Form-Data; Boundary=x", "multipart/form-data", " multipart/form-data ;x"]
 )
 def test_spelling_of_the_content_type(content_type: str) -> None:
-    assert parse_request({"file": bytearray(SCAN)}, {"CONTENT-TYPE": content_type}).data == SCAN
+    assert parse_request({"file": bytearray(SCAN)}, {"CONTENT-TYPE": content_type}).scans["file"] == SCAN
 
 
 VALUES = (

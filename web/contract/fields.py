@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range", "series")
+FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range", "series", "register", "seg")
 OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
 HEADER_PREFIX = "X-BrainSeg-"
 FILE_PART = "file"
-KINDS = ("application/json", "image/png", "image/tiff")
+SEQUENCE_PARTS = ("flair", "t1", "t1c")  # of a scan with geometry
+KINDS = ("application/json", "image/png", "image/tiff", "application/x-nifti", "application/dicom")
 PROBLEM_KIND = "application/problem+json"
 NOTICE = "Research use only. Not a medical device."
 MIB = 2**20

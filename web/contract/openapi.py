@@ -5,21 +5,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from web.contract.fields import FIELDS, HTTP_PROBLEMS, KINDS, NOTICE, OUTPUTS, PROBLEM_KIND, PROBLEMS, field_header
+from web.contract.fields import (
+    FIELDS,
+    FILE_PART,
+    HTTP_PROBLEMS,
+    KINDS,
+    NOTICE,
+    OUTPUTS,
+    PROBLEM_KIND,
+    PROBLEMS,
+    SEQUENCE_PARTS,
+    field_header,
+)
 from web.contract.schemas import SCHEMAS, reference
 
 ABOUT = {
     "threshold": ("probability above which a pixel is tumour, 0 < t < 1; default: the model card's", "0.5"),
     "min_lesion_pixels": ("connected components smaller than this are dropped; default: the model card's", "20"),
-    "outputs": (f"none, or some of {', '.join(OUTPUTS)}; default: mask,overlay", "mask,probability"),
+    "outputs": (
+        f"none, or some of {', '.join(OUTPUTS)}; default: mask,overlay of a picture, none of NIfTI or DICOM",
+        "mask,probability",
+    ),
     "slices": ("which slices to return pictures for, a-b counted from 0; default: all", "0-0"),
     "intensity_range": ("lo,hi: the intensities mapped to 0..1; default: by sample type", "0,255"),
     "series": (
         "which series of an upload is the FLAIR, counted from 1; default: the one recognised",
         "1",
     ),
+    "register": ("none or rigid: whether T1 and T1 with contrast are moved to where they agree with FLAIR", "none"),
+    "seg": ("binary or labelmap: the kind of DICOM SEG; default: by the size of its frames", "binary"),
 }
-SCANS = ("application/octet-stream", "image/png", "image/jpeg", "image/tiff")
+SCANS = (
+    *("application/octet-stream", "image/png", "image/jpeg", "image/tiff"),
+    *("application/x-nifti", "application/dicom", "application/zip"),
+)
 SEGMENT_CODES = (*PROBLEMS, "bad_request", "request_timeout")
 MODELS_CODES = ("bad_request", "unauthorized", "not_ready")
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -66,8 +85,9 @@ def _parameters() -> list[dict[str, Any]]:
 def _segment_body() -> dict[str, Any]:
     form = {
         "type": "object",
-        "properties": {"file": _BINARY} | {name: {"type": "string"} for name in FIELDS},
-        "required": ["file"],
+        "properties": dict.fromkeys((FILE_PART, *SEQUENCE_PARTS), _BINARY)
+        | {name: {"type": "string"} for name in FIELDS},
+        "anyOf": [{"required": [FILE_PART]}, {"required": [SEQUENCE_PARTS[0]]}],
         "additionalProperties": False,
     }
     raw: dict[str, Any] = {kind: {"schema": {}} for kind in SCANS}
@@ -78,7 +98,8 @@ def _segment() -> dict[str, Any]:
     pictures: dict[str, Any] = {kind: {"schema": {}} for kind in KINDS[1:]}
     ok = {
         "description": "Mask, measurements and pictures; or by Accept the mask itself: image/png of a single slice, "
-        "image/tiff of a stack. Where the kind liked best cannot hold the slices, the next that Accept allows.",
+        "image/tiff of a stack, application/x-nifti and application/dicom of a scan with geometry. Where the kind "
+        "liked best cannot hold the slices, the next that Accept allows.",
         "content": {"application/json": {"schema": reference("Segmentation")}} | pictures,
     }
     return {

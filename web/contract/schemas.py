@@ -29,17 +29,61 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
 _MODEL = _object(
     name=TEXT, version=TEXT, digest={"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}, architecture=TEXT
 )
+_NUMBER: dict[str, Any] = {"type": "number"}
+_SIZE = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3}
+_MILLIMETRES = {"type": "array", "items": _NUMBER, "minItems": 3, "maxItems": 3}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_GEOMETRY = _object(
+    size=_SIZE,
+    spacing_mm=_MILLIMETRES,
+    affine_ras=_list(_list(_NUMBER)),
+    orientation=TEXT,
+    source={"enum": ["dicom", "sform", "qform", "pixdim"]},
+)
+_LESION = _object(
+    voxels=COUNT,
+    volume_ml=_NUMBER,
+    centroid_mm=_MILLIMETRES,
+    longest_mm=_NUMBER,
+    longest_on=_object(mm=_NUMBER, slice=COUNT, start=_list(COUNT), end=_list(COUNT)),
+    slices=_list(COUNT),
+)
+_SEQUENCE = _object(
+    channel={"enum": ["flair", "t1", "t1c"]},
+    recognised=TEXT,
+    reason=TEXT,
+    series=_or_null(COUNT),
+    format=_or_null({"enum": ["nifti", "dicom"]}),
+    sha256=_or_null(TEXT),
+    size=_or_null(_SIZE),
+    spacing_mm=_or_null(_MILLIMETRES),
+    resampled=_or_null({"enum": ["same_grid", "turned", "trilinear"]}),
+    covered_percent=_or_null(PERCENT),
+    registered=_or_null(_object(shift_mm=_NUMBER, turn_degrees=_NUMBER)),
+    intensity=_or_null(_object(mapping=TEXT, low=_NUMBER, high=_NUMBER, target=PROBABILITY)),
+)
 _INPUT = _object(
-    format={"enum": ["jpeg", "png", "tiff"]},
+    format={"enum": ["jpeg", "png", "tiff", "nifti", "dicom"]},
     width=COUNT,
     height=COUNT,
     slices=COUNT,
     sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    geometry=_or_null(_GEOMETRY),
 )
 _PNG = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
 _IMAGES = {"type": "object", "properties": dict.fromkeys(OUTPUTS, _PNG), "additionalProperties": False}
 _SLICE = _object(
-    index=COUNT, tumor_pixels=COUNT, tumor_coverage_percent=PERCENT, max_probability=PROBABILITY, images=_IMAGES
+    index=COUNT,
+    tumor_pixels=COUNT,
+    tumor_coverage_percent=PERCENT,
+    max_probability=PROBABILITY,
+    sop_instance_uid=_or_null(TEXT),
+    images=_IMAGES,
 )
 
 SCHEMAS: dict[str, Any] = {
@@ -53,6 +97,11 @@ SCHEMAS: dict[str, Any] = {
         total_pixels=COUNT,
         tumor_coverage_percent=PERCENT,
         max_probability=PROBABILITY,
+        tumor_volume_ml=_or_null(_NUMBER),
+        lesion_count=_or_null(COUNT),
+        lesion_connectivity=_or_null({"const": 26}),
+        lesions=_or_null(_list(_LESION)),
+        sequences=_or_null(_list(_SEQUENCE)),
         slices=_list(_SLICE),
         warnings=_list(_object(code=TEXT, detail=TEXT)),
         timing_ms={"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},

@@ -5,11 +5,12 @@ itself, and hands the scan on as a raw body."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from web.contract.fields import FIELDS, FILE_PART, LONGEST_VALUE, RefusedError, unknown_field
+from web.contract.fields import FIELDS, FILE_PART, LONGEST_VALUE, SEQUENCE_PARTS, RefusedError, unknown_field
 
 MOST_PARTS = 32
 LONGEST_PART_HEADER = 4096
@@ -76,22 +77,39 @@ def _text(part: Part) -> str:
         raise RefusedError("invalid_parameter", f"Field {part.name} is not plain ASCII text.") from None
 
 
-def read_form(body: bytes, content_type: str) -> tuple[memoryview, list[tuple[str, str]]]:
-    """The scan and the fields beside it. Raises ``no_image``, or ``invalid_parameter`` for a field that is unknown or
-    given twice."""
-    scan: memoryview | None = None
+def read_form(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
+    """The scan, by part (one of a picture, several of a scan with geometry), and the fields beside it. Raises
+    ``no_image``, or ``invalid_parameter`` for a part that is unknown or given twice."""
+    scans: dict[str, bytes | memoryview] = {}
     fields: list[tuple[str, str]] = []
     for part in parts(body, content_type):
-        if part.name == FILE_PART:
-            if scan is not None:
-                raise RefusedError("invalid_parameter", "The form has two parts 'file'; send one scan a request.")
-            scan = part.data
+        if part.name in (FILE_PART, *SEQUENCE_PARTS):
+            if part.name in scans:
+                raise RefusedError(
+                    "invalid_parameter", f"The form has two parts '{part.name}'; send one scan a request."
+                )
+            scans[part.name] = part.data
         elif part.name in FIELDS:
             fields.append((part.name, _text(part)))
         else:
             raise unknown_field(part.name)
-    if scan is None:
+    if not scans:
         raise RefusedError("no_image", "The form has no field 'file' with the scan in it.")
-    if not scan:
-        raise RefusedError("no_image", "The scan is empty (0 bytes); expected a JPEG, PNG or TIFF file.")
-    return scan, fields
+    for name, data in scans.items():
+        if not data:
+            raise RefusedError("no_image", f"The part '{name}' is empty (0 bytes); expected a scan's file.")
+    return scans, fields
+
+
+def write_form(scans: Mapping[str, bytes | memoryview]) -> tuple[bytes, str]:
+    """``scans`` by part as a form and its Content-Type. The same scans give the same bytes, by which a request that
+    killed a worker is known again."""
+    digest = hashlib.sha256()
+    for data in scans.values():
+        digest.update(data)
+    boundary = f"brainseg-{digest.hexdigest()}"  # in none of them: who could put a digest into what it is of?
+    chunks: list[bytes | memoryview] = []
+    for name, data in scans.items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
+        chunks += [f"{head}Content-Type: application/octet-stream\r\n\r\n".encode(), data, b"\r\n"]
+    return b"".join([*chunks, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from web.contract.fields import (
     FIELDS,
+    FILE_PART,
     HEADER_PREFIX,
     KINDS,
     LONGEST_ACCEPT,
@@ -18,28 +19,36 @@ from web.contract.fields import (
     field_header,
 )
 from web.settings import valid_version
-from web.way.multipart import read_form
+from web.way.multipart import read_form, write_form
 
 URLENCODED = "application/x-www-form-urlencoded"
-# The first bytes of JPEG, PNG, TIFF and BigTIFF: enough to see that a body is a scan whatever its header says.
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# The first bytes of JPEG, PNG, TIFF, BigTIFF, gzip, zip and NIfTI: enough to see that a body is a scan whatever its
+# header says. DICOM begins with 128 bytes of anything.
+MAGIC = (
+    *(b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x1f\x8b", b"PK\x03\x04"),
+    *(b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c"),
+)
+DICOM_AT, DICOM = 128, b"DICM"
+RAW = "application/octet-stream"
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 @dataclass(frozen=True)
 class Submission:
-    """``scan``: the file's bytes. ``fields``: name -> text as sent, each name of :data:`web.contract.fields.FIELDS`.
-    ``accept``: the client's Accept header. ``version``: None for the default."""
+    """``scan``: the file's bytes, or a form of several files, as ``content_type`` says. ``fields``:
+    name -> text as sent, each name of :data:`web.contract.fields.FIELDS`. ``accept``: the client's Accept
+    header. ``version``: None for the default."""
 
     scan: bytes | memoryview
     fields: Mapping[str, str]
     accept: str
     version: str | None
+    content_type: str = RAW
 
     def headers(self) -> dict[str, str]:
         """The request's headers for TorchServe."""
         return {
-            "Content-Type": "application/octet-stream",
+            "Content-Type": self.content_type,
             "Accept": self.accept or "application/json",
             **{field_header(name): value for name, value in self.fields.items()},
         }
@@ -86,17 +95,21 @@ def merge(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return fields
 
 
-def _scan(body: bytes, content_type: str) -> tuple[bytes | memoryview, list[tuple[str, str]]]:
+def _is_scan(body: bytes) -> bool:
+    return body.startswith(MAGIC) or body.startswith(DICOM, DICOM_AT)
+
+
+def _scans(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
     kind = content_type.split(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return read_form(body, content_type)
     # curl -d and --data-binary claim a form whatever they send.
-    if kind == URLENCODED and not body.startswith(MAGIC):
+    if kind == URLENCODED and not _is_scan(body):
         raise RefusedError(
             "no_image",
             "The form has no field 'file' with the scan in it. curl's -d sends a form: use -T FILE or -F file=@FILE.",
         )
-    return body, []
+    return {FILE_PART: body}, []
 
 
 def _accept(header: str) -> str:
@@ -116,11 +129,16 @@ def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Subm
     plain = {name.lower(): value for name, value in headers.items()}
     asked, version = _query(query)
     if not body:
-        raise RefusedError("empty_body", "The request has no body; send the bytes of a JPEG, PNG or TIFF file.")
+        raise RefusedError("empty_body", "The request has no body; send the bytes of a scan's file.")
     if plain.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise RefusedError("unsupported_format", "The body has a Content-Encoding; send the file as it is.")
-    scan, form = _scan(body, plain.get("content-type", ""))
-    if len(scan) > REQUEST_BYTES:
-        raise RefusedError("too_large", f"The file has {len(scan)} bytes; at most {REQUEST_BYTES} are taken.")
+    scans, form = _scans(body, plain.get("content-type", ""))
+    size = sum(len(scan) for scan in scans.values())
+    if size > REQUEST_BYTES:
+        raise RefusedError("too_large", f"The scan has {size} bytes; at most {REQUEST_BYTES} are taken.")
     fields = merge([*asked, *_header_fields(plain.items()), *form])
-    return Submission(scan, fields, _accept(plain.get("accept", "")), version)
+    accept = _accept(plain.get("accept", ""))
+    if set(scans) == {FILE_PART}:
+        return Submission(scans[FILE_PART], fields, accept, version)
+    together, kind = write_form(scans)
+    return Submission(together, fields, accept, version, kind)

@@ -1,0 +1,85 @@
+"""What is segmented, whatever it came as: a picture, or a scan with geometry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handler import render
+from handler.card import ModelCard
+from handler.engines import Engine
+from handler.limits import Limits
+from handler.measure import restore, to_steps
+from handler.predict import predict
+from handler.scan import Scan, Warn
+from handler.survey import survey_warnings
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """``slices``: uint16 (h, w) each, probability * 65535, in the subject's own grid and order. ``warnings``: all that
+    a client should know about the scan. Times in seconds."""
+
+    slices: Iterator[NDArray[np.uint16]]
+    warnings: tuple[Warn, ...]
+    decode_seconds: float
+    preprocess_seconds: float
+    inference_seconds: float
+
+
+class Subject(Protocol):
+    """``slices``, ``height`` and ``width``: of the grid that masks and counts are on. ``format`` and ``sha256`` as the
+    answer has them. ``kinds``: those of :data:`handler.accept.GEOMETRIC` that its mask can be written as."""
+
+    format: str
+    sha256: str
+    slices: int
+    height: int
+    width: int
+    kinds: tuple[str, ...]
+
+    def drawn(self, index: int) -> NDArray[np.uint8]:
+        """Slice ``index`` to be looked at, (h, w, 3)."""
+
+    def check(self, kind: str) -> None:
+        """Raises ``not_acceptable`` where an answer of ``kind`` cannot be made, before the network runs."""
+
+    def steps(self, engine: Engine, card: ModelCard, deadline: float) -> Steps:
+        """Runs the network over all slices; raises ``timeout`` past ``deadline``, and what a page raises that turns out
+        broken only when it is decoded."""
+
+
+class Picture:
+    """A scan without geometry, its samples brought to 0..1 by ``asked`` (lo, hi), else by the scan's own range."""
+
+    kinds: tuple[str, ...] = ()
+
+    def __init__(self, scan: Scan, asked: tuple[float, float] | None, limits: Limits) -> None:
+        self.format, self.sha256 = scan.format, scan.sha256
+        self.slices, self.height, self.width = scan.slices, scan.height, scan.width
+        self._scan = scan
+        self._range, self._asked = asked or scan.intensity_range, asked is not None
+        self._holds = scan.decoded_bytes <= limits.held_bytes
+
+    def drawn(self, index: int) -> NDArray[np.uint8]:
+        return render.to_uint8(self._scan.source.pages(index, index + 1)[0], self._range)
+
+    def check(self, kind: str) -> None:
+        """Nothing: a mask as a picture can be made of any."""
+
+    def steps(self, engine: Engine, card: ModelCard, deadline: float) -> Steps:
+        begin = time.perf_counter()
+        if self._holds:
+            self._scan = self._scan.held()
+        held = time.perf_counter() - begin
+        found = predict(engine, card, self._scan, self._range, deadline)
+        # One slice of the scan's own size at a time: a stack of large ones would not fit.
+        slices = (to_steps(restore(p, self.height, self.width)) for p in found.probabilities)
+        warnings = self._scan.warnings + survey_warnings(found.survey, self._range, self._asked)
+        decoding = held + found.decode_seconds
+        return Steps(slices, warnings, decoding, found.preprocess_seconds, found.inference_seconds)

@@ -1,0 +1,81 @@
+"""Channels -> tumour probabilities on the FLAIR's own grid, a few slices at a time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handler.card import ModelCard
+from handler.engines import Engine
+from handler.errors import RequestError
+from handler.measure import to_steps
+from handler.predict import predict_slices
+from handler.scan import Warn
+from handler.volumes.channels import Channels
+from handler.volumes.plane import Plane, Window, back, picture, plane_of, window_of
+
+HEAD = 26  # of 255: what is darker is air, as where the cards cut to the head
+MOST_SLICES = 512  # that the network looks at for one request
+
+
+@dataclass(frozen=True, eq=False)
+class Inferred:
+    """``steps``: uint16 (slices, rows, columns) on the FLAIR's grid, probability * 65535; times in seconds."""
+
+    steps: NDArray[np.uint16]
+    preprocess_seconds: float
+    inference_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """How the network is shown a volume. ``warnings``: ``not_axial``."""
+
+    plane: Plane
+    window: Window
+    stacks: tuple[NDArray[np.uint8], ...]
+    warnings: tuple[Warn, ...]
+
+
+def shown(channels: Channels) -> Shown:
+    """Raises ``too_large`` for more than :data:`MOST_SLICES` slices, counted as the network sees them."""
+    plane = plane_of(channels.flair.grid)
+    if plane.shape[0] > MOST_SLICES:
+        raise RequestError(
+            "too_large",
+            f"The volume has {plane.shape[0]} {plane.name} slices; at most {MOST_SLICES} are taken. Send thicker ones.",
+        )
+    stacks = tuple(np.asarray(plane.to_stack(voxels), np.uint8) for voxels in channels.planes)
+    warnings: tuple[Warn, ...] = ()
+    if plane.name != "axial":
+        thick = channels.flair.grid.spacing_mm[2]
+        detail = (
+            f"{plane.name} slices of {thick:.1f} mm are too thick to make axial ones of, which the model knows: they "
+            "were looked at as they are"
+        )
+        warnings = (Warn("not_axial", detail),)
+    return Shown(plane, window_of(plane, stacks[1] > HEAD), stacks, warnings)
+
+
+def infer(engine: Engine, card: ModelCard, view: Shown, channels: Channels, deadline: float = float("inf")) -> Inferred:
+    """Runs ``engine`` over all slices of ``view``. Memory beyond the result is that of ``engine.batch`` slices.
+
+    Raises ``timeout`` when ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done."""
+    begin, running = time.perf_counter(), 0.0
+    count, height, width = view.plane.shape
+    steps = np.zeros(channels.flair.grid.shape, np.uint16)
+    found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
+    for start in range(0, count, engine.batch):
+        if time.monotonic() > deadline:
+            raise RequestError("timeout", f"{start} of {count} slices were done in time. Send thicker or fewer slices.")
+        chosen = [stack[start : start + engine.batch] for stack in view.stacks]
+        images = np.stack(chosen, axis=-1).astype(np.float32)
+        images *= np.float32(1 / 255)
+        probabilities, spent = predict_slices(engine, card, picture(images, view.window, card.input))
+        running += spent
+        for index, probability in enumerate(probabilities, start):
+            found[index] = to_steps(back(probability, view.window, height, width))
+    return Inferred(steps, time.perf_counter() - begin - running, running)

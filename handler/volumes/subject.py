@@ -1,0 +1,84 @@
+"""A scan with geometry as the pipeline takes it, and what is written about its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handler.answer import Spatial
+from handler.card import ModelCard
+from handler.engines import Engine
+from handler.limits import Limits
+from handler.subject import Steps
+from handler.volumes.channels import Channels, channels_of
+from handler.volumes.infer import infer, shown
+from handler.volumes.lesions import measure
+from handler.volumes.out import nifti, seg
+from handler.volumes.out.algorithm import Algorithm
+from handler.volumes.out.frames import frames_of
+from handler.volumes.study import read_study
+from handler.volumes.volume import DicomSource
+
+Mask = NDArray[np.bool_]
+
+
+class Scanned:
+    """``channels``: the sequences on the FLAIR's grid. Slices are the FLAIR's, in the order of its file."""
+
+    def __init__(self, channels: Channels) -> None:
+        flair = channels.flair
+        self.format, self.sha256 = flair.format, flair.sha256
+        self.slices, self.height, self.width = flair.grid.shape
+        # A mask of what was no DICOM has no images to refer to.
+        self.kinds = tuple(WRITERS) if isinstance(flair.source, DicomSource) else ("application/x-nifti",)
+        self.channels = channels
+        self._view = shown(channels)
+
+    def drawn(self, index: int) -> NDArray[np.uint8]:
+        return np.stack([plane[index] for plane in self.channels.planes], axis=-1)
+
+    def steps(self, engine: Engine, card: ModelCard, deadline: float) -> Steps:
+        found = infer(engine, card, self._view, self.channels, deadline)
+        warnings = self.channels.warnings + self._view.warnings
+        return Steps(iter(found.steps), warnings, 0.0, found.preprocess_seconds, found.inference_seconds)
+
+    def check(self, kind: str) -> None:
+        """Raises ``not_acceptable`` where a mask of ``kind`` needs what the scan's headers lack."""
+        if kind == "application/dicom":
+            frames_of(self.channels.flair)
+
+    def _instances(self) -> list[str | None]:
+        source = self.channels.flair.source
+        if not isinstance(source, DicomSource):
+            return [None] * self.slices
+        found = [source.datasets[frame.dataset].get("SOPInstanceUID") for frame in source.frames]
+        return [str(uid) if uid else None for uid in found]
+
+    def spatial(self, mask: Mask) -> Spatial:
+        """``mask``: bool (slices, rows, columns)."""
+        grid = self.channels.flair.grid
+        sequences = [sequence.as_json() for sequence in self.channels.sequences]
+        return Spatial(grid, measure(mask, grid), sequences, self._instances())
+
+
+def read(scans: Mapping[str, bytes], series: int | None, registered: bool, limits: Limits) -> Scanned:
+    """Raises the refusals of :func:`handler.volumes.study.read_study`, :func:`handler.volumes.channels.channels_of`
+    and :func:`handler.volumes.infer.shown`."""
+    return Scanned(channels_of(read_study(scans, series, limits), registered))
+
+
+def _nifti(subject: Scanned, mask: Mask, algorithm: Algorithm, seg_kind: str | None) -> bytes:
+    return nifti.encode(subject.channels.flair, mask, algorithm)
+
+
+def _seg(subject: Scanned, mask: Mask, algorithm: Algorithm, seg_kind: str | None) -> bytes:
+    return seg.encode(subject.channels.flair, mask, algorithm, seg_kind)
+
+
+# Kind of answer -> what makes it of a mask; the kinds are those of handler.accept.GEOMETRIC.
+WRITERS: dict[str, Callable[[Scanned, Mask, Algorithm, str | None], bytes]] = {
+    "application/x-nifti": _nifti,
+    "application/dicom": _seg,
+}
