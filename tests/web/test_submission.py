@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from requests import Request
 
 from web.contract.fields import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE, RefusedError
+from web.way.multipart import read_form
 from web.way.submission import Submission, read_submission
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -150,3 +151,25 @@ def test_an_encoded_body_is_refused() -> None:
 def test_no_bytes_cause_anything_but_a_refusal(body: bytes, kind: str) -> None:
     with contextlib.suppress(RefusedError):
         read_submission(body, {"Content-Type": kind}, "")
+
+
+def test_several_sequences_go_on_as_one_form() -> None:
+    """Byte for byte, under their own names, the fields as headers; and the same bytes each time."""
+    scans = {"flair": b"\x5c\x01\0\0one\r\n--", "t1": b"two" * 50, "t1c": b"\r\n"}
+    body, headers = form([*((name, (name + ".nii", data)) for name, data in scans.items()), ("seg", (None, "binary"))])
+    found = read_submission(body, headers, "")
+    assert found.fields == {"seg": "binary"}
+    kind = found.headers()["Content-Type"]
+    assert kind.startswith("multipart/form-data; boundary=")
+    again, _ = read_form(bytes(found.scan), kind)
+    assert {name: bytes(data) for name, data in again.items()} == scans
+    assert read_submission(body, headers, "").scan == found.scan
+
+
+def test_a_sequence_twice() -> None:
+    assert code_of(*form([("t1", ("a", b"x")), ("t1", ("b", b"y"))])) == "invalid_parameter"
+
+
+@pytest.mark.parametrize("data", [b"\x1f\x8brest", b"PK\x03\x04rest", b"\x5c\x01\0\0rest", bytes(128) + b"DICM"])
+def test_what_curl_calls_a_form_may_be_a_volume(data: bytes) -> None:
+    assert read_submission(data, {"Content-Type": "application/x-www-form-urlencoded"}, "").scan == data
