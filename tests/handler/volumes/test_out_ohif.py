@@ -1,0 +1,160 @@
+"""SEG and SR in OHIF over Orthanc, in Chromium: where the mask and the line are drawn, slice by slice.
+
+What is compared is the box of what is drawn: a torn mask has the right number of pixels."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+from pydicom.valuerep import DSfloat
+
+from handler.volumes import lesions
+from handler.volumes.out import seg, sr
+from tests.handler.volumes import ohif
+from tests.handler.volumes.series import ROOT, Series, classic, grid_of
+from tests.handler.volumes.test_out_seg import ALGORITHM
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+FLAGS = (
+    *("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
+)
+GREY = 300 / 1000 * 255  # the pictures' one value, in their window
+LESION = np.s_[3:6, 40:70, 100:140]
+SLICES = 8
+# Columns, rows, and how far the upper half of the slices is moved up: unequal steps.
+STUDIES = {"192x176": (192, 176, 0.0), "181x217": (181, 217, 0.0), "unequal steps": (192, 176, 0.4)}
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Of one slice: where coloured pixels are, in pixels of the scan: first and last row, first and last column."""
+
+    colored: int
+    box: tuple[float, float, float, float]
+
+
+def study(name: str) -> Series:
+    """Oblique, numbered against the order of the slices, with a wrong SpacingBetweenSlices."""
+    columns, rows, moved = STUDIES[name]
+    number = list(STUDIES).index(name)
+    uids = {"StudyInstanceUID": f"{ROOT}.10{number}", "SeriesInstanceUID": f"{ROOT}.11{number}"}
+    tags = uids | {"PatientID": f"P{number}", "WindowCenter": 500, "WindowWidth": 1000}
+    series = classic(grid_of((columns, rows, SLICES), (1.0, 1.0, 5.0)), 1.0, tags)
+    normal = series.volume.grid.affine_lps[:3, 2] / 5.0
+    for index, both in enumerate(zip(series.datasets, series.volume.source.datasets, strict=True)):  # type: ignore[union-attr]
+        both[0].PixelData = np.full((rows, columns), 300, np.uint16).tobytes()
+        both[0].file_meta.MediaStorageSOPInstanceUID = f"{ROOT}.12{number}.{index + 1}"
+        for dataset in both:
+            dataset.SOPInstanceUID = f"{ROOT}.12{number}.{index + 1}"
+            place = np.array(dataset.ImagePositionPatient, float) + normal * moved * (index >= SLICES // 2)
+            dataset.ImagePositionPatient = [DSfloat(value, auto_format=True) for value in place]
+    return series
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page before OHIF with all studies, their SEG and reports."""
+    if lacking := ohif.missing():
+        pytest.skip(f"masks in OHIF were not looked at, there is no {lacking}")
+    ohif.files()
+    with ohif.orthanc(tmp_path_factory.mktemp("orthanc")) as pacs, ohif.viewer(pacs) as address:
+        for name in STUDIES:
+            series = study(name)
+            mask = np.zeros(series.volume.grid.shape, bool)
+            mask[LESION] = True
+            segmentation = seg.encode(series.volume, mask, ALGORITHM)
+            found = lesions.measure(mask, series.volume.grid)
+            reports = sr.encode(series.volume, found, segmentation, ALGORITHM)
+            sent = [segmentation, *reports.values()]
+            for dataset in series.datasets:
+                file = io.BytesIO()
+                dataset.save_as(file, enforce_file_format=True)
+                sent.append(file.getvalue())
+            kept = [ohif.store(pacs, data) for data in sent]
+            assert ohif.get(pacs, f"/instances/{kept[0]}/file").content == segmentation, (
+                "Orthanc gives back what it was given"
+            )
+        path = os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+            page = chromium.new_page(viewport={"width": 1300, "height": 850}, base_url=address)
+            page.set_default_timeout(120_000)
+            page.add_locator_handler(page.get_by_text("Skip all"), lambda tour: tour.click())
+            yield page
+            chromium.close()
+
+
+def look(page: Page, name: str, series: int) -> dict[int, Shown]:
+    """Opens a series of the study ``name`` and looks at each slice: index of the slice -> what is drawn there."""
+    page.goto(f"/viewer?StudyInstanceUIDs={ROOT}.10{list(STUDIES).index(name)}")
+    page.get_by_text(f"S:{series}").first.dblclick()
+    if series == seg.SERIES_NUMBER:
+        page.get_by_text("Yes", exact=True).first.click()
+        page.get_by_text("Loading SEG").wait_for(state="hidden")
+    page.get_by_text(re.compile(r"I:\d+ \(\d+/\d+\)")).first.wait_for()
+    canvas = page.locator("canvas").first.bounding_box()
+    assert canvas is not None
+    page.wait_for_timeout(5_000)  # until the overlay is drawn nothing in the page says so
+    page.mouse.move(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
+    page.keyboard.press("Home")
+    shown: dict[int, Shown] = {}
+    for _ in range(3 * SLICES):
+        page.wait_for_timeout(1_000)
+        at = re.search(r"I:(\d+) \((\d+)/(\d+)\)", page.inner_text("body"))
+        assert at is not None
+        picture = Image.open(io.BytesIO(page.screenshot(clip=canvas))).convert("RGB")
+        shown[SLICES - int(at[1])] = drawn_in(np.asarray(picture).astype(int), *STUDIES[name][:2])
+        if at[2] == at[3]:
+            break
+        page.mouse.wheel(0, 100)
+    assert sorted(shown) == list(range(SLICES))
+    return shown
+
+
+def drawn_in(picture: np.ndarray, columns: int, rows: int) -> Shown:
+    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    across = np.flatnonzero((abs(picture - GREY) < 6).all(axis=2)[len(picture) // 8])  # above the lesion
+    scale = (across[-1] - across[0] + 1) / columns
+    top = len(picture) / 2 - rows * scale / 2
+    colored = (abs(red - green) > 40) | (abs(green - blue) > 40)
+    colored[:, : across[0]] = colored[:, across[-1] :] = False  # the viewer's own colours are beside the picture
+    colored[:40] = colored[-60:] = False
+    if not colored.any():
+        return Shown(0, (0.0, 0.0, 0.0, 0.0))
+    y, x = np.nonzero(colored)
+    box = ((y.min() - top, y.max() + 1 - top), (x.min() - across[0], x.max() + 1 - across[0]))
+    return Shown(int(colored.sum()), (*(float(v / scale) for v in box[0]), *(float(v / scale) for v in box[1])))
+
+
+@pytest.mark.parametrize("name", list(STUDIES))
+def test_the_mask_is_drawn_where_the_lesion_is(opened: Page, name: str) -> None:
+    shown = look(opened, name, seg.SERIES_NUMBER)
+    boxes = {index: tuple(round(side, 1) for side in each.box) for index, each in shown.items() if each.colored}
+    print(f"{name}: rows and columns of the mask as OHIF draws it, by slice: {boxes}; the lesion's: 40-70, 100-140")
+    assert sorted(boxes) == list(range(SLICES))[LESION[0]]
+    for box in boxes.values():
+        assert box == pytest.approx((40, 70, 100, 140), abs=1.0)
+
+
+@pytest.mark.parametrize("name", ["192x176", "181x217"])
+def test_the_diameter_is_drawn_on_its_slice(opened: Page, name: str, tmp_path: Path) -> None:
+    shown = look(opened, name, sr.SERIES_NUMBERS[sr.DIAMETERS])
+    drawn = {index: each.box for index, each in shown.items() if each.colored}
+    print(
+        f"{name}: the line as OHIF draws it, by slice: {drawn}; its ends: rows 40.5 and 69.5, columns 100.5 and 139.5"
+    )
+    assert list(drawn) == [3], "the first of the lesion's slices"
+    (box,) = drawn.values()
+    # Its number stands to the right of it, so its right side is not looked at.
+    assert box[:3] == pytest.approx((40.5, 69.5, 100.5), abs=1.5)
