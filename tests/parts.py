@@ -25,6 +25,7 @@ MARKS = {
     "stage": "server",
     "browser": "browser",
     "smoke_run": "training",
+    "packaged": "slow",
 }
 # The groups that take longest begin first, or the end would wait for one of them alone. A group is named after the
 # fixture its tests share.

@@ -71,6 +71,7 @@ def test_marks_groups_and_order_come_from_the_fixtures(pytester: pytest.Pytester
     assert [item.name for item in items][:5] == ["test_d", "test_b", "test_c", "test_e", "test_f"]
 
 
+@pytest.mark.slow
 def test_a_group_runs_on_one_worker(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmarkers = server: s\n training: t\n slow: s\n browser: b\n")
     pytester.makeconftest(CONFTEST + HOOKS)

@@ -31,6 +31,8 @@ from tests.disks import small_disk
 from tests.tiny import write_tiny_release
 from training.release.folder import write_release
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_samples_are_what_the_code_draws() -> None:
     assert (FOLDER / LESION).read_bytes() == png(draw(1, lesion_radius=0.09))

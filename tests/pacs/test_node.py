@@ -24,6 +24,8 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from tests.pacs.standins import StandInArchive, StandInDoor, send
 from tests.volumes import SENTINEL, dicom_series, phantom
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MINUTES = 300.0
 

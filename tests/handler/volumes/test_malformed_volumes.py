@@ -21,6 +21,8 @@ from handler.volumes.study import read_study
 from tests.malformed_volumes import SCAN, intact, malformed_volumes
 from tests.volumes import SENTINEL, dicom_series, zipped
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 INPUTS = malformed_volumes()
 MOST_MEGABYTES = 250

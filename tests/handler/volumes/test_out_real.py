@@ -26,6 +26,8 @@ from tests.handler.volumes.series import apart, in_mm, placed
 from tests.handler.volumes.test_out_seg import ALGORITHM
 from tests.volumes import zipped
 
+pytestmark = pytest.mark.slow
+
 SCANS = Path(__file__).parents[3] / ".." / "shared" / "scans"
 TOOLS = Path(sys.executable).parent
 # Slices (by position), rows, columns: of several slices, flat, and one voxel in a corner.

@@ -19,6 +19,8 @@ from scripts.commands.import_checkpoint import main
 from training.fit.start import StartWeightsError, network_state
 from training.release.published import LANDMARK, PublishedCheckpoint, read_published
 
+pytestmark = pytest.mark.slow
+
 SMALL = Architecture(encoder="resnet18")
 
 
