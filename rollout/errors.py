@@ -34,7 +34,7 @@ MEANINGS = {
     Exit.BUSY: "another scripts/deploy is at work on this server",
     Exit.NO_SERVER: "the server of this state folder does not run or does not answer",
     Exit.NO_TARGET: "no such version, or nothing to roll back to",
-    Exit.STOPPED: "stopped by a signal; what was begun was undone, or is watched no more",
+    Exit.STOPPED: "stopped by a signal; what was begun was undone",
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rollout.file_lock import keep_owner
 from rollout.state import now
 
 HISTORY_FILE = "history.jsonl"
@@ -34,6 +35,7 @@ def append(state: Path, event: Event) -> None:
     line = (json.dumps(asdict(event)) + "\n").encode()
     descriptor = os.open(state / HISTORY_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
+        keep_owner(descriptor, state)
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line

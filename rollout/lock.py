@@ -35,7 +35,12 @@ def ask_to_stop(state: Path, seconds: float) -> bool:
             return False
         process = holder(descriptor)
         if process:
-            os.kill(process, signal.SIGTERM)
+            try:
+                os.kill(process, signal.SIGTERM)
+            except PermissionError as error:
+                raise BusyError(
+                    f"another user's scripts/deploy (process {process}) is at work here: stop it as that one or as root"
+                ) from error
         deadline = time.monotonic() + seconds
         while not take(descriptor):
             if time.monotonic() > deadline:

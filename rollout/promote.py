@@ -59,7 +59,7 @@ def go_back(site: Site, deployment: Deployment) -> Deployment:
 
 def _restore(site: Site, deployment: Deployment, target: Deployed, loaded: bool) -> None:
     """Loads a version that was retired, and has it prove that it still computes what it did."""
-    release = trusted_release(site.server.store / target.archive)
+    release = trusted_release(site.server.store / target.archive, target.sha256)
     if release.sha256 != target.sha256:
         raise RolloutError(f"{target.archive} has digest {release.sha256}; {target.sha256} was deployed. Put it back.")
     site.enter(deployment, Phase.RESTORING, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rollout.drain import remove, wait_idle
 from rollout.errors import NoServerError, RolloutError
+from rollout.promote import go_back
 from rollout.register import start
 from rollout.site import Site, drop_archive
 from rollout.state import Deployed, Deployment, Phase
@@ -11,8 +12,8 @@ from rollout.state import Deployed, Deployment, Phase
 WITHDRAW_SECONDS = 30.0  # a candidate answers nobody but the gate, and whoever guessed its name
 
 _SAID = {
-    Phase.PROMOTING: "it had passed the gate and is live; it was not watched",
-    Phase.WATCHING: "it is live; its watch did not come to its end",
+    Phase.PROMOTING: "it was not watched and is taken back",
+    Phase.WATCHING: "its watch did not come to its end and it is taken back",
     Phase.RETIRING: "it is retired",
     Phase.ROLLING_BACK: "the rollback was completed",
 }
@@ -32,6 +33,10 @@ def recover(site: Site, deployment: Deployment) -> Deployment:
     said = _SAID.get(Phase(change.phase), "it was not live yet and is removed")
     site.say(f"an earlier deploy of {change.subject.version} ended in phase {change.phase}: {said}")
     reconcile(site, deployment)
+    if change.phase in (Phase.PROMOTING, Phase.WATCHING):
+        after = go_back(site, deployment)
+        site.log(change.subject, "rolled-back", f"in phase {change.phase}: {said}", change.subject.version)
+        return after
     settled = withdraw(site, deployment, change.subject)
     site.log(change.subject, "interrupted", f"in phase {change.phase}: {said}", settled.live.version)
     return settled
@@ -61,6 +66,6 @@ def withdraw(site: Site, deployment: Deployment, subject: Deployed) -> Deploymen
         except RolloutError as error:
             site.say(f"version {subject.version} could not be removed ({error}); the next deploy tries again")
             return deployment
-    settled = site.save(deployment.settled())
-    drop_archive(site.server.store, subject, settled)
-    return settled
+    # First what takes room: on a full disk nothing could be written down before.
+    drop_archive(site.server.store, subject, deployment.settled())
+    return site.save(deployment.settled())

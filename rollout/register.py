@@ -10,6 +10,8 @@ import psutil
 import requests
 
 from archive.verify import Release
+from archive.workspace import SPARE_BYTES
+from archive.workspace import check_room as space
 from handler.files import write_atomic
 from rollout.errors import RolloutError, StartError
 from rollout.limits import StartLimits
@@ -19,7 +21,18 @@ POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
 MIB = 2**20
 _WRAPPED = re.compile(r": 50\d - ")  # TorchServe's worker says of any fault "RuntimeError: 500 - Unknown exception"
+REFUSES = "BrainSeg refuses to start: "
 _FAULT = re.compile(r"(BrainSeg refuses to start: .*|\b[A-Za-z_.]+(?:Error|Exception|Exit): .*)")
+
+
+def check_disks(release: Release, store: Path, state: Path) -> None:
+    """Raises :class:`StartError` when there is no room for the archive in the model store, or for what is written down
+    in the state folder."""
+    try:
+        space(store, len(release.content) + SPARE_BYTES, release.file_name)
+        space(state, SPARE_BYTES, "what is written down of a deploy")
+    except OSError as error:
+        raise StartError(f"{error} Nothing was changed.") from error
 
 
 def copy_archive(release: Release, store: Path) -> None:
@@ -53,7 +66,7 @@ def check_room(server: TorchServe) -> None:
 def start(server: TorchServe, version: str, archive: str, limits: StartLimits) -> float:
     """Registers ``archive`` and waits until all workers of ``version`` are READY; the seconds that took. Raises
     :class:`StartError` with what the log says of the reason."""
-    begin, log = time.monotonic(), _Log(server.logs / "torchserve.log")
+    begin, log = time.monotonic(), Log(server.logs / "torchserve.log")
     try:
         server.register(archive, limits.seconds)
         # As many as serve now, which scripts/serve has chosen for this machine.
@@ -73,12 +86,19 @@ def start(server: TorchServe, version: str, archive: str, limits: StartLimits) -
     return time.monotonic() - begin
 
 
-class _Log:
+class Log:
     """What is added to a log file from now on."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._begin = path.stat().st_size if path.exists() else 0
+
+    def refusal(self) -> str:
+        """Why a release does not start, as soon as that is certain, empty until then: it said that it refuses, or its
+        worker ended in the same way twice, as it would for ever."""
+        own = self._own()
+        refused = [fault for fault in own if fault.startswith(REFUSES)]
+        return next((fault for fault in (*refused, *own) if fault in refused or own.count(fault) > 1), "")
 
     def fault(self) -> str:
         """The last error of a worker since, as ``: reason``; empty if there is none. TorchServe answers that a worker
@@ -90,14 +110,18 @@ class _Log:
         return found
 
     def _last(self) -> str:
+        own = self._own()
+        return f": {own[-1]}" if own else ""
+
+    def _own(self) -> list[str]:
+        """The errors of workers so far, without what TorchServe says of them."""
         try:
-            with self._path.open("rb") as file:
+            with self.path.open("rb") as file:
                 # A file that was rolled meanwhile is shorter: then all of it is new.
-                file.seek(self._begin if self._path.stat().st_size >= self._begin else 0)
+                file.seek(self._begin if self.path.stat().st_size >= self._begin else 0)
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError:
-            return ""
+            return []
         found = [match[1] for line in lines if "MODEL_LOG" in line and (match := _FAULT.search(line))]
         # A worker that died for a reason of its own is followed by TorchServe's complaints about that.
-        own = [fault for fault in found if "org.pytorch" not in fault and not _WRAPPED.search(fault)]
-        return f": {own[-1][:300]}" if own else ""
+        return [fault[:300] for fault in found if "org.pytorch" not in fault and not _WRAPPED.search(fault)]

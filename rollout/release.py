@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from archive.verify import Release
 from rollout.errors import ArchiveError, NoServerError, RolledBackError, RolloutError, StoppedError
 from rollout.gate import run_gate
 from rollout.promote import go_back, promote, take_out
 from rollout.recover import withdraw
-from rollout.register import check_room, copy_archive, start
+from rollout.register import check_disks, check_room, copy_archive, start
 from rollout.site import Site, drop_archive
 from rollout.state import Deployed, Deployment, Phase, now, without
 from rollout.watch import Record, Seen, Watch, record_of
@@ -43,7 +43,10 @@ def check_version(site: Site, deployment: Deployment, release: Release) -> None:
         )
 
 
-_TAKEN = "version {} exists with other bytes; versions never change: package this release under another version"
+_TAKEN = (
+    "version {0} exists with other bytes, and versions never change: package this release under another number, as in "
+    "./scripts/package {0} --as {0}.1"
+)
 
 
 def release(site: Site, deployment: Deployment, release: Release, scans: Sequence[LabelledSlice], shown: Shown) -> None:
@@ -60,7 +63,7 @@ def release(site: Site, deployment: Deployment, release: Release, scans: Sequenc
             site.say(f"version {subject.version} is live")
     except Exception as error:  # whatever it was: the candidate goes, the live version stays
         if isinstance(error, StoppedError) and site.deployment().live.version == subject.version:
-            raise _left_live(site, subject) from error
+            _roll_back(site, site.deployment(), Seen(breach="stopped while it was promoted"), error)
         _back_out(site, deployment, subject, error)
         raise
     _after_promotion(site, after, watch, shown)
@@ -84,6 +87,7 @@ def _try_out(
 ) -> dict[str, Any]:
     """Copies, starts and gates the candidate; the gate's figures."""
     check_room(site.server)
+    check_disks(release, site.server.store, site.state)
     if not deployment.serves(subject.version):
         site.enter(deployment, Phase.COPYING, subject)
         copy_archive(release, site.server.store)
@@ -110,47 +114,41 @@ def _back_out(site: Site, deployment: Deployment, subject: Deployed, error: Exce
         withdraw(site, deployment, subject)
         decision = "stopped" if isinstance(error, StoppedError) else "refused"
         figures = error.figures if isinstance(error, RolloutError) else {}
-        site.log(subject, decision, str(error), deployment.live.version, figures)
+        try:
+            site.log(subject, decision, str(error), deployment.live.version, figures)
+        except OSError as unwritten:  # a full disk, say: what led here is to be told, not this
+            site.say(f"the history could not be written: {unwritten}")
         site.say(f"version {subject.version} is removed; {deployment.live.version} stays live")
-
-
-def _left_live(site: Site, subject: Deployed) -> StoppedError:
-    settled = site.save(site.deployment().settled())
-    reason = "stopped while it was promoted: it is live and was not watched"
-    site.log(subject, "stopped", reason, settled.previous[-1].version)
-    return StoppedError(f"version {subject.version} was {reason}; 'scripts/deploy rollback' takes it back")
 
 
 def _after_promotion(site: Site, deployment: Deployment, watch: Watch, shown: Shown) -> None:
     before = deployment.previous[-1]
     try:
         seen = watch.run(shown.watching)
-        if not seen.breach:
-            site.say(f"watched for {seen.seconds:.0f} s: {seen.failed:.0f} of {seen.requests:.0f} requests failed")
-            site.log(
-                deployment.live, "kept", "no limit was broken while it was watched", before.version, seen.figures()
-            )
-            time.sleep(site.limits.drain.grace_seconds)
-    except (StoppedError, NoServerError) as error:
-        with site.stopping.shielded():
-            site.save(deployment.settled())
-            reason = f"the watch ended early ({error}); it stays live, {before.version} is kept to roll back to"
-            site.log(deployment.live, "stopped", reason, before.version, watch.seen.figures())
-        raise type(error)(f"version {deployment.live.version} is live, but {reason}") from error
+    except StoppedError as error:
+        _roll_back(site, deployment, replace(watch.seen, breach=f"its watch ended early ({error})"), error)
+    except NoServerError as error:
+        # What is declared stays on trial: the next start takes it back.
+        reason = f"its watch ended early ({error}); the server's next start brings {before.version} back"
+        site.log(deployment.live, "stopped", reason, before.version, watch.seen.figures())
+        raise NoServerError(f"version {deployment.live.version}: {reason}") from error
     if seen.breach:
         _roll_back(site, deployment, seen)
+    site.say(f"watched for {seen.seconds:.0f} s: {seen.failed:.0f} of {seen.requests:.0f} requests failed")
+    site.log(deployment.live, "kept", "no limit was broken while it was watched", before.version, seen.figures())
+    deployment = site.save(deployment.settled())
+    time.sleep(site.limits.drain.grace_seconds)
     _retire_old(site, deployment)
 
 
-def _roll_back(site: Site, deployment: Deployment, seen: Seen) -> None:
+def _roll_back(site: Site, deployment: Deployment, seen: Seen, told: StoppedError | None = None) -> NoReturn:
     failed, before = deployment.live, deployment.previous[-1]
     with site.stopping.shielded():
         site.say(f"ROLLING BACK: {seen.breach}")
         go_back(site, deployment)
         site.log(failed, "rolled-back", seen.breach, failed.version, seen.figures())
-    raise RolledBackError(
-        f"version {failed.version} was rolled back to {before.version}: {seen.breach}", seen.figures()
-    )
+    reason = f"version {failed.version} was rolled back to {before.version}: {seen.breach}"
+    raise StoppedError(reason) if told else RolledBackError(reason, seen.figures())
 
 
 def _retire_old(site: Site, deployment: Deployment) -> None:

@@ -36,6 +36,8 @@ def roll_back(site: Site) -> str:
         if change is not None and not_live_yet and deployment.live.version == before.live.version:
             settled = recover(site, deployment) if deployment.change else deployment
             return f"version {change.subject.version} is withdrawn; {settled.live.version} stays live"
+        if change is not None and change.subject.version == before.live.version != deployment.live.version:
+            return f"version {before.live.version} is taken back; {deployment.live.version} is live"
         deployment = _after_a_kill(site, deployment)
         after = go_back(site, deployment)
         site.log(failed, "rolled-back", "asked for by the operator", failed.version)

@@ -122,7 +122,11 @@ class TorchServe:
         try:
             # Without the session: it is used from two threads at a time, and a fresh connection costs a millisecond.
             with open_session() as session:
-                return session.post(url, data=scan, headers=headers, timeout=seconds)
+                reply = session.post(url, data=scan, headers=headers, timeout=seconds)
+                if _token_refused(reply) and self._renew("inference"):
+                    headers |= self._token("inference")
+                    reply = session.post(url, data=scan, headers=headers, timeout=seconds)
+                return reply
         except requests.ConnectionError as error:
             raise NoServerError(f"TorchServe broke off: {type(error).__name__}. {_START}") from error
 
@@ -142,6 +146,8 @@ class TorchServe:
         self, method: str, url: str, kind: str, parameters: Mapping[str, str], seconds: float
     ) -> requests.Response:
         reply = self._send(method, url, self._token(kind), parameters, seconds)
+        if _token_refused(reply) and self._renew(kind):
+            reply = self._send(method, url, self._token(kind), parameters, seconds)
         if not reply.ok:
             raise RolloutError(
                 f"TorchServe refused {method} {url.split('/', 3)[-1]}: {reply.status_code} {_said(reply)}"
@@ -156,11 +162,21 @@ class TorchServe:
         except requests.ConnectionError as error:
             raise NoServerError(f"TorchServe does not answer: {type(error).__name__}. {_START}") from error
 
+    def _renew(self, kind: str) -> bool:
+        """Has TorchServe make a new token of ``kind`` (it writes it to its key file); whether it did. After quiet weeks
+        the one from its start has expired; the API key never does."""
+        url = f"{self._management}/token"
+        return self._send("GET", url, self._token("API"), {"type": kind}, ASK_SECONDS).ok
+
     def _token(self, kind: str) -> dict[str, str]:
         try:
             return bearer(self.state / KEY_FILE, kind)
         except (OSError, ValueError) as error:
             raise NoServerError(f"no {kind} token in {self.state}: its server does not run. {_START}") from error
+
+
+def _token_refused(reply: requests.Response) -> bool:
+    return reply.status_code in (400, 401, 403) and "InvalidKeyException" in reply.text
 
 
 _START = "Start it with scripts/serve, or name another state folder with --state."

@@ -15,9 +15,11 @@ from rich.table import Table
 
 from progress.bars import Bars
 from rollout.errors import NoServerError
+from rollout.file_lock import is_held
 from rollout.history import Event
+from rollout.lock import LOCK_FILE
 from rollout.server import TorchServe, Version
-from rollout.state import Deployment, read_deployment
+from rollout.state import Deployment, Phase, read_deployment
 from rollout.watch import Seen
 
 
@@ -66,7 +68,9 @@ def status_of(state: Path) -> dict[str, Any]:
         "running": default is not None,
         "default": default,
         "declared": declared.live.version if declared else None,
-        "change": asdict(declared.change) if declared and declared.change else None,
+        "change": {**asdict(declared.change), "kept": is_held(state / LOCK_FILE)}
+        if declared and declared.change
+        else None,
         "versions": [_row(name, declared, there.get(name), default) for name in names],
     }
 
@@ -99,6 +103,10 @@ def _row(name: str, declared: Deployment | None, found: Version | None, default:
     }
 
 
+_ON_TRIAL = "nobody watches it, and the server takes it back"
+_LEFT = {Phase.PROMOTING.value: _ON_TRIAL, Phase.WATCHING.value: _ON_TRIAL}
+
+
 def print_status(console: Console, status: Mapping[str, Any]) -> None:
     """The status as a table."""
     table = Table(box=SIMPLE)
@@ -111,12 +119,13 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         table.add_row(*map(escape, (row["version"], row["role"], row["since"] or "-", workers, pending, digest)))
     console.print(table)
     if change := status["change"]:
-        console.print(
-            escape(
-                f"under way: {change['subject']['version']} {change['phase']}, by {change['operator']}, "
-                f"since {change['began']}"
+        what = f"{change['subject']['version']} {change['phase']}, by {change['operator']}, since {change['began']}"
+        if change["kept"]:
+            console.print(f"under way: {escape(what)}")
+        else:
+            console.print(
+                f"[red]left behind:[/red] {escape(what)}; {_LEFT.get(change['phase'], 'the next deploy cleans it up')}"
             )
-        )
     if not status["running"]:
         console.print("[red]the server does not run[/red]: its next start brings the live version and those served")
     elif status["declared"] not in (None, status["default"]):

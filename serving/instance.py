@@ -8,15 +8,10 @@ from pathlib import Path
 
 import psutil
 
-from archive.store import KEY_FILE
 from rollout.file_lock import held
-from rollout.lock import LOCK_FILE as DEPLOY_LOCK
-from rollout.state import DEPLOYMENT_FILE
+from rollout.folder import MARK, SERVE_LOCK, foreign, mark
 
-LOCK_FILE = "serve.lock"
-# Any of these tells a state folder; what else lies in it does not matter then.
-_OURS = {LOCK_FILE, DEPLOY_LOCK, DEPLOYMENT_FILE, KEY_FILE, "config.properties", "logs"}
-_OF_ANY_VOLUME = {"lost+found"}
+LOCK_FILE = SERVE_LOCK
 # What a server consists of, by a word of its command line: TorchServe's launcher, JVM and workers, and the front door.
 _PARTS = ("ts.model_server", "org.pytorch.serve.ModelServer", "model_service_worker.py", "web.server")
 _END_SECONDS = 10
@@ -32,14 +27,15 @@ def owned(state: Path) -> Iterator[None]:
     one would take the first one's keys and sockets away. Raises :class:`StateError` when one runs there, or when the
     folder is somebody else's, who would be locked out of it."""
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = {path.name for path in state.iterdir()} - _OF_ANY_VOLUME
-        if names and not names & _OURS:
+        if names := foreign(state):
             raise StateError(
-                f"{state} is no state folder of BrainSeg's: it holds {', '.join(sorted(names)[:3])}. As one it would "
-                "be closed to other users; give --state a new folder or an empty one."
+                f"{state} is no state folder of BrainSeg's: it holds {', '.join(names[:3])}. As one it would be closed "
+                f"to other users and written to; give --state a new folder or an empty one. (One of an older build in "
+                f"which you keep more becomes ours by an empty file {MARK}.)"
             )
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         state.chmod(0o700)
+        mark(state)
     except OSError as error:
         raise StateError(f"{state} cannot be a state folder ({error}); give another one with --state.") from error
     with held(

@@ -22,6 +22,10 @@ POLL_SECONDS = 0.3
 REQUEST_SECONDS = 300
 
 
+class RefusedError(Exception):
+    """A release does not start; the message is what its worker said."""
+
+
 def workers_ready(places: Places, ports: Ports, version: str) -> bool:
     """Whether all the workers that ``version`` should have are READY."""
     url = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
@@ -57,15 +61,23 @@ def check_known_answers(places: Places, ports: Ports, version: str, archive_name
 
 
 def wait_ready(
-    places: Places, ports: Ports, archives: Mapping[str, str], alive: Callable[[], bool], seconds: float
+    places: Places,
+    ports: Ports,
+    archives: Mapping[str, str],
+    alive: Callable[[], bool],
+    refusal: Callable[[], str],
+    seconds: float,
 ) -> None:
     """Returns when every version of ``archives`` gives its known answers. Raises ``RuntimeError`` when TorchServe ends
-    (``alive`` says no), when ``seconds`` pass, or when an answer is wrong."""
+    (``alive`` says no), when ``seconds`` pass, or when an answer is wrong; :class:`RefusedError` when a release does
+    not start, as soon as ``refusal`` says why."""
     deadline = time.monotonic() + seconds
     waiting = list(archives)
     while waiting:
         if not alive():
             raise RuntimeError("TorchServe ended while it was starting")
+        if reason := refusal():
+            raise RefusedError(reason)
         if time.monotonic() > deadline:
             raise RuntimeError(f"the workers of version {waiting[0]} were not ready after {seconds:.0f} s")
         if workers_ready(places, ports, waiting[0]):

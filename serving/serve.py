@@ -29,10 +29,13 @@ from archive.store import (
 )
 from handler.resources import plan
 from rollout.errors import RolloutError
+from rollout.register import Log
 from rollout.state import DEPLOYMENT_FILE, check_archives, read_deployment
+from rollout.unwatched import Lease, take_back_at_start
 from serving import torchserve
 from serving.java import find_java_home
-from serving.ready import wait_front_door, wait_ready
+from serving.older import older
+from serving.ready import RefusedError, wait_front_door, wait_ready
 from serving.torchserve import Places, Ports
 
 console = Console(soft_wrap=True, highlight=False)
@@ -123,11 +126,14 @@ def _archives(store: Path, told: threading.Event) -> list[str]:
 def _to_serve(places: Places, told: threading.Event) -> tuple[dict[str, str], str]:
     """Archives by version and the default: what ``scripts/deploy`` has deployed, else what is released."""
     store = places.model_store
+    take_back_at_start(places.state, store, console.print)
     deployment = read_deployment(places.state)
     if deployment is None:
         archives = {version: archive_path(version, store).name for version in _archives(store, told)}
         return archives, default_version(store)
     check_archives(deployment, store)
+    for line in older(deployment, store, places.state):
+        console.print(escape(line))
     others = ", ".join(one.version for one in deployment.served) or "none"
     console.print(escape(f"deployed by scripts/deploy: {deployment.live.version} is live, beside it {others}"))
     if deployment.change:
@@ -166,9 +172,14 @@ def _start_torchserve(running: Running, ports: Ports, profile: str, told: thread
     models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     settings = torchserve.write_settings(places, ports, models)
     console.print(escape(f"starting TorchServe: {layout.workers} worker a version, {layout.threads} threads each"))
+    log = Log(places.logs / "torchserve.log")
     process = torchserve.start(places, settings, java_home, layout)
     running.processes.append(("TorchServe", process))
-    wait_ready(places, ports, archives, lambda: process.poll() is None and not told.is_set(), START_SECONDS)
+    alive = lambda: process.poll() is None and not told.is_set()  # noqa: E731
+    try:
+        wait_ready(places, ports, archives, alive, log.refusal, START_SECONDS)
+    except RefusedError as error:
+        raise StartError(f"{error} (of {', '.join(archives.values())}; log: {log.path})") from error
 
 
 def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
@@ -185,6 +196,13 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
         )
     running.processes.append((FRONT_DOOR, process))
     wait_front_door(door.url, lambda: process.poll() is None, DOOR_SECONDS)
+
+
+def _keep_watch(state: Path, told: threading.Event) -> None:
+    """A version on trial whose deploy was killed is taken back. In a thread: that may take as long as a drain."""
+    lease = Lease(state, lambda line: console.print(escape(line)))
+    while not told.wait(WATCH_SECONDS):
+        lease.look()
 
 
 def _greet(places: Places, ports: Ports, door: Door) -> None:
@@ -213,6 +231,7 @@ def run(running: Running, ports: Ports, door: Door, profile: str, told: threadin
         log = running.places.logs / ("web.log" if FRONT_DOOR in started else "torchserve.log")
         raise StartError(f"{error}\nLast lines of {log}:\n{_tail(log)}") from error
     _greet(running.places, ports, door)
+    threading.Thread(target=_keep_watch, args=(running.places.state, told), daemon=True).start()
     while not told.wait(WATCH_SECONDS):
         if name := running.ended():
             raise RuntimeError(f"{name} ended by itself; its log is in {running.places.logs}. Start again.")

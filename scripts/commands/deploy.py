@@ -16,10 +16,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from archive.store import STATE
 from archive.verify import Release
 from rollout import history, show
 from rollout.errors import MEANINGS, Exit, NoServerError, RolloutError, UsageError
+from rollout.find import find_state
 from rollout.limits import LIMITS_FILE, Limits, read_limits
 from rollout.lock import locked
 from rollout.recover import recover
@@ -39,7 +39,10 @@ EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, mean
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, epilog=EXIT_CODES)
 console = Console(soft_wrap=True, highlight=False)
 
-State = Annotated[Path, typer.Option(help="The server's state folder, as given to scripts/serve.")]
+State = Annotated[
+    Path | None,
+    typer.Option(help="The server's state folder, as given to scripts/serve; the running server's if none."),
+]
 Operator = Annotated[str, typer.Option(help="Who does this, for the history.")]
 LimitsFile = Annotated[Path, typer.Option("--limits", help="The file of limits.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -91,7 +94,7 @@ def _labelled(scans: Path | None, limits: Limits) -> list[LabelledSlice]:
 def release_command(
     archive: Annotated[Path, typer.Argument(help="What scripts/package made.")],
     scans: Annotated[Path | None, typer.Option(help="Labelled scans in the kaggle_3m layout, for the gate.")] = None,
-    state: State = STATE,
+    state: State = None,
     limits_file: LimitsFile = LIMITS_FILE,
     operator: Operator = USER,
     dry_run: Annotated[
@@ -105,7 +108,7 @@ def release_command(
         verified = trusted_release(archive)
         _say(f"{archive.name}: version {verified.version}, {verified.sha256}, manifest, card and digests are right")
         slices = _labelled(scans, limits)
-        site = Site(TorchServe(state.resolve()), limits, operator, _say, stopping)
+        site = Site(TorchServe(find_state(state)), limits, operator, _say, stopping)
         site.server.versions()  # is it there?
         with locked(site.state):
             if dry_run:
@@ -136,16 +139,16 @@ def _dry_run(site: Site, verified: Release, slices: int) -> None:
 
 
 @app.command("rollback")
-def rollback_command(state: State = STATE, limits_file: LimitsFile = LIMITS_FILE, operator: Operator = USER) -> None:
+def rollback_command(state: State = None, limits_file: LimitsFile = LIMITS_FILE, operator: Operator = USER) -> None:
     """Make the version before live again; withdraw a candidate that is not live yet. Works without a running server."""
     stopping = Stopping()
     with _exits(), stopping.listening():
-        limits, state = read_limits(limits_file), state.resolve()
+        limits, folder = read_limits(limits_file), find_state(state)
         try:
-            server = TorchServe(state)
+            server = TorchServe(folder)
             server.versions()
         except NoServerError:
-            done = roll_back_stopped_server(state, operator)
+            done = roll_back_stopped_server(folder, operator)
         else:
             done = roll_back(Site(server, limits, operator, _say, stopping))
     console.print(f"[bold green]{escape(done)}[/]")
@@ -154,14 +157,14 @@ def rollback_command(state: State = STATE, limits_file: LimitsFile = LIMITS_FILE
 @app.command("retire")
 def retire_command(
     version: Annotated[str, typer.Argument(help="Any but the live one.")],
-    state: State = STATE,
+    state: State = None,
     limits_file: LimitsFile = LIMITS_FILE,
     operator: Operator = USER,
 ) -> None:
     """Take VERSION out of the server and the store, once nobody uses it."""
     stopping = Stopping()
     with _exits(), stopping.listening():
-        site = Site(TorchServe(state.resolve()), read_limits(limits_file), operator, _say, stopping)
+        site = Site(TorchServe(find_state(state)), read_limits(limits_file), operator, _say, stopping)
         with locked(site.state):
             recover(site, site.deployment())
             done = retire_version(site, version)
@@ -169,10 +172,10 @@ def retire_command(
 
 
 @app.command("status")
-def status_command(state: State = STATE, as_json: AsJson = False) -> None:
+def status_command(state: State = None, as_json: AsJson = False) -> None:
     """What is live, what is beside it, what is under way, since when."""
     with _exits():
-        status = show.status_of(state.resolve())
+        status = show.status_of(find_state(state))
     if as_json:
         print(json.dumps(status, indent=2))
     else:
@@ -180,9 +183,10 @@ def status_command(state: State = STATE, as_json: AsJson = False) -> None:
 
 
 @app.command("history")
-def history_command(state: State = STATE, as_json: AsJson = False) -> None:
+def history_command(state: State = None, as_json: AsJson = False) -> None:
     """Who deployed what and when, what the gate measured, what was decided."""
-    events = history.read(state.resolve())
+    with _exits():
+        events = history.read(find_state(state))
     if as_json:
         print(json.dumps([asdict(event) for event in events], indent=2))
     else:

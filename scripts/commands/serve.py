@@ -17,11 +17,17 @@ from serving.serve import LOOPBACK, Door, Running, StartError, check_ports, cons
 from serving.torchserve import Ports
 
 
+def _port(port: int) -> int:
+    if not 1 <= port <= 65535:
+        raise typer.BadParameter(f"port {port}; expected 1 to 65535")
+    return port
+
+
 def main(
-    inference_port: Annotated[int, typer.Option(help="TorchServe's predictions.")] = 8080,
-    management_port: Annotated[int, typer.Option(help="TorchServe's management.")] = 8081,
-    metrics_port: Annotated[int, typer.Option(help="TorchServe's metrics.")] = 8082,
-    port: Annotated[int, typer.Option(help="The front door: page and API.")] = 8000,
+    inference_port: Annotated[int, typer.Option(callback=_port, help="TorchServe's predictions.")] = 8080,
+    management_port: Annotated[int, typer.Option(callback=_port, help="TorchServe's management.")] = 8081,
+    metrics_port: Annotated[int, typer.Option(callback=_port, help="TorchServe's metrics.")] = 8082,
+    port: Annotated[int, typer.Option(callback=_port, help="The front door: page and API.")] = 8000,
     host: Annotated[str, typer.Option(help="Where the front door listens; beyond loopback it needs keys.")] = LOOPBACK,
     api_keys: Annotated[
         Path | None, typer.Option(help="File of API keys: a line `name key` for each client.", exists=True)

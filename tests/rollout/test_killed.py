@@ -177,3 +177,20 @@ def test_killed_and_not_restarted_the_next_deploy_cleans_up_under_load(
     assert load.failed == []
     assert (stage.default(), stage.served()) == (wanted, [wanted])
     assert "interrupted" in [event["decision"] for event in stage.history()]
+
+
+def test_a_version_whose_watch_was_killed_is_taken_back_by_the_server(
+    stage: Stage, archives: dict[str, Path], lesion: bytes
+) -> None:
+    wanted, before = _other(stage), stage.default()
+    with Load(stage.server, lesion) as load:
+        assert _killed(stage, archives[wanted], "watching", 0.2) == "watching"
+        left = stage.deploy("status").out
+        until(lambda: stage.default() == before and not stage.declared()["change"], f"{wanted} was not taken back")
+    assert "nobody watches it, and the server takes it back" in left
+    assert load.failed == []
+    assert f"version {wanted} is taken back: nobody watched it" in stage.server.output.read_text()
+    event = stage.history()[-1]
+    assert (event["version"], event["decision"], event["operator"]) == (wanted, "rolled-back", "scripts/serve")
+    assert stage.served() == [before]
+    assert {row["role"] for row in json.loads(stage.deploy("status", "--json").out)["versions"]} <= {"live", "previous"}

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from archive.store import ROOT
+from archive.verify import read_release
 from rollout import history
-from rollout.errors import BusyError, NoTargetError, RolloutError, UsageError
+from rollout.errors import BusyError, NoTargetError, RolloutError, StartError, UsageError
 from rollout.history import Event
 from rollout.limits import read_limits
 from rollout.lock import LOCK_FILE, ask_to_stop, locked
 from rollout.promote import promoted, rolled_back
+from rollout.register import check_disks
 from rollout.rollback import roll_back_stopped_server
 from rollout.show import status_of
 from rollout.state import (
@@ -27,7 +29,8 @@ from rollout.state import (
     read_deployment,
     write_deployment,
 )
-from tests.rollout.stage import LIMITS
+from tests.disks import small_disk
+from tests.rollout.stage import ARCHIVE, LIMITS
 
 
 def deployed(version: str) -> Deployed:
@@ -162,3 +165,13 @@ def test_wrong_limits_are_named(old: str, new: str, reason: str, tmp_path: Path)
     path.write_text(LIMITS.replace(old, new))
     with pytest.raises(UsageError, match=reason):
         read_limits(path)
+
+
+def test_a_deploy_onto_a_full_disk_is_refused_before_anything_is_written(packaged: Path, tmp_path: Path) -> None:
+    release = read_release(packaged / ARCHIVE)
+    with small_disk(1) as disk:
+        for store, state in ((disk, tmp_path), (tmp_path, disk)):
+            with pytest.raises(StartError, match=rf"{disk} has .* MiB free; .* needs"):
+                check_disks(release, store, state)
+        assert list(disk.iterdir()) == []
+    check_disks(release, tmp_path, tmp_path)

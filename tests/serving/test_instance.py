@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from archive.store import ROOT
+from rollout.errors import NoServerError
+from rollout.folder import MARK, check_state, is_state
 from serving.instance import LOCK_FILE, StateError, owned
 
 HOLD = """
@@ -41,13 +43,39 @@ def test_somebody_elses_folder_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_an_empty_volume_and_folders_of_ours_are_taken(tmp_path: Path) -> None:
     (tmp_path / "volume" / "lost+found").mkdir(parents=True)
-    (tmp_path / "before" / "logs").mkdir(parents=True)
+    with owned(tmp_path / "before"):
+        (tmp_path / "before" / "logs").mkdir(parents=True)
     (tmp_path / "before" / "notes.txt").write_text("why we rolled back")
-    for name in ("volume", "before"):
+    (tmp_path / "older" / "logs").mkdir(parents=True)
+    for name in (LOCK_FILE, "config.properties", "deployment.json"):
+        (tmp_path / "older" / name).write_text("of a build before the mark")
+    for name in ("volume", "before", "older"):
         with owned(tmp_path / name):
             assert (tmp_path / name / LOCK_FILE).is_file()
+            assert (tmp_path / name / MARK).is_file()
             assert (tmp_path / name).stat().st_mode & 0o077 == 0
     assert (tmp_path / "before" / "notes.txt").read_text() == "why we rolled back"
+
+
+@pytest.mark.parametrize("name", ["logs", "config.properties", "key_file.json", LOCK_FILE])
+def test_a_folder_with_names_like_ours_is_somebody_elses(name: str, tmp_path: Path) -> None:
+    """A checkout of ours, say: it has a config.properties of its own. Looked at before anything is touched."""
+    folder = tmp_path / "checkout"
+    folder.mkdir(mode=0o755)
+    for one in (name, "README.md"):
+        (folder / one).write_text("mine")
+    with pytest.raises(StateError, match=r"README\.md"), owned(folder):
+        pytest.fail("taken")
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "mine", "README.md": "mine"}
+    with pytest.raises(NoServerError, match="no state folder"):
+        check_state(folder)
+
+
+def test_a_mark_that_is_a_link_is_none(tmp_path: Path) -> None:
+    (tmp_path / "else").write_text("")
+    (tmp_path / MARK).symlink_to(tmp_path / "else")
+    assert not is_state(tmp_path)
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

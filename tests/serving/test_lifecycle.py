@@ -12,9 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from archive.digests import write_record
 from archive.store import ROOT
 from serving.torchserve import TEMPORARY, free_port
 from tests.processes import lives
+from tests.rollout.stage import ARCHIVE, RELEASE, appended
 from tests.server import Server
 from tests.waiting import until
 
@@ -171,3 +173,23 @@ def test_an_empty_model_store_is_explained(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "no release in" in done.stdout
+
+
+def test_a_release_that_does_not_start_ends_it_at_once_with_the_reason(packaged: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(packaged / RELEASE, store / RELEASE)
+    crash = b'\nraise RuntimeError("a library is missing here")\n'
+    write_record(appended(packaged / ARCHIVE, store / ARCHIVE, crash))
+    with pytest.raises(RuntimeError, match="RuntimeError: a library is missing here") as caught:
+        Server(store, tmp_path / "state").start()
+    assert "Last lines" not in str(caught.value)
+    assert "were not ready after" not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", ["70000", "0", "-1"])
+def test_a_port_that_cannot_be_is_refused(port: str, tmp_path: Path) -> None:
+    command = [str(ROOT / "scripts" / "serve"), "--state", str(tmp_path / "state"), "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert f"port {port}; expected 1 to 65535" in done.stderr
+    assert not (tmp_path / "state").exists()

@@ -39,7 +39,7 @@ def test_keys_are_known_by_name_and_rotate_without_a_restart(file: Path) -> None
     assert (keys.name_of(OLD), keys.name_of(NEW)) == (None, "lab")
 
 
-@pytest.mark.parametrize("broken", ["", "ward\n", f"ward {OLD} more\n", "ward short\n", f"ward {OLD}\nward {NEW}\n"])
+@pytest.mark.parametrize("broken", ["ward\n", f"ward {OLD} more\n", "ward short\n", f"ward {OLD}\nward {NEW}\n"])
 def test_a_broken_file_is_refused_at_the_start_and_ignored_later(file: Path, broken: str) -> None:
     with pytest.raises(ValueError, match=r"line|no key") as caught:
         parse_keys(broken)
@@ -49,6 +49,41 @@ def test_a_broken_file_is_refused_at_the_start_and_ignored_later(file: Path, bro
     assert keys.name_of(OLD) == "ward"
     file.unlink()
     assert keys.name_of(OLD) == "ward"
+
+
+@pytest.mark.parametrize("emptied", ["", "\n", "# ward left\n", "\ufeff"])
+def test_an_emptied_file_revokes_its_keys(file: Path, emptied: str) -> None:
+    with pytest.raises(ValueError, match="no key"):
+        parse_keys(emptied.removeprefix("\ufeff"))
+    keys = ApiKeys(file)
+    assert keys.name_of(OLD) == "ward"
+    write(file, emptied, 30)
+    assert keys.name_of(OLD) is None
+    write(file, f"ward {OLD}\n", 20)
+    assert keys.name_of(OLD) == "ward"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (f"ward {OLD}\n".encode("utf-16"), "UTF-16"),
+        (f"ward {OLD}\n".encode("utf-16-le"), "UTF-16"),
+        (f"ward {OLD}\n# Schl\u00fcssel\n".encode("latin-1"), "line 2: it is not UTF-8"),
+        (f"ward schl\u00fcssel-{OLD}\n".encode(), "line 1: the key has characters that an Authorization header"),
+        (f"ward {OLD} {NEW}\n".encode(), "line 1: it has 3 words; expected 'name key', one key a line"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_says_what_was_expected(file: Path, content: bytes, reason: str) -> None:
+    file.write_bytes(content)
+    with pytest.raises(StartError, match=reason) as caught:
+        check_start("127.0.0.1", file)
+    assert OLD not in str(caught.value)
+
+
+def test_comments_and_a_byte_order_mark_are_no_keys(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + f"ward {OLD} # until May\n  # lab left\nlab {NEW}#1\r\n".encode())
+    keys = ApiKeys(file)
+    assert (keys.name_of(OLD), keys.name_of(f"{NEW}#1"), keys.name_of(NEW)) == ("ward", "lab", None)
 
 
 def test_a_file_just_being_written_waits_a_moment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

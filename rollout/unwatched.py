@@ -1,0 +1,82 @@
+"""A version that was promoted and that nobody watches is taken back. The watch is a lease: the lock of the deploy that
+watches, which ends with its process, ``kill -9`` included."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rollout import history
+from rollout.errors import RolloutError
+from rollout.file_lock import is_held
+from rollout.limits import read_limits
+from rollout.lock import LOCK_FILE, locked
+from rollout.promote import go_back, rolled_back
+from rollout.server import TorchServe
+from rollout.site import Site, drop_archive
+from rollout.state import Deployment, Phase, read_deployment, write_deployment
+
+LEASE_SECONDS = 5.0  # who takes over from a deploy that was stopped, as a rollback does, has the lock by then
+OPERATOR = "scripts/serve"
+REASON = "nobody watched it: the deploy that did was ended"
+
+
+def is_unwatched(state: Path, deployment: Deployment | None) -> bool:
+    """Whether the live version is on trial while nobody holds the lease."""
+    change = deployment.change if deployment else None
+    on_trial = change is not None and change.phase in (Phase.PROMOTING, Phase.WATCHING)
+    return on_trial and not is_held(state / LOCK_FILE)
+
+
+class Lease:
+    """Looked at now and then by the server, which takes the version back when the lease has run out."""
+
+    def __init__(self, state: Path, say: Callable[[str], None]) -> None:
+        self._state = state
+        self._say = say
+        self._since: float | None = None
+
+    def look(self) -> None:
+        """Raises nothing: what cannot be taken back is said, and tried again after another lease."""
+        try:
+            if not is_unwatched(self._state, read_deployment(self._state)):
+                self._since = None
+                return
+            if self._since is None:
+                self._since = time.monotonic()
+            elif time.monotonic() - self._since > LEASE_SECONDS:
+                self._since = None
+                take_back(self._state, self._say)
+        except (RolloutError, OSError) as error:
+            self._say(f"a version that nobody watches could not be taken back: {error}")
+            self._since = time.monotonic()
+
+
+def take_back(state: Path, say: Callable[[str], None]) -> None:
+    """Makes the version before live again on the running server of ``state``. Raises :class:`RolloutError`."""
+    with locked(state):
+        site = Site(TorchServe(state), read_limits(), OPERATOR, say)
+        deployment = site.deployment()
+        change, failed = deployment.change, deployment.live
+        if change is None or change.phase not in (Phase.PROMOTING, Phase.WATCHING):
+            return
+        say(f"version {failed.version} is taken back: {REASON}")
+        go_back(site, deployment)
+        site.log(failed, "rolled-back", REASON, failed.version)
+
+
+def take_back_at_start(state: Path, store: Path, say: Callable[[str], None]) -> None:
+    """The same before a server starts: what it starts is the version before. Raises :class:`RolloutError`."""
+    if not is_unwatched(state, read_deployment(state)):
+        return
+    with locked(state):
+        deployment = read_deployment(state)
+        if deployment is None or not deployment.previous:
+            return
+        failed, after = deployment.live, rolled_back(deployment)
+        write_deployment(state, after)
+        drop_archive(store, failed, after)
+        event = history.Event(OPERATOR, failed.version, failed.sha256, "rolled-back", REASON, failed.version)
+        history.append(state, event)
+        say(f"version {failed.version} is taken back, {after.live.version} is live again: {REASON}")
