@@ -120,12 +120,8 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     console.print(table)
     if change := status["change"]:
         what = f"{change['subject']['version']} {change['phase']}, by {change['operator']}, since {change['began']}"
-        if change["kept"]:
-            console.print(f"under way: {escape(what)}")
-        else:
-            console.print(
-                f"[red]left behind:[/red] {escape(what)}; {_LEFT.get(change['phase'], 'the next deploy cleans it up')}"
-            )
+        left = _LEFT.get(change["phase"], "the next deploy cleans it up")
+        console.print(escape(f"under way: {what}" if change["kept"] else f"left behind: {what}; {left}"))
     if not status["running"]:
         console.print("[red]the server does not run[/red]: its next start brings the live version and those served")
     elif status["declared"] not in (None, status["default"]):
