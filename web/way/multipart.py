@@ -107,7 +107,7 @@ def write_form(scans: Mapping[str, bytes | memoryview]) -> tuple[bytes, str]:
     digest = hashlib.sha256()
     for data in scans.values():
         digest.update(data)
-    boundary = f"brainseg-{digest.hexdigest()}"  # in none of them: who could put a digest into what it is of?
+    boundary = f"brainseg-{digest.hexdigest()[:48]}"  # in none of them: who could put a digest into what it is of?
     chunks: list[bytes | memoryview] = []
     for name, data in scans.items():
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
