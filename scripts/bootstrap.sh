@@ -54,6 +54,40 @@ print(*project["dependencies"], *(r for g in sys.argv[2:] for r in project["opti
 EOF
 }
 
+BRAINSEG_CPU_INDEX="https://download.pytorch.org/whl/cpu" # PyTorch's own
+
+brainseg_has_gpu() { [ -e /dev/nvidiactl ]; }
+
+# brainseg_torch: the CPU build of torch where no NVIDIA device is, a fraction of the CUDA build. What pip asks for later is
+# then there already, for 2.14.1+cpu satisfies the pin of 2.14.1.
+#   BRAINSEG_TORCH=cuda         the plain index, whatever devices there are
+#   BRAINSEG_TORCH_INDEX        a wheel index, or a folder of wheels, instead of PyTorch's own
+brainseg_torch() {
+    local index="${BRAINSEG_TORCH_INDEX:-}" pins from
+    case "${BRAINSEG_TORCH:-}" in
+        cuda) echo "brainseg: torch with CUDA, from the plain index (BRAINSEG_TORCH)" >&2 && return ;;
+        "") ;;
+        *) brainseg_fail "BRAINSEG_TORCH is '$BRAINSEG_TORCH'; expected cuda, or nothing for what fits the machine" ;;
+    esac
+    if brainseg_has_gpu; then echo "brainseg: torch with CUDA, from the plain index (an NVIDIA device is here)" >&2 && return; fi
+    if "$PYTHON" -I -c 'import torch' 2>/dev/null; then return; fi
+    if [ -z "$index" ]; then
+        if ! timeout 3 "$PYTHON" -I -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=3)' \
+            "$BRAINSEG_CPU_INDEX/torch/" >/dev/null 2>&1; then
+            echo "brainseg: torch from the plain index: $BRAINSEG_CPU_INDEX did not answer within 3 s" >&2 && return
+        fi
+        index="$BRAINSEG_CPU_INDEX"
+    fi
+    pins=$(grep -E '^(torch|torchvision)==' "$BRAINSEG_ROOT/constraints.txt")
+    if [ -d "$index" ]; then from=(--no-index --find-links "$index"); else from=(--index-url "$index"); fi
+    # Without what they need, which the plain index has.
+    if "$PYTHON" -I -m pip install --quiet --disable-pip-version-check --no-deps "${from[@]}" $pins >&2; then
+        echo "brainseg: the CPU build of torch, from $index (no NVIDIA device is here)" >&2
+    else
+        echo "brainseg: torch from the plain index: $index has no $(echo $pins)" >&2
+    fi
+}
+
 brainseg_environment() {
     local level="$1" groups enough
     case "$level" in
@@ -68,10 +102,11 @@ brainseg_environment() {
     if ! brainseg_has $enough; then
         [ -x "$PYTHON" ] || "$(brainseg_find_python)" -I -m venv "$BRAINSEG_ROOT/.venv"
         echo "brainseg: installing the pinned dependencies into .venv (some minutes the first time)" >&2
+        brainseg_torch
         brainseg_requirements $groups > "$BRAINSEG_ROOT/.venv/requirements.txt"
         "$PYTHON" -I -m pip install --quiet --disable-pip-version-check -c "$BRAINSEG_ROOT/constraints.txt" \
             -r "$BRAINSEG_ROOT/.venv/requirements.txt" >&2 ||
-            brainseg_fail "pip could not install the dependencies, its message is above. For a mirror or a CPU-only wheel index set PIP_INDEX_URL or PIP_EXTRA_INDEX_URL."
+            brainseg_fail "pip could not install the dependencies, its message is above. For a mirror set PIP_INDEX_URL, for a CPU build of torch BRAINSEG_TORCH_INDEX."
         brainseg_pins > "$BRAINSEG_ROOT/.venv/.brainseg-$level"
     fi
     exec 9>&-
