@@ -28,6 +28,7 @@ from handler.request import FILE_PART, Request, parse_request
 from handler.subject import Picture, Steps, Subject
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.subject import WRITERS, Scanned, read
+from handler.wanted import UnwantedError, ask, asking
 
 logger = logging.getLogger(__name__)
 STAGES = ("decode", "preprocess", "inference", "render")
@@ -220,7 +221,12 @@ def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -
     :func:`handler.request.parse_request`."""
     seconds: dict[str, float] = {}
     try:
-        return _answer(model, parts, headers, seconds)
+        with asking(headers):
+            ask()  # it may have waited long in the queue
+            return _answer(model, parts, headers, seconds)
+    except UnwantedError:
+        gone = RequestError("timeout", "Nobody waited for the answer any more.")
+        return Outcome(problem_answer(gone), "gone", None, seconds)
     except RequestError as error:
         return Outcome(problem_answer(error), error.code, None, seconds)
     except Exception:

@@ -17,6 +17,7 @@ from handler.errors import RequestError
 from handler.preprocess import normalise, to_grid
 from handler.scan import ArraySource, Scan
 from handler.survey import Survey, survey
+from handler.wanted import ask
 
 logger = logging.getLogger(__name__)
 PROGRESS_EVERY = 20  # slices between two lines in the log
@@ -69,6 +70,7 @@ def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32])
 
 
 def _check_time(deadline: float, done: int, slices: int) -> None:
+    ask()
     if time.monotonic() > deadline:
         raise RequestError("timeout", f"{done} of {slices} slices were done in time. Send fewer slices.")
 

@@ -45,6 +45,9 @@ LOG_LINES = 15
 LOOPBACK = "127.0.0.1"
 FRONT_DOOR = "the front door"
 DOOR_SECONDS = 60
+END_SECONDS = 10.0
+DOOR_END_SECONDS = 15.0  # beyond its drain, in which it says what it cut off; only then TorchServe goes
+CONSOLE_BYTES = 2**20
 
 
 class StartError(Exception):
@@ -53,11 +56,16 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Door:
-    """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback."""
+    """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback;
+    ``origins``: of pages elsewhere that may call it; ``drain_seconds``: how long answers in work are waited for at the
+    end."""
 
     host: str
     port: int
     api_keys: Path | None
+    origins: tuple[str, ...] = ()
+    drain_seconds: float = 30.0
+    log_format: str = "text"
 
     @property
     def url(self) -> str:
@@ -70,6 +78,7 @@ class Running:
     """What this command has started, in the order of starting."""
 
     places: Places
+    drain_seconds: float = 30.0
     processes: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     def ended(self) -> str | None:
@@ -81,13 +90,15 @@ class Running:
             if name == "TorchServe":
                 torchserve.stop(process, self.places)
             else:
-                _end(process)
+                _end(process, seconds=self.drain_seconds + DOOR_END_SECONDS)
 
 
-def _end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> None:
+def _end(
+    process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM, seconds: float = END_SECONDS
+) -> None:
     process.send_signal(number)
     try:
-        process.wait(10)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -189,8 +200,13 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]
     command += ["--deployment", str(running.places.state / DEPLOYMENT_FILE)]
     command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
-    log = running.places.logs / "web.log"
-    with log.open("wb") as output:
+    command += [word for origin in door.origins for word in ("--allow-origin", origin)]
+    command += ["--wanted", str(running.places.wanted), "--drain-seconds", str(door.drain_seconds)]
+    command += ["--log", str(running.places.logs / "web.log"), "--log-format", door.log_format]
+    console_log = running.places.logs / "web-console.log"  # what the interpreter itself says of a crash
+    if console_log.exists() and console_log.stat().st_size > CONSOLE_BYTES:
+        console_log.replace(console_log.with_suffix(".log.1"))
+    with console_log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -20,6 +20,7 @@ from archive.programs import environment, python
 from archive.store import KEY_FILE, MODEL_NAME, ROOT
 from handler.files import write_atomic
 from handler.resources import Plan
+from handler.wanted import FOLDER_VARIABLE
 
 SOCKET_PATH_LIMIT = 100  # bytes; the system's is 108, a Unix socket beyond it fails without a word
 STOP_SECONDS = 20
@@ -48,6 +49,11 @@ class Places:
         return self.state / KEY_FILE
 
     @property
+    def wanted(self) -> Path:
+        """Files that tell workers which answers are still wanted (:mod:`handler.wanted`)."""
+        return self.temporary / "wanted"
+
+    @property
     def logs(self) -> Path:
         return self.state / "logs"
 
@@ -60,9 +66,12 @@ def make_places(state: Path, model_store: Path) -> Places:
     temporary = state / TEMPORARY
     shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
     if len(str(temporary / ".ts.sock.00000")) > SOCKET_PATH_LIMIT:
-        return Places(state, Path(tempfile.mkdtemp(prefix="brainseg-")), model_store.resolve())
-    temporary.mkdir(mode=0o700)
-    return Places(state, temporary, model_store.resolve())
+        temporary = Path(tempfile.mkdtemp(prefix="brainseg-"))
+    else:
+        temporary.mkdir(mode=0o700)
+    places = Places(state, temporary, model_store.resolve())
+    places.wanted.mkdir(mode=0o700)
+    return places
 
 
 def free_port() -> int:
@@ -139,6 +148,7 @@ def start(places: Places, settings: Path, java_home: Path, plan: Plan) -> subpro
         "METRICS_LOCATION": str(places.logs),
         "TS_DECODE_INPUT_REQUEST": "false",  # bodies reach the handler as bytes, whatever type a client gives them
         "BRAINSEG_THREADS": str(plan.threads),
+        FOLDER_VARIABLE: str(places.wanted),
         "PYTHONUNBUFFERED": "1",
     }
     command = python("-m", "ts.model_server", "--start", "--foreground", "--ncs", "--ts-config", str(settings))

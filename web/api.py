@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, g, request
 
-from web.contract.fields import RefusedError
+from web.contract.fields import SEGMENT_PATH, RefusedError
 from web.contract.openapi import document
 from web.contract.translate import problem_code
 from web.door import Door
+from web.edge.admission import too_large
 from web.health.cards import models_answer
-from web.health.metrics import BYTES, KIND
-from web.way.admission import SEGMENT_PATH, too_large
+from web.health.metrics import KIND
 from web.way.gate import GoneError
 from web.way.submission import read_submission
 
@@ -28,9 +29,7 @@ def door() -> Door:
 
 
 def _client() -> str:
-    return door().access.client(
-        request.headers.get("Authorization", ""), request.headers.get("Host", ""), request.remote_addr or ""
-    )
+    return door().access.client({name.lower(): value for name, value in request.headers}, request.remote_addr or "")
 
 
 def _json(body: object, status: int = 200) -> Response:
@@ -55,14 +54,14 @@ def _gone() -> Callable[[], bool]:
 def segment() -> Response:
     """A scan in, the contract's answer out."""
     client, here = _client(), door()
-    here.quota.spend(client)
     submission = read_submission(_body(), dict(request.headers), request.query_string.decode("latin-1"))
-    here.metrics.observe("brainseg_front_scan_bytes", len(submission.scan), BYTES)
+    here.metrics.observe_scan(len(submission.scan))
     expected = here.readiness.expected(submission.version)
     try:
         answer = here.forward(submission, g.request_id, client, _gone())
     except GoneError:
-        raise RefusedError("request_timeout", "The client hung up while it waited.") from None
+        g.code = "gone"
+        return Response(status=HTTPStatus.REQUEST_TIMEOUT)  # which nobody reads
     if answer.status == 200:
         here.readiness.proven(expected)
     else:
@@ -96,12 +95,14 @@ def livez() -> Response:
 def _readiness(otherwise: int) -> Response:
     report = door().readiness.report()
     body = {"status": "ready" if report.ready else "not_ready", "reasons": list(report.reasons)}
+    body["degraded"] = list(report.degraded)
     return _json(body, 200 if report.ready else otherwise)
 
 
 @api.get("/readyz")
 def readyz() -> Response:
-    """200 when a scan sent now would be answered, else 503; why not is in the body. No key is needed."""
+    """200 when a scan sent now would be answered by the live version, else 503; why not is in the body, and what other
+    versions lack. No key is needed."""
     return _readiness(503)
 
 

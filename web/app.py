@@ -8,11 +8,11 @@ import time
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from web.api import api
-from web.contract.fields import RefusedError
+from web.api import api, door
+from web.contract.fields import HEALTH_PATHS, RefusedError
 from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
 from web.door import open_door
-from web.health.metrics import SECONDS
+from web.log import log_request
 from web.page import page
 from web.settings import Settings
 
@@ -24,6 +24,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__)
     app.extensions["brainseg"] = open_door(settings)
     app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False  # no redirects: they would go to whatever host the request names
     app.register_blueprint(api)
     app.register_blueprint(page)
     app.before_request(_begin)
@@ -34,28 +35,32 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _begin() -> None:
+def _begin() -> Response | None:
     g.request_id = request_id(request.headers.get(REQUEST_ID))
     g.began = time.perf_counter()
     g.code = "ok"
+    if request.method != "OPTIONS" or not request.path.startswith("/api/"):
+        return None
+    allowed = door().origins.preflight({name.lower(): value for name, value in request.headers})
+    return None if allowed is None else Response(status=204, headers=allowed)
 
 
 def _finish(response: Response) -> Response:
-    """Adds headers, counts, and logs one line: never a file name, a key, a query or a client's address."""
-    from web.api import door
-
+    """Adds headers, counts, and logs one line, but for what asks every few seconds."""
+    here = door()
     response.headers[REQUEST_ID] = g.request_id
+    response.headers.update(here.origins.headers(request.headers.get("Origin", "")))
     response.headers.extend({k: v for k, v in SECURITY.items() if k not in response.headers})
     route = request.endpoint or "none"
     if route != "static" and "Cache-Control" not in response.headers:
         response.headers.extend(NEVER_STORED)
     seconds = time.perf_counter() - g.began
-    metrics = door().metrics
     code = g.code if g.code != "ok" or response.status_code < 400 else f"status_{response.status_code}"
-    metrics.count("brainseg_front_requests_total", {"route": route, "code": code})
+    here.metrics.count_request(route, code)
     if route == "api.segment":
-        metrics.observe("brainseg_front_segment_seconds", seconds, SECONDS)
-        logger.info("segment id=%s status=%d code=%s seconds=%.3f", g.request_id, response.status_code, code, seconds)
+        here.metrics.observe_segment(seconds)
+    if request.path not in HEALTH_PATHS and route != "static":
+        log_request(route, g.request_id, response.status_code, code, seconds, request.content_length or 0)
     return response
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
+from web.access.origins import Origins
 from web.access.quota import Quota
 from web.access.who import Access
+from web.edge.admission import Admission
+from web.edge.edge import Edge
 from web.health.cards import Cards
 from web.health.metrics import Metrics
 from web.health.probe import Probe
@@ -16,15 +20,17 @@ from web.settings import Settings
 from web.way.forward import Forward
 from web.way.gate import Gate
 from web.way.torchserve import TorchServe
+from web.way.wanted import Wanted
 
 
 @dataclass(frozen=True)
 class Door:
-    """What the routes work with."""
+    """What the routes and the connections work with. ``ending``: set when what is in work has to end."""
 
     settings: Settings
     access: Access
-    quota: Quota
+    origins: Origins
+    edge: Edge
     gate: Gate
     watch: Watch
     cards: Cards
@@ -32,22 +38,46 @@ class Door:
     readiness: Readiness
     forward: Forward
     metrics: Metrics
+    ending: threading.Event
 
 
 def open_door(settings: Settings) -> Door:
     """Connects nothing yet: TorchServe may still be starting. Raises ``OSError`` or ``ValueError`` for a file of API
-    keys that cannot be used."""
-    metrics = Metrics()
+    keys or an origin that cannot be used."""
+    bounds, metrics, ending = settings.bounds, Metrics(), threading.Event()
+    origins = Origins(settings.origins)
+    access = Access(settings.api_keys, origins)
+    edge = Edge(bounds, Admission(bounds, access, Quota(bounds.rate_per_minute)), metrics, origins)
     server = TorchServe(settings)
-    gate, watch, cards = Gate(settings.bounds), Watch(server), Cards(server)
+    watch, cards, wanted = Watch(server), Cards(server), Wanted(settings.wanted)
+    gate = Gate(bounds, watch.ready_workers)
     standings = Standings(settings.deployment)
-    readiness = Readiness(watch, Probe(server, cards, settings.samples), lambda: gate.running > 0, standings.candidate)
-    forward = Forward(server, watch, gate, settings.bounds, lambda: metrics.count("brainseg_front_retries_total"))
-    metrics.gauge("brainseg_front_running", lambda: gate.running)
-    metrics.gauge("brainseg_front_waiting", lambda: gate.waiting)
-    metrics.gauge("brainseg_front_running_bytes", lambda: gate.running_bytes)
-    metrics.gauge("brainseg_front_ready", lambda: float(readiness.report().ready))
-    metrics.gauges("brainseg_front_version_since_seconds", lambda: standings.samples(watch.view().fleet))
-    quota = Quota(settings.bounds.rate_per_minute)
-    access = Access(settings.api_keys)
-    return Door(settings, access, quota, gate, watch, cards, standings, readiness, forward, metrics)
+    readiness = Readiness(watch, Probe(server, cards, settings.samples), gate, wanted, standings.candidate)
+    forward = Forward(server, watch, gate, wanted, bounds, metrics.count_retry, ending)
+    door = Door(
+        settings, access, origins, edge, gate, watch, cards, standings, readiness, forward, metrics, ending
+    )  # fmt: skip
+    _gauges(door)
+    return door
+
+
+def _gauges(door: Door) -> None:
+    metrics, gate = door.metrics, door.gate
+    metrics.gauge("brainseg_front_running", "Requests with TorchServe", lambda: gate.running)
+    metrics.gauge("brainseg_front_waiting", "Requests that wait for a place", lambda: gate.waiting)
+    metrics.gauge("brainseg_front_running_bytes", "Bytes of bodies with TorchServe", lambda: gate.running_bytes)
+    metrics.gauge(
+        "brainseg_front_ready", "1 when a scan would be answered", lambda: float(door.readiness.report().ready)
+    )
+    metrics.gauges(
+        "brainseg_front_version_degraded",
+        "1 for a version that lacks something, though the live one may do well",
+        ("model_version",),
+        door.readiness.degraded_samples,
+    )
+    metrics.gauges(
+        "brainseg_front_version_since_seconds",
+        "Since when a version has its role, in seconds since 1970; 0: unknown",
+        ("model_version", "role"),
+        lambda: door.standings.samples(door.watch.view(patient=False).fleet),
+    )

@@ -15,22 +15,40 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
 class Bounds:
     """How much is let in at once. Sizes in bytes, times in seconds.
 
-    ``running``: requests TorchServe holds at a time; ``waiting``: how many more may wait for one of these places, and
-    ``waiting_seconds`` how long; ``running_bytes``: bodies TorchServe holds together, which must stay well below its
-    direct memory (twelve bodies of 39 MB passed with 1 GB). ``buffered_bytes``: bodies held here, arriving or waiting.
-    ``upload_seconds``: how long a body may take to arrive. ``answer_seconds``: how long TorchServe may take.
-    ``rate_per_minute``: requests for a segmentation by one client (0: no limit); ``client_share``: the part of the
-    places, running and waiting, that one client may hold.
+    **Bodies.** ``buffered_bytes``: bodies held here, arriving or waiting, as far as they have come; ``uploads``: how
+    many at a time; ``upload_seconds``: how long one may take to arrive.
+    **Connections.** ``connections``, in all, and ``connections_per_address``; ``header_seconds``: how long the headers
+    of a request may take; ``idle_seconds``: how long a connection may wait for its next request; ``rate_bytes``: a body
+    that arrives, or an answer that is read, slower than so many bytes a second over ``rate_seconds`` is cut off;
+    ``unread_bytes``: answers that wait to be read, all together.
+    **Work.** For each version: ``running``: requests TorchServe holds at a time; ``waiting``: how many more may wait
+    for one of these places, and ``waiting_seconds`` how long. ``running_bytes``: bodies TorchServe holds together,
+    which must stay well below its memory for them (``vmargs`` in config.properties), and ``version_bytes`` those of one
+    version. ``versions``: for how many versions there are places at a time. ``answer_seconds``: how long TorchServe may
+    take. ``drain_seconds``: how long answers in work are waited for at the end.
+    **Clients.** ``rate_per_minute``: requests for a segmentation by one client (0: no limit); ``client_share``: the
+    part of places, uploads and bytes held that one client may have.
     """
 
     request_bytes: int = REQUEST_BYTES + MIB  # a multipart body has its scan and some lines around it
+    buffered_bytes: int = 512 * MIB
+    uploads: int = 64
+    upload_seconds: float = 300.0
+    connections: int = 256
+    connections_per_address: int = 192  # a proxy, or a ward behind one router, has one address
+    header_seconds: float = 10.0
+    idle_seconds: float = 60.0
+    rate_bytes: float = 1024.0
+    rate_seconds: float = 10.0
+    unread_bytes: int = 256 * MIB
     running: int = 4
     waiting: int = 12
     waiting_seconds: float = 60.0
     running_bytes: int = 160 * MIB
-    buffered_bytes: int = 512 * MIB
-    upload_seconds: float = 300.0
+    version_bytes: int = 96 * MIB
+    versions: int = 4
     answer_seconds: float = 1800.0  # the handler gives up after 600, and three may be in front
+    drain_seconds: float = 30.0
     rate_per_minute: int = 0
     client_share: float = 1.0
 
@@ -39,7 +57,9 @@ class Bounds:
 class Settings:
     """``key_file``: TorchServe's key_file.json (None: TorchServe runs without tokens). ``api_keys``: the file of the
     clients' keys (None: open, which is for loopback only). ``samples``: the folder of the page's sample scans.
-    ``deployment``: where ``scripts/deploy`` writes down what is live (None, or no such file: nothing was deployed)."""
+    ``deployment``: where ``scripts/deploy`` writes down what is live (None, or no such file: nothing was deployed).
+    ``origins``: of pages elsewhere that may call the API. ``wanted``: the folder in which a worker sees whether an
+    answer is still wanted (None: it is not told)."""
 
     inference_url: str = "http://127.0.0.1:8080"
     management_url: str = "http://127.0.0.1:8081"
@@ -48,6 +68,8 @@ class Settings:
     api_keys: Path | None = None
     samples: Path | None = None
     deployment: Path | None = None
+    origins: tuple[str, ...] = ()
+    wanted: Path | None = None
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:

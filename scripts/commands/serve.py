@@ -32,6 +32,11 @@ def main(
     api_keys: Annotated[
         Path | None, typer.Option(help="File of API keys: a line `name key` for each client.", exists=True)
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="A page elsewhere that may call the API, such as https://viewer.example.")
+    ] = None,
+    drain_seconds: Annotated[float, typer.Option(help="For answers in work at the end.", min=0)] = 30.0,
+    log_format: Annotated[str, typer.Option(help="Of web.log: text or json, a line a request.")] = "text",
     profile: Annotated[
         str, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
     ] = "latency",
@@ -54,8 +59,9 @@ def main(
                     "--port": port,
                 }
             )
-            running = Running(torchserve.make_places(state, model_store))
-            run(running, ports, Door(host, port, api_keys), profile, told)
+            running = Running(torchserve.make_places(state, model_store), drain_seconds)
+            door = Door(host, port, api_keys, tuple(allow_origin or ()), drain_seconds, log_format)
+            run(running, ports, door, profile, told)
         except (StartError, StateError, RuntimeError, OSError) as error:
             said = "stopped" if isinstance(error, RuntimeError) else "did not start"
             console.print(f"[red]BrainSeg {escape(said)}:[/red] {escape(str(error))}")

@@ -39,7 +39,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def answered(door: str) -> float:
     """How many scans the front door has had segmented."""
-    line = 'brainseg_front_requests_total{route="api.segment",code="ok"} '
+    line = 'brainseg_front_requests_total{code="ok",route="api.segment"} '
     text = requests.get(f"{door}/metrics", timeout=120).text
     return float(next((one.removeprefix(line) for one in text.splitlines() if one.startswith(line)), "0"))
 

@@ -29,7 +29,7 @@ TOKEN_REFUSED: Scripted = (400, "application/json", {"code": 400, "type": "Inval
 class Stage:
     """``predictions``: answers to come, the last for ever. ``statuses``: of the workers. ``seen``: (method, path,
     Authorization) of every request; ``headers``: of the last prediction; ``token``: the only one taken, None for
-    any."""
+    any; ``versions``: the first is the default."""
 
     predictions: list[Scripted] = field(default_factory=lambda: [OK])
     statuses: list[str] = field(default_factory=lambda: ["READY"])
@@ -37,8 +37,16 @@ class Stage:
     token: str | None = None
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    versions: tuple[str, ...] = ("1.0",)
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    held: tuple[str, ...] = ()
     url: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self, *ends: str) -> None:
+        """From now on predictions whose path ends so (none given: all) are answered only when ``goes_on`` is set."""
+        self.held = ends or ("",)
+        self.goes_on.clear()
 
     def predicted(self) -> int:
         return sum(path.startswith("/predictions") for _, path, _ in self.seen)
@@ -50,11 +58,13 @@ class Stage:
                 return TOKEN_REFUSED
             if path.startswith("/predictions"):
                 return self.predictions.pop(0) if len(self.predictions) > 1 else self.predictions[0]
-            return (200, "application/json", [self._described()])
+            asked = path.split("?")[0].split("/")[3:4]
+            versions = self.versions if asked == ["all"] else tuple(asked) or self.versions[:1]
+            return (200, "application/json", [self._described(version) for version in versions])
 
-    def _described(self) -> dict[str, Any]:
+    def _described(self, version: str) -> dict[str, Any]:
         workers = [{"id": f"900{n}", "pid": self.pid, "status": status} for n, status in enumerate(self.statuses)]
-        return {"modelVersion": "1.0", "minWorkers": 1, "workers": workers, "jobQueueStatus": {"pendingRequests": 0}}
+        return {"modelVersion": version, "minWorkers": 1, "workers": workers, "jobQueueStatus": {"pendingRequests": 0}}
 
 
 @contextmanager
@@ -66,6 +76,8 @@ def standing_in(stage: Stage) -> Iterator[Stage]:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if self.path.startswith("/predictions"):
                 stage.headers = dict(self.headers)
+                if self.path.endswith(stage.held or "/"):
+                    stage.goes_on.wait(120)
             status, kind, body = stage.answer(self.command, self.path, self.headers.get("Authorization", ""))
             data = json.dumps(body).encode()
             self.send_response(status)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from serving.torchserve import free_port
+from tests.web.inside import opened
 from tests.web.standin import Stage, standing_in
-from web.app import create_app
-from web.server import make_server, serve
 from web.settings import Bounds, Settings
 
 SCAN = b"\x89PNG\r\n\x1a\n"
@@ -35,13 +32,8 @@ def settings(stage: Stage) -> Settings:
 
 @pytest.fixture
 def port(settings: Settings) -> Iterator[int]:
-    port, stop = free_port(), threading.Event()
-    server = make_server(create_app(settings), settings, "127.0.0.1", port)
-    thread = threading.Thread(target=serve, args=(server, stop), daemon=True)
-    thread.start()
-    yield port
-    stop.set()
-    thread.join(120)
+    with opened(settings) as inside:
+        yield inside.port
 
 
 def exchange(port: int, *headers: str, path: str = PATHS[0], body: bytes = SCAN) -> tuple[int, str]:

@@ -26,7 +26,7 @@ def test_an_answer_in_work_is_given_before_the_end(start_front: Callable[..., Fr
     thread = threading.Thread(target=ask)
     thread.start()
     url = f"{front.url}/metrics"
-    until(lambda: "brainseg_front_running 1" in requests.get(url, timeout=120).text, "the request did not run", 0.0)
+    until(lambda: "brainseg_front_running 1.0" in requests.get(url, timeout=120).text, "the request did not run", 0.0)
     assert front.process is not None
     front.process.send_signal(signal.SIGTERM)
     thread.join(120)

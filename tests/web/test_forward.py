@@ -47,7 +47,7 @@ def test_one_retry_for_a_worker_that_died(stage: Stage, client: FlaskClient) -> 
     stage.predictions = [DIED, OK]
     assert segment(client) == (200, "ok")
     assert stage.predicted() == 2
-    assert "brainseg_front_retries_total 1" in client.get("/metrics", headers={"Host": "localhost"}).text
+    assert "brainseg_front_retries_total 1.0" in client.get("/metrics", headers={"Host": "localhost"}).text
 
 
 def test_an_input_that_kills_is_never_tried_a_second_time_again(stage: Stage, client: FlaskClient) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from web.access.keys import ApiKeys, parse_keys
+from web.access.origins import Origins
 from web.access.quota import Quota
 from web.access.who import Access, StartError, check_start, is_loopback
 from web.contract.fields import RefusedError
@@ -96,23 +97,23 @@ def test_a_file_just_being_written_waits_a_moment(file: Path, monkeypatch: pytes
 
 
 def test_only_who_has_a_key_comes_in(file: Path) -> None:
-    access = Access(file)
-    assert access.client(f"Bearer {OLD}", "example.org", "10.0.0.1") == "key ward"
+    access = Access(file, Origins())
+    assert access.client({"authorization": f"Bearer {OLD}", "host": "example.org"}, "10.0.0.1") == "key ward"
     for wrong in ("", "Bearer ", f"Basic {OLD}", f"Bearer {NEW}", OLD, f"Bearer {OLD}x"):
         with pytest.raises(RefusedError) as caught:
-            access.client(wrong, "example.org", "10.0.0.1")
+            access.client({"authorization": wrong}, "10.0.0.1")
         assert caught.value.code == "unauthorized"
         assert "WWW-Authenticate" in caught.value.headers()
 
 
 def test_an_open_door_serves_this_machine_only() -> None:
-    access = Access(None)
+    access = Access(None, Origins())
     for own in ("127.0.0.1:8000", "localhost", "[::1]:8000", "127.0.0.9", "LOCALHOST:1"):
-        assert access.client("", own, "127.0.0.1") == "address 127.0.0.1"
+        assert access.client({"host": own}, "127.0.0.1") == "address 127.0.0.1"
     # A page elsewhere whose name was pointed at 127.0.0.1.
     for foreign in ("evil.example:8000", "10.0.0.1", "localhost.evil.example"):
         with pytest.raises(RefusedError):
-            access.client("", foreign, "127.0.0.1")
+            access.client({"host": foreign}, "127.0.0.1")
 
 
 def test_beyond_loopback_it_does_not_start_without_keys(file: Path, tmp_path: Path) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from web.access.keys import ApiKeys
+from web.access.origins import Origins
 from web.contract.fields import RefusedError
 
 BEARER = re.compile(r"Bearer +(\S{1,512})", re.IGNORECASE)
+ONLY_HERE = (
+    "and without API keys only this machine and its own page are served. To serve others write a line 'name key' for "
+    "each client into a file and start with --api-keys FILE; a page elsewhere needs --allow-origin besides."
+)
 LOOPBACK_NAMES = ("localhost", "ip6-localhost", "")
 
 
@@ -55,30 +61,33 @@ def _is_own_name(host: str) -> bool:
 
 
 class Access:
-    """``keys``: None while the front door is open."""
+    """``api_keys``: None while the front door is open."""
 
-    def __init__(self, api_keys: Path | None) -> None:
+    def __init__(self, api_keys: Path | None, origins: Origins) -> None:
         self._keys = ApiKeys(api_keys) if api_keys else None
+        self._origins = origins
 
     @property
     def open(self) -> bool:
         return self._keys is None
 
-    def client(self, authorization: str, host: str, address: str) -> str:
+    def client(self, headers: Mapping[str, str], address: str) -> str:
         """Who asks: the name of the key, or the address while open. Raises ``unauthorized``.
 
-        Arguments: the Authorization and Host headers, empty where missing, and the peer's address."""
+        ``headers``: names in lower case; ``address``: the peer's."""
         if self._keys is None:
-            if not _is_own_name(host):
-                raise RefusedError(
-                    "unauthorized",
-                    "The request names a host that is not this machine, and without API keys only this machine is "
-                    "served. Start with --api-keys to serve others.",
-                )
-            return f"address {address}"
+            return self._of_this_machine(headers, address)
+        authorization = headers.get("authorization", "")
         match = BEARER.fullmatch(authorization.strip())
         name = self._keys.name_of(match[1]) if match else None
         if name is None:
             given = "is not known" if authorization else "is missing"
             raise RefusedError("unauthorized", f"The API key {given}; send 'Authorization: Bearer KEY'.")
         return f"key {name}"
+
+    def _of_this_machine(self, headers: Mapping[str, str], address: str) -> str:
+        if not _is_own_name(headers.get("host", "")):
+            raise RefusedError("unauthorized", f"The request names a host that is not this machine, {ONLY_HERE}")
+        if strange := self._origins.stranger(headers):
+            raise RefusedError("unauthorized", f"The request {strange}, {ONLY_HERE}")
+        return f"address {address}"

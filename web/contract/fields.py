@@ -16,6 +16,8 @@ SEQUENCE_PARTS = ("flair", "t1", "t1c")  # of a scan with geometry
 KINDS = ("application/json", "image/png", "image/tiff", "application/x-nifti", "application/dicom")
 PROBLEM_KIND = "application/problem+json"
 NOTICE = "Research use only. Not a medical device."
+SEGMENT_PATH = "/api/v1/segment"
+HEALTH_PATHS = ("/livez", "/readyz", "/metrics", "/api/v1/status")  # answered whatever else waits
 MIB = 2**20
 REQUEST_BYTES = 64 * MIB
 LONGEST_VALUE = 200  # characters of a field's value
@@ -50,7 +52,7 @@ HTTP_PROBLEMS: dict[str, tuple[int, str]] = {
     "not_found": (404, "No such page"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "bad_request": (400, "The request is not well-formed HTTP"),
-    "request_timeout": (408, "The body took too long to arrive"),
+    "request_timeout": (408, "The request took too long to arrive"),
 }
 
 

@@ -128,6 +128,6 @@ SCHEMAS: dict[str, Any] = {
             )
         ),
     ),
-    "Readiness": _object(status={"enum": ["ready", "not_ready"]}, reasons=_list(TEXT)),
+    "Readiness": _object(status={"enum": ["ready", "not_ready"]}, reasons=_list(TEXT), degraded=_list(TEXT)),
     "Alive": _object(status={"const": "alive"}),
 }

@@ -35,12 +35,14 @@ class Watch:
         self._time = -FRESH_SECONDS
         self._last_ready: dict[str, float] = {}  # version -> when a READY worker was last seen
 
-    def view(self, fresh_seconds: float = FRESH_SECONDS) -> View:
+    def view(self, fresh_seconds: float = FRESH_SECONDS, patient: bool = True) -> View:
         """What was seen at most ``fresh_seconds`` ago; a little older while another thread is looking, since a
-        management port that hangs must not hold up everyone."""
+        management port that hangs must not hold up everyone. ``patient``: whether to wait for that thread where nothing
+        was ever seen."""
         if time.monotonic() - self._time <= fresh_seconds:
             return self._view
-        if not self._lock.acquire(blocking=self._view.fleet is None or fresh_seconds < FRESH_SECONDS):
+        waits = patient and (self._view.fleet is None or fresh_seconds < FRESH_SECONDS)
+        if not self._lock.acquire(blocking=waits):
             return self._view
         try:
             if time.monotonic() - self._time > fresh_seconds:
@@ -49,6 +51,11 @@ class Watch:
             return self._view
         finally:
             self._lock.release()
+
+    def ready_workers(self, version: str) -> int:
+        """How many workers of ``version`` were READY when last seen; never waits."""
+        found = self._view.fleet.find(version) if self._view.fleet else None
+        return found.ready if found else 0
 
     def _look(self) -> View:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from web.access.tokens import Kind, Tokens
@@ -13,6 +14,7 @@ from web.settings import Settings
 from web.way.submission import Submission
 from web.way.wire import Reply, TooLateError, UnreachableError, exchange
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 TOKEN_TRIES = 3
 MANAGEMENT_SECONDS = 5.0
 
@@ -30,11 +32,19 @@ class TorchServe:
         self._management = settings.management_url.rstrip("/")
         self._tokens = Tokens(settings.key_file, settings.management_url)
 
-    def predict(self, submission: Submission, request_id: str, seconds: float, look: Callable[[], None]) -> Reply:
-        """The reply as it came, whoever wrote it. Raises ``not_ready`` when TorchServe cannot be reached or refuses
-        the token, ``timeout`` after ``seconds``, or what ``look``, called about once a second, raises."""
+    def predict(
+        self,
+        submission: Submission,
+        request_id: str,
+        seconds: float,
+        look: Callable[[], None],
+        also: Mapping[str, str] = NOTHING,
+    ) -> Reply:
+        """The reply as it came, whoever wrote it; ``also``: headers beside the submission's. Raises ``not_ready`` when
+        TorchServe cannot be reached or refuses the token, ``timeout`` after ``seconds``, or what ``look``, called while
+        the answer is awaited, raises."""
         path = f"/predictions/{self._model}" + (f"/{submission.version}" if submission.version else "")
-        headers = {**submission.headers(), "X-Request-Id": request_id}
+        headers = {**submission.headers(), **also, "X-Request-Id": request_id}
 
         def send(token: Mapping[str, str]) -> Reply:
             return exchange("POST", self._inference + path, {**headers, **token}, submission.scan, seconds, look)

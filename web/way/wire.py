@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 CONNECT_SECONDS = 5.0
-LOOK_SECONDS = 1.0  # between two looks at the world while an answer is awaited
+LOOK_SECONDS = 0.3  # between two looks at the world while an answer is awaited
 LARGEST_ANSWER = 96 * 2**20  # bytes; three times what the handler gives at most
 
 
@@ -38,7 +38,7 @@ class Reply:
 
 
 def _wait(sock: socket.socket, seconds: float, look: Callable[[], None]) -> None:
-    """Returns when the first byte of an answer is there. ``look`` is called about once a second and may raise."""
+    """Returns when the first byte of an answer is there. ``look`` is called all the while and may raise."""
     deadline = time.monotonic() + seconds
     poller = select.poll()
     poller.register(sock, select.POLLIN)
