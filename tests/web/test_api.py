@@ -165,7 +165,7 @@ def test_models_status_and_documents(door: str) -> None:
 
 
 def test_metrics_count_requests_by_code(door: str, lesion: bytes) -> None:
-    line = 'brainseg_front_requests_total{route="api.segment",code="unsupported_format"} '
+    line = 'brainseg_front_requests_total{code="unsupported_format",route="api.segment"} '
 
     def count() -> float:
         text = requests.get(f"{door}/metrics", timeout=120).text

@@ -95,6 +95,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         bounds = self.edge.bounds
         return bounds.header_seconds if self.narrow or not self._sent else bounds.idle_seconds
 
+    def last_of_it(self) -> None:
+        """What is under way is answered, nothing after it."""
+        with self.requests_lock:
+            for request in (*self.requests, *([self.request] if self.request else [])):
+                request.headers["CONNECTION"] = "close"
+        self.will_close = self.will_close or self.idle
+
     def end_request(self, refusal: RefusedError) -> None:
         """Answers the request that is still arriving with ``refusal``."""
         with self.requests_lock:

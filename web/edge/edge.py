@@ -51,11 +51,11 @@ class Edge:
         for channel in self.crowd:
             channel.end_request(refusal)
 
-    def close_idle(self) -> None:
-        """Closes the connections on which nothing is under way."""
+    def end(self) -> None:
+        """From now on each connection ends with its answer; those on which nothing is under way end at once."""
+        self.ending = True
         for channel in self.crowd:
-            if channel.idle:
-                channel.will_close = True
+            channel.last_of_it()
 
     def in_work(self) -> int:
         """Connections with a request on its way in or out."""

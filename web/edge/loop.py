@@ -58,7 +58,7 @@ def listen(app: Flask, edge: Edge, host: str, port: int) -> Server:
         connection_limit=ENOUGH,  # our own is kinder: see web.edge.crowd
         channel_timeout=ENOUGH,  # as are our own clocks: see web.edge.channel
         channel_request_lookahead=1,  # without it waitress does not see that a client hangs up
-        max_request_body_size=ENOUGH,
+        max_request_body_size=1 << 62,  # web.edge.admission refuses, in the contract's form
         inbuf_overflow=ENOUGH,
         outbuf_overflow=ENOUGH,
         ident=None,
@@ -94,10 +94,9 @@ def run(server: Server, edge: Edge, stop: threading.Event, cut_off: Callable[[],
     sockets = _sockets(server)
     while not stop.is_set():
         _turn(sockets, edge)
-    edge.ending = True
+    edge.end()
     for listener in _listeners(server):
         wasyncore.dispatcher.close(listener)  # who comes now is refused at once and can go elsewhere
-    edge.close_idle()
     if not _until_done(sockets, edge, edge.bounds.drain_seconds):
         cut_off()
         edge.end_uploads(RefusedError("not_ready", ENDING, 5))
