@@ -57,7 +57,7 @@ def test_the_network_stops_between_slices(folder: Path, flair: Model, monkeypatc
 
     monkeypatch.setattr(type(flair.engine), "logits", lambda _self, tensor: counted(tensor))
     monkeypatch.setattr(flair.engine, "batch", 2)
-    stack = tiff(np.full((20, 64, 64, 3), 128, np.uint8))
+    stack = tiff(np.full((20, 64, 64), 128, np.uint8))
     outcome = answer(flair, {"body": bytearray(stack)}, {"X-Wanted": NAME, "X-BrainSeg-Outputs": "none"})
     assert outcome.code == "gone"
     assert len(run) == 2
@@ -67,5 +67,5 @@ def test_the_network_stops_between_slices(folder: Path, flair: Model, monkeypatc
 def test_what_waited_too_long_in_the_queue_is_not_begun(
     folder: Path, flair: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "decode", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(pipeline, "parse_request", lambda *_: pytest.fail("it was decoded"))
     assert answer(flair, {"body": bytearray(b"x")}, {"X-Wanted": NAME}).code == "gone"

@@ -1,7 +1,8 @@
 """The parts of a multipart/form-data body (RFC 7578), as views of the bytes in memory.
 
 TorchServe keeps the last of two parts with one name and web frameworks spool parts to disk; so the front door looks
-itself, and hands the scan on as a raw body."""
+itself, and hands the scan on as a raw body. Werkzeug's parser with a stream in memory copies the scan once more and
+takes doubled names; this one gives views of the body that is there already."""
 
 from __future__ import annotations
 
