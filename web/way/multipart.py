@@ -1,8 +1,7 @@
 """The parts of a multipart/form-data body (RFC 7578), as views of the bytes in memory.
 
 TorchServe keeps the last of two parts with one name and web frameworks spool parts to disk; so the front door looks
-itself, and hands the scan on as a raw body. Werkzeug's parser with a stream in memory copies the scan once more and
-takes doubled names; this one gives views of the body that is there already."""
+itself, and hands the scan on as a raw body."""
 
 from __future__ import annotations
 
