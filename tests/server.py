@@ -22,7 +22,8 @@ START_SECONDS = 600  # the first start converts and packages the released weight
 
 @dataclass
 class Server:
-    """A running ``scripts/serve``. ``url``: TorchServe's predictions; ``door``: the front door."""
+    """A running ``scripts/serve``. ``url``: TorchServe's predictions; ``door``: the front door. ``variables``: what its
+    environment has beside this one's; ``cwd``: where it is started."""
 
     store: Path
     state: Path
@@ -31,6 +32,8 @@ class Server:
     metrics_port: int = field(default_factory=free_port)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    cwd: Path = ROOT
 
     @property
     def url(self) -> str:
@@ -65,7 +68,10 @@ class Server:
     def start(self) -> None:
         """Starts and waits for the line that says it is ready; raises ``RuntimeError`` with what was printed."""
         with self.output.open("w") as output:
-            self.process = subprocess.Popen(self.command(), stdout=output, stderr=subprocess.STDOUT, text=True)
+            self.process = subprocess.Popen(
+                self.command(), stdout=output, stderr=subprocess.STDOUT, text=True, cwd=self.cwd,
+                env={**os.environ, **self.variables},
+            )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while "curl" not in (printed := self.output.read_text()):
             if self.process.poll() is not None or time.monotonic() > deadline:

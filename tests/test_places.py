@@ -97,8 +97,11 @@ def test_torchserve_passes_it_on_to_its_workers(tiny_server: Server) -> None:
 
 
 def test_python_is_started_in_one_way_only() -> None:
-    """Which is :mod:`archive.programs`; the installed client has its own."""
-    allowed = {"archive/programs.py", "client/brainseg_client/installed.py"}
+    """Which is :mod:`archive.programs`. The handler, which imports nothing of ours, and the installed client have their
+    own, as safe."""
+    beside = (ROOT / "handler" / "volumes" / "dicom" / "beside.py").read_text(encoding="utf-8")
+    assert beside.count("sys.executable") == beside.count('[sys.executable, "-P", "-s", ') == 1
+    allowed = {"archive/programs.py", "client/brainseg_client/installed.py", "handler/volumes/dicom/beside.py"}
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"} | {"client"}
     sources = [path for room in sorted(rooms) for path in (ROOT / room).rglob("*.py")]
     users = {

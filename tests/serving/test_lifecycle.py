@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from archive.digests import write_record
 from archive.store import ROOT
 from serving.torchserve import TEMPORARY, free_port
 from tests.processes import lives
+from tests.proxy import Heard, hostile_environment, listening
 from tests.rollout.stage import ARCHIVE, RELEASE, appended
 from tests.server import Server
 from tests.waiting import until
@@ -32,11 +34,28 @@ def _packagers(server: int) -> list[psutil.Process]:
     return found
 
 
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Heard]:
+    """Where everything of a server would go that is started as ``hostile`` says."""
+    with listening() as heard:
+        yield heard
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, proxy: Heard) -> dict[str, str]:
+    """An environment with a proxy for all, in a folder whose modules are not to be imported."""
+    for name in ("random", "typer", "handler", "ts"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from where one stands')")
+    return {**hostile_environment(proxy.url, tmp_path), "PYTHONPATH": str(tmp_path)}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
-    number: signal.Signals, tiny_server: Server, tiny_store: Path, tmp_path: Path, lesion: bytes
-) -> None:
-    other = Server(tiny_store, tmp_path / "state")
+    number: signal.Signals, tiny_server: Server, tiny_store: Path, tmp_path: Path, lesion: bytes,
+    hostile: dict[str, str], proxy: Heard,
+) -> None:  # fmt: skip
+    """Nor does it tell a proxy of the environment anything, or import what lies where it is started."""
+    other = Server(tiny_store, tmp_path / "state", variables=hostile, cwd=tmp_path)
     other.start()
     try:
         assert other.process is not None
@@ -49,6 +68,7 @@ def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
         assert not [process for process in started if lives(process)]
         assert not other.key_file.exists()
         assert not (other.state / TEMPORARY).exists()
+        assert proxy.lines == []
     finally:
         other.kill()
     assert tiny_server.post(lesion).status_code == 200

@@ -62,7 +62,7 @@ class Decoder:
         seconds = int(SECONDS + SECONDS_A_MEGAPIXEL * pixels / 1e6)
         roots = [str(Path(handler.__file__).parents[1]), *[path for path in sys.path if path]]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-P", "-s", "-c", PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
