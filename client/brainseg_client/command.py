@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from brainseg_client.api import DEFAULT_URL
 from brainseg_client.interrupts import INTERRUPTED
-from brainseg_client.segment import NOTICE, USAGE, Options, segment
+from brainseg_client.segment import NOTICE, USAGE, Options, say, segment
+from brainseg_client.study import StudyOptions, segment_study
 
 URL_VARIABLE = "BRAINSEG_URL"
 T = TypeVar("T", bound=Callable[[str], Any])
@@ -74,7 +75,32 @@ def _segment_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _study_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "brainseg segment --dicomweb",
+        description="Segment a study of an archive that speaks DICOMweb; the results go into OUT, and with --store SEG "
+        "and reports back into the archive.",
+        epilog=f"Exit status: 0 done, 1 refused, 2 wrong use, 3 no server, no archive or no access. {NOTICE}",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--dicomweb", required=True, metavar="URL", help="root of the archive's service, such as …/dicom-web")
+    add("--study", required=True, metavar="UID", help="Study Instance UID")
+    add("--out", type=Path, required=True, help="folder for the results; made when missing")
+    add("--store", action="store_true", help="store SEG and reports in the archive")
+    add("--series", type=_whole(0), metavar="N", help="which series, where the server says that there are several")
+    add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
+    add("--version", help="model version; else the server's default")
+    add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
+    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    return parser
+
+
 def _segment(arguments: Sequence[str]) -> int:
+    if any(one.split("=")[0] == "--dicomweb" for one in arguments):
+        study = vars(_study_parser().parse_args(arguments))
+        study["url"] = study["url"] or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        return segment_study(StudyOptions(**study), say)
     given = vars(_segment_parser().parse_intermixed_args(arguments))
     given["url"] = given["url"] or os.environ.get(URL_VARIABLE) or DEFAULT_URL
     return segment(Options(**given))
