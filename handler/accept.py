@@ -7,7 +7,7 @@ import re
 from handler.errors import RequestError
 
 PICTURES = ("image/png", "image/tiff")
-GEOMETRIC = ("application/x-nifti", "application/dicom")  # of scans with geometry only
+GEOMETRIC = ("application/x-nifti", "application/dicom", "application/zip")  # of scans with geometry only
 KINDS = ("application/json", *PICTURES, *GEOMETRIC)  # the first is given where the client does not mind
 _QUALITY = re.compile(r"q=([01](?:\.\d{0,3})?)")
 

@@ -27,7 +27,7 @@ from handler.measure import SegmentedSlice, SliceMeasurement, measure_steps
 from handler.request import FILE_PART, Request, parse_request
 from handler.subject import Picture, Steps, Subject
 from handler.volumes.out.algorithm import Algorithm
-from handler.volumes.subject import WRITERS, Scanned, read
+from handler.volumes.subject import WRITERS, ZIP, Scanned, everything, read
 from handler.wanted import UnwantedError, ask, asking
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,17 @@ def _kind(accept: tuple[str, ...], slices: int, subject: Subject) -> str:
     )
 
 
+def _in_zip(outputs: tuple[str, ...] | None) -> tuple[str, ...]:
+    """What goes into the zip beside what is always in it. Raises ``invalid_parameter`` for pictures."""
+    if others := sorted(set(outputs or ()) - {"scan", "mask"}):
+        raise RequestError(
+            "invalid_parameter",
+            f"Field outputs asks for {', '.join(others)}; in a zip the mask is NIfTI, scan adds the FLAIR. Accept "
+            "application/json for pictures.",
+        )
+    return tuple(outputs or ())
+
+
 def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) -> Settings:
     """Settings for ``subject``; refuses here what cannot be answered, before the network runs.
 
@@ -115,9 +126,12 @@ def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) 
     outputs = fields.outputs
     if outputs is None:
         outputs = () if request.geometric else DEFAULT_OUTPUTS
-    if kind != "application/json":
+    if kind == ZIP:
+        outputs = _in_zip(fields.outputs)
+    elif kind != "application/json":
         outputs = ("mask",)
-    render.check_answer_size(subject.width * subject.height, last - first + 1, outputs, limits)
+    if kind != ZIP:
+        render.check_answer_size(subject.width * subject.height, last - first + 1, outputs, limits)
     return Settings(
         card.threshold if fields.threshold is None else fields.threshold,
         card.min_lesion_pixels if fields.min_lesion_pixels is None else fields.min_lesion_pixels,
@@ -200,6 +214,19 @@ def _bare(model: Model, subject: Subject, rendered: Rendered, settings: Settings
     return render.png(pictures[0]) if settings.kind == "image/png" else render.tiff(pictures)
 
 
+def _zip(model: Model, subject: Scanned, rendered: Rendered, settings: Settings, result: bytes) -> bytes:
+    """Raises ``response_too_large``."""
+    mask, algorithm = np.stack(rendered.masks), _algorithm(model, settings)
+    packed = everything(subject, mask, algorithm, result, settings.seg, "scan" in settings.outputs)
+    if len(packed) > model.limits.answer_bytes:
+        raise RequestError(
+            "response_too_large",
+            f"The zip has {len(packed) / 2**20:.0f} MiB, more than {model.limits.answer_bytes / 2**20:.0f}; leave scan "
+            "out of outputs.",
+        )
+    return packed
+
+
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     begin = time.perf_counter()
@@ -264,7 +291,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
     with _timed(seconds, "render"):
         rendered = _render(model, subject, steps, settings)
-        if settings.kind != "application/json":
+        if settings.kind not in ("application/json", ZIP):
             bare = _bare(model, subject, rendered, settings)
             reply = picture_answer(settings.kind, bare, model.card, rendered.summary)
             return Outcome(reply, "ok", rendered.summary, seconds)
@@ -275,9 +302,13 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
         settings.threshold,
         settings.min_lesion_pixels,
         rendered.summary,
-        rendered.images,
+        rendered.images or [{}] * subject.slices,
         steps.warnings,
         seconds,
         spatial,
     )
+    if settings.kind == ZIP and isinstance(subject, Scanned):
+        with _timed(seconds, "render"):
+            packed = _zip(model, subject, rendered, settings, reply.body)
+        reply = picture_answer(ZIP, packed, model.card, rendered.summary)
     return Outcome(reply, "ok", rendered.summary, seconds)

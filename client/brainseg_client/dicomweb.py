@@ -108,6 +108,8 @@ class Archive:
             found = None
         if found is None:
             raise ArchiveError(f"the archive answered a query with status {reply.status_code} and no list of series")
+        if not found:
+            raise ArchiveError("the archive has no such study")
         if not series:
             raise ArchiveError(f"the study has {len(found)} series in the archive, none of them MR")
         return [valid_uid(str(one)) for one in series]

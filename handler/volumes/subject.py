@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from handler.accept import GEOMETRIC
 from handler.answer import Spatial
 from handler.card import ModelCard
 from handler.engines import Engine
@@ -15,13 +16,15 @@ from handler.subject import Steps
 from handler.volumes.channels import Channels, channels_of
 from handler.volumes.infer import infer, shown
 from handler.volumes.lesions import measure
-from handler.volumes.out import nifti, seg
+from handler.volumes.out import bundle, nifti, seg
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.out.frames import frames_of
 from handler.volumes.study import read_study
 from handler.volumes.volume import DicomSource
 
 Mask = NDArray[np.bool_]
+ZIP = "application/zip"
+WITHOUT_IMAGES = ("application/x-nifti", ZIP)
 
 
 class Scanned:
@@ -32,7 +35,7 @@ class Scanned:
         self.format, self.sha256 = flair.format, flair.sha256
         self.slices, self.height, self.width = flair.grid.shape
         # A mask of what was no DICOM has no images to refer to.
-        self.kinds = tuple(WRITERS) if isinstance(flair.source, DicomSource) else ("application/x-nifti",)
+        self.kinds: tuple[str, ...] = GEOMETRIC if isinstance(flair.source, DicomSource) else WITHOUT_IMAGES
         self.channels = channels
         self._view = shown(channels)
 
@@ -46,7 +49,7 @@ class Scanned:
 
     def check(self, kind: str) -> None:
         """Raises ``not_acceptable`` where a mask of ``kind`` needs what the scan's headers lack."""
-        if kind == "application/dicom":
+        if kind == "application/dicom" or (kind == ZIP and isinstance(self.channels.flair.source, DicomSource)):
             frames_of(self.channels.flair)
 
     def _instances(self) -> list[str | None]:
@@ -77,7 +80,14 @@ def _seg(subject: Scanned, mask: Mask, algorithm: Algorithm, seg_kind: str | Non
     return seg.encode(subject.channels.flair, mask, algorithm, seg_kind)
 
 
-# Kind of answer -> what makes it of a mask; the kinds are those of handler.accept.GEOMETRIC.
+def everything(
+    subject: Scanned, mask: Mask, algorithm: Algorithm, result: bytes, seg_kind: str | None, with_scan: bool
+) -> bytes:
+    """Mask, SEG, reports and ``result``, the JSON of the answer, in one zip; the FLAIR too if ``with_scan``."""
+    return bundle.encode(subject.channels.flair, mask, algorithm, result, seg_kind, with_scan)
+
+
+# Kind of answer -> what makes it of a mask alone; with ZIP these are handler.accept.GEOMETRIC.
 WRITERS: dict[str, Callable[[Scanned, Mask, Algorithm, str | None], bytes]] = {
     "application/x-nifti": _nifti,
     "application/dicom": _seg,

@@ -61,7 +61,7 @@ def bundle(verdict: str = "tumor_detected", dicom: bool = False) -> bytes:
         "verdict": verdict,
         "tumor_volume_ml": 0.375 if found else 0.0,
         "lesions": [lesion] if found else [],
-        "sequences": [{"channel": "flair", "recognised": "only_one"}],
+        "sequences": [{"channel": "flair", "recognised": "only_one", "reason": "the only one"}],
         "warnings": [{"code": "missing_sequence", "detail": "T1 is missing"}],
         "slices": [],
     }

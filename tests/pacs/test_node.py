@@ -46,13 +46,14 @@ class Program:
     door: StandInDoor
     archive: StandInArchive
     settle: float = 1.0
+    caller: str = "SCANNER"
     port: int = 0
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         command = [sys.executable, "-m", "scripts.commands.dicom_node", "--destination", self.archive.address]
-        command += ["--caller", "SCANNER", "--port", "0", "--spool", str(self.spool), "--url", self.door.url]
+        command += ["--caller", self.caller, "--port", "0", "--spool", str(self.spool), "--url", self.door.url]
         command += ["--settle", str(self.settle)]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(

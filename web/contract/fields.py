@@ -13,7 +13,10 @@ OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
 HEADER_PREFIX = "X-BrainSeg-"
 FILE_PART = "file"
 SEQUENCE_PARTS = ("flair", "t1", "t1c")  # of a scan with geometry
-KINDS = ("application/json", "image/png", "image/tiff", "application/x-nifti", "application/dicom")
+KINDS = (
+    *("application/json", "image/png", "image/tiff"),
+    *("application/x-nifti", "application/dicom", "application/zip"),
+)
 PROBLEM_KIND = "application/problem+json"
 NOTICE = "Research use only. Not a medical device."
 SEGMENT_PATH = "/api/v1/segment"

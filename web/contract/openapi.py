@@ -98,7 +98,8 @@ def _segment() -> dict[str, Any]:
     pictures: dict[str, Any] = {kind: {"schema": {}} for kind in KINDS[1:]}
     ok = {
         "description": "Mask, measurements and pictures; or by Accept the mask itself: image/png of a single slice, "
-        "image/tiff of a stack, application/x-nifti and application/dicom of a scan with geometry. Where the kind "
+        "image/tiff of a stack, application/x-nifti and application/dicom of a scan with geometry, and "
+        "application/zip with everything about it. Where the kind "
         "liked best cannot hold the slices, the next that Accept allows.",
         "content": {"application/json": {"schema": reference("Segmentation")}} | pictures,
     }

@@ -45,11 +45,10 @@ function lesionRow(lesion, index) {
   return item;
 }
 
-function sequenceText({ channel, recognised, resampled, missing, ...rest }) {
-  const name = CHANNELS[channel] ?? channel;
-  const facts = Object.entries({ recognised, resampled, missing, ...rest });
-  const words = facts.filter(([, value]) => typeof value === "string").map(([, value]) => value.replaceAll("_", " "));
-  return [name, words.join("; ") || "used as sent"];
+// Why it was taken for what it is, and what was done to it.
+function sequenceText({ channel, reason, resampled }) {
+  const moved = resampled && resampled !== "none" ? [`laid onto the FLAIR: ${resampled.replaceAll("_", " ")}`] : [];
+  return [CHANNELS[channel] ?? channel, [reason, ...moved].filter(Boolean).join("; ")];
 }
 
 function showAnswer({ name, answer }) {

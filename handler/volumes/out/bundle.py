@@ -14,11 +14,19 @@ from handler.volumes.out import nifti, seg, sr
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.volume import DicomSource, Volume
 
-MASK, SEG, RESULT = "mask.nii.gz", "seg.dcm", "result.json"
+MASK, SEG, RESULT, SCAN = "mask.nii.gz", "seg.dcm", "result.json", "scan.nii.gz"
 
 
-def encode(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, result: bytes) -> bytes:
-    """``mask``: bool (slices, rows, columns) on the volume's grid; ``result``: the JSON of the answer.
+def encode(
+    volume: Volume,
+    mask: NDArray[np.bool_],
+    algorithm: Algorithm,
+    result: bytes,
+    kind: str | None = None,
+    with_scan: bool = False,
+) -> bytes:
+    """``mask``: bool (slices, rows, columns) on the volume's grid; ``result``: the JSON of the answer; ``kind``: of the
+    SEG, as :func:`handler.volumes.out.seg.encode` has it; ``with_scan``: the scan as NIfTI too.
 
     The mask as NIfTI and the JSON; for a DICOM source the SEG and the structured reports beside them. Equal arguments
     give equal bytes. Raises ``not_acceptable`` as :func:`~handler.volumes.out.frames.frames_of` does: a zip without the
@@ -26,8 +34,10 @@ def encode(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, result
     """
     files = {MASK: nifti.encode(volume, mask, algorithm), RESULT: result}
     if isinstance(volume.source, DicomSource):
-        files[SEG] = seg.encode(volume, mask, algorithm)
+        files[SEG] = seg.encode(volume, mask, algorithm, kind)
         files |= sr.encode(volume, lesions.measure(mask, volume.grid), files[SEG], algorithm)
+    if with_scan:
+        files[SCAN] = nifti.encode_scan(volume, algorithm)
     return zipped(files)
 
 

@@ -45,6 +45,22 @@ def encode(volume: Volume, mask: NDArray[np.bool_] | NDArray[np.uint8], algorith
     return _gzip(header.binaryblock + bytes(4) + values.tobytes())
 
 
+def encode_scan(volume: Volume, algorithm: Algorithm) -> bytes:
+    """The scan itself for viewers that read no DICOM, as :func:`encode` lays its mask: int16, its lowest and highest
+    voxel at the ends of that type, brought back by slope and intercept."""
+    low, high = float(volume.voxels.min()), float(volume.voxels.max())
+    slope = (high - low) / 65535 or 1.0
+    header = _like(volume.source.header) if isinstance(volume.source, NiftiSource) else _from_grid(volume.grid)
+    header.set_data_dtype(np.int16)
+    header["dim"] = [3, *volume.grid.size, 1, 1, 1, 1]
+    header["descrip"] = f"{NOTICE} {algorithm.label}".encode("ascii", "replace")[:79]
+    header["scl_slope"], header["scl_inter"] = slope, low + 32768 * slope
+    steps = np.empty(volume.grid.shape, "<i2")
+    for index, plane in enumerate(volume.voxels):
+        steps[index] = np.rint((plane - low) / slope) - 32768
+    return _gzip(header.binaryblock + bytes(4) + steps.tobytes(), 1)
+
+
 def _like(theirs: Any) -> Any:
     header = _blank(2 if int(theirs["sizeof_hdr"]) == 540 else 1)
     for name in GEOMETRY:
@@ -73,7 +89,7 @@ def _blank(version: int) -> Any:
     return header
 
 
-def _gzip(data: bytes) -> bytes:
-    packed = bytearray(gzip.compress(data, compresslevel=6, mtime=0))
+def _gzip(data: bytes, level: int = 6) -> bytes:
+    packed = bytearray(gzip.compress(data, compresslevel=level, mtime=0))
     packed[9] = UNKNOWN_SYSTEM  # what it was packed on: Python's versions differ
     return bytes(packed)

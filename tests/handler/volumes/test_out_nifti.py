@@ -205,8 +205,9 @@ def test_of_a_dicom_both_transforms_say_the_same(
     header = nibabel.Nifti1Image.from_bytes(gzip.decompress(encode(dicom_like(affine), drawn(), MADE_BY))).header
     assert (header["sform_code"], header["qform_code"], header["xyzt_units"]) == (1, 1, 2)
     corners = np.array(list(product(*((0, n - 1) for n in SIZE), (1,))))
-    for form in (header.get_sform(), header.get_qform()):
-        assert np.abs((form - affine) @ corners.T).max() < 1e-3
+    # Of a quaternion the first number is not kept but reckoned: where it is small, float32 leaves less of it.
+    for form, apart in ((header.get_sform(), 1e-3), (header.get_qform(), 2e-2)):
+        assert np.abs((form - affine) @ corners.T).max() < apart
 
 
 def test_one_member_and_the_same_bytes_in_every_process() -> None:

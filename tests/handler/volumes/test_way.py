@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -298,3 +299,50 @@ def test_whatever_is_sent_gets_an_answer(finder: Model) -> None:
             counted[outcome.code] = counted.get(outcome.code, 0) + 1
     assert len(counted) >= 4, counted
     assert counted["ok"] < 250, counted
+
+
+class TestZip:
+    """Everything in one: the same mask, the same figures, and the FLAIR where it is asked for."""
+
+    def _files(self, finder: Model, data: bytes, **headers: str) -> dict[str, bytes]:
+        reply = ask(finder, data, Accept="application/zip", **headers).answer
+        assert (reply.status, reply.content_type) == (200, "application/zip"), reply.body
+        assert SENTINEL.encode() not in str(reply.headers).encode()
+        with zipfile.ZipFile(io.BytesIO(reply.body)) as packed:
+            return {name: packed.read(name) for name in packed.namelist()}
+
+    def test_of_a_nifti(self, finder: Model) -> None:
+        scan, _ = head()
+        files = self._files(finder, nifti(scan))
+        assert set(files) == {"mask.nii.gz", "result.json"}
+        assert files["mask.nii.gz"] == ask(finder, nifti(scan), Accept="application/x-nifti").answer.body
+        reply = check_answer(files["result.json"])
+        assert reply["tumor_volume_ml"] == told(finder, nifti(scan))["tumor_volume_ml"] > 0
+        assert all(one["images"] == {} for one in reply["slices"])
+
+    def test_of_a_series_with_the_scan_for_viewers(self, finder: Model) -> None:
+        scan, _ = head(turn=rotation(9) @ ORIENTATIONS[3])
+        files = self._files(finder, dicom_zip(scan), X_BrainSeg_Outputs="scan")
+        assert {"mask.nii.gz", "result.json", "scan.nii.gz", "seg.dcm"} < set(files)
+        assert files["seg.dcm"] == ask(finder, dicom_zip(scan), Accept="application/dicom").answer.body
+        shown = nibabel.Nifti1Image.from_bytes(gzip.decompress(files["scan.nii.gz"]))
+        mask = nibabel.Nifti1Image.from_bytes(gzip.decompress(files["mask.nii.gz"]))
+        assert np.array_equal(shown.affine, mask.affine)
+        # The same voxels in millimetres: the brightest are the lesion's, where the mask is.
+        bright = shown.get_fdata() > 0.9 * LESION
+        assert bright.any()
+        assert 2 * (bright & (mask.get_fdata() > 0)).sum() / (bright.sum() + (mask.get_fdata() > 0).sum()) > 0.85
+        assert SENTINEL.encode() not in gzip.decompress(files["scan.nii.gz"])
+
+    def test_pictures_are_not_for_a_zip(self, finder: Model) -> None:
+        message = refused(
+            finder, nifti(head()[0]), "invalid_parameter", Accept="application/zip", X_BrainSeg_Outputs="overlay"
+        )
+        assert "overlay" in message
+
+    def test_none_of_a_picture(self, finder: Model) -> None:
+        assert "application/zip" in refused(finder, png(ramp()), "not_acceptable", Accept="application/zip")
+
+    def test_one_too_large_says_what_to_leave_out(self, finder: Model) -> None:
+        small = dataclasses.replace(finder, limits=dataclasses.replace(finder.limits, answer_bytes=200))
+        assert "leave scan out" in refused(small, nifti(head()[0]), "response_too_large", Accept="application/zip")
