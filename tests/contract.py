@@ -43,6 +43,7 @@ WARNINGS = (
     "no_orientation",
     "not_axial",
     "not_finite_voxels",
+    "not_registered",
     "objects_skipped",
     "other_frame_of_reference",
     "partly_covered",

@@ -74,12 +74,21 @@ def _flat(channel: str, scale: Scale) -> tuple[Warn, ...]:
     return (Warn("low_dynamic_range", f"{NAMES[channel]} has one value throughout: there is nothing to be seen in it"),)
 
 
+def _moved(channel: str, volume: Volume, flair: Volume) -> tuple[Motion | None, tuple[Warn, ...]]:
+    """The motion that is to be taken, or None and a warning that says why it is not."""
+    motion = register(volume, flair)
+    if motion.doubt is None:
+        return motion, ()
+    detail = f"{NAMES[channel]} stays where its coordinates put it: {motion.doubt}"
+    return None, (Warn("not_registered", detail),)
+
+
 def _beside(
     channel: str, volume: Volume, found: Found, flair: Volume, stand_in: NDArray[np.uint8], registered: bool
 ) -> tuple[Sequence, NDArray[np.uint8], tuple[Warn, ...]]:
     """T1 or T1 with contrast, on the FLAIR's grid."""
-    warnings = check_frame(channel, flair, volume, registered)
-    motion = register(volume, flair) if registered else None
+    motion, warnings = _moved(channel, volume, flair) if registered else (None, ())
+    warnings += check_frame(channel, flair, volume, motion is not None)
     placed = volume if motion is None else dataclasses.replace(volume, grid=motion.grid)
     laid: Laid = onto(placed, flair.grid)
     warnings += check_cover(channel, laid)
@@ -96,8 +105,8 @@ def channels_of(study: Study, registered: bool = False) -> Channels:
     """``registered``: T1 and T1 with contrast are moved rigidly to where they agree best with the FLAIR.
 
     Raises ``geometry_mismatch`` where a sequence and the FLAIR do not overlap, ``invalid_parameter`` where registration
-    is asked for and not installed. Warnings: ``other_frame_of_reference``, ``partly_covered``, ``low_dynamic_range``,
-    and those of ``study``."""
+    is asked for and not installed. Warnings: ``not_registered``, ``other_frame_of_reference``, ``partly_covered``,
+    ``low_dynamic_range``, and those of ``study``."""
     flair = study.flair
     scale = scale_of(flair.voxels, "flair")
     own = scale.to_uint8(flair.voxels)

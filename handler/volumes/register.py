@@ -18,16 +18,35 @@ BINS, STEPS, RELAXATION = 32, 200, 0.7
 FIRST_MM, LAST_MM = 2.0, 1e-3  # steps of the search
 VOXELS, SEED = 100_000, 36  # that are compared at most, the same ones every time
 LARGEST = 512  # voxels a side of a coarse picture
+# Heads turn and slide between sequences: ../shared/native lies 17 mm and 13 degrees off. More than this is a search
+# that went astray.
+MOST_MM, MOST_DEGREES = 30.0, 20.0
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """``grid``: the moved volume's own, put where it belongs. ``shift_mm``: how far the middle of it went;
-    ``turn_degrees``: by how much it turned."""
+    """``grid``: the moved volume's own, put where it belongs. ``shift_mm``: how far the tissue in the middle of the
+    fixed volume went; ``turn_degrees``: by how much it turned. ``agreed`` and ``agrees``: mutual information of the
+    pictures, in nats, where the files put them and after the motion."""
 
     grid: Grid
     shift_mm: float
     turn_degrees: float
+    agreed: float
+    agrees: float
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the motion is not to be taken, None where it is: the pictures agree no better after it, or it is longer
+        than :data:`MOST_MM` or :data:`MOST_DEGREES`."""
+        if not self.agrees > self.agreed:
+            return "no motion was found that makes it agree better with FLAIR"
+        if self.shift_mm > MOST_MM or self.turn_degrees > MOST_DEGREES:
+            return (
+                f"the motion found, {self.shift_mm:.0f} mm and {self.turn_degrees:.0f} degrees, is more than a head "
+                f"moves ({MOST_MM:.0f} mm, {MOST_DEGREES:.0f} degrees)"
+            )
+        return None
 
 
 def _simpleitk() -> Any:
@@ -72,7 +91,7 @@ def _matrix(transform: Any) -> NDArray[np.float64]:
 def register(moving: Volume, fixed: Volume) -> Motion:
     """The rigid motion by which ``moving`` agrees best with ``fixed`` (Mattes' mutual information, which takes two
     sequences of different contrast; SimpleITK), begun from where the files say both lie. The same input gives the same
-    motion: one thread, a fixed sample of voxels.
+    motion: one thread, a fixed sample of voxels. Whether it is to be taken, :attr:`Motion.doubt` says.
 
     Raises ``invalid_parameter`` where SimpleITK is not installed, ``geometry_mismatch`` where no motion was found."""
     sitk = _simpleitk()
@@ -93,7 +112,9 @@ def register(moving: Volume, fixed: Volume) -> Motion:
     method.SetSmoothingSigmasPerLevel([3, 1, 0])
     method.SetInitialTransform(start, inPlace=True)
     try:
+        agreed = -method.MetricEvaluate(target, source)
         method.Execute(target, source)
+        agrees = -method.MetricEvaluate(target, source)
     except RuntimeError:
         raise RequestError(
             "geometry_mismatch",
@@ -104,4 +125,4 @@ def register(moving: Volume, fixed: Volume) -> Motion:
     affine = TO_LPS @ np.linalg.inv(there) @ moving.grid.affine_lps
     turn = np.degrees(np.arccos(np.clip((np.trace(there[:3, :3]) - 1) / 2, -1, 1)))
     shift = np.linalg.norm((there @ middle - middle)[:3])
-    return Motion(Grid(moving.grid.size, affine, moving.grid.source), float(shift), float(turn))
+    return Motion(Grid(moving.grid.size, affine, moving.grid.source), float(shift), float(turn), agreed, agrees)

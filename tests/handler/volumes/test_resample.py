@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from handler.errors import RequestError
 from handler.volumes.grid import Grid
-from handler.volumes.register import register
+from handler.volumes.register import Motion, register
 from handler.volumes.resample import check_cover, check_frame, onto
 from handler.volumes.volume import Acquisition, NiftiSource, Volume
 from tests.volumes import ORIENTATIONS, rotation
@@ -133,7 +133,29 @@ def test_a_rigid_motion_is_found_again_and_the_same_each_time() -> None:
     apart = np.linalg.norm(found.grid.to_mm(corners) - fixed_grid.to_mm(corners), axis=1)
     assert apart.max() < 2.0, "millimetres, at the corners; they were 10 and more"
     assert found.turn_degrees == pytest.approx(6, abs=1)
-    assert np.array_equal(register(moved, fixed).grid.affine_ras, found.grid.affine_ras)
+    assert found.doubt is None
+    assert found.agrees > found.agreed
+    again = register(moved, fixed)
+    assert np.array_equal(again.grid.affine_ras, found.grid.affine_ras)
+    assert (again.agreed, again.agrees) == (found.agreed, found.agrees)
+
+
+@pytest.mark.parametrize(
+    ("shift", "turn", "agreed", "agrees", "why"),
+    [
+        (16.0, 13.5, 0.4, 0.8, None),
+        (30.0, 20.0, 0.4, 0.8, None),
+        (30.1, 1.0, 0.4, 0.8, "more than a head moves"),
+        (1.0, 20.1, 0.4, 0.8, "more than a head moves"),
+        (1.0, 1.0, 0.4, 0.4, "no motion was found"),
+        (1.0, 1.0, 0.4, 0.3, "no motion was found"),
+        (1.0, 1.0, 0.4, float("nan"), "no motion was found"),
+    ],
+)
+def test_which_motions_are_taken(shift: float, turn: float, agreed: float, agrees: float, why: str | None) -> None:
+    own = Grid((2, 2, 2), np.eye(4), "sform")
+    doubt = Motion(own, shift, turn, agreed, agrees).doubt
+    assert doubt is None if why is None else why in (doubt or "")
 
 
 def test_without_simpleitk_the_refusal_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

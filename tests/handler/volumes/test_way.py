@@ -218,6 +218,19 @@ class TestSequences:
         assert told_of["shift_mm"] == pytest.approx(np.linalg.norm((9, -6, 3)), abs=1.5)
         assert told(finder, parts)["sequences"][0]["registered"] is None
 
+    def test_a_motion_that_no_head_makes_is_not_taken(self, finder: Model) -> None:
+        pytest.importorskip("SimpleITK")
+        flair, _ = head((40, 44, 30), (3.0, 3.2, 3.0))
+        moved = dataclasses.replace(flair, affine=flair.affine.copy())
+        moved.affine[:3, 3] += (0.0, 38.0, 0.0)
+        parts = {"flair": nifti(flair), "t1": nifti(moved)}
+        reply, plain = told(finder, parts, X_BrainSeg_Register="rigid"), told(finder, parts)
+        (warning,) = (entry for entry in reply["warnings"] if entry["code"] == "not_registered")
+        assert "stays where its coordinates put it" in warning["detail"]
+        assert "38 mm" in warning["detail"]
+        assert reply["sequences"] == plain["sequences"]
+        assert reply["lesions"] == plain["lesions"]
+
     def test_the_scale_of_a_sequence_changes_nothing(self, finder: Model) -> None:
         scan, _ = head()
         found = mask_of(finder, nifti(scan))[0]
