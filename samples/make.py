@@ -1,4 +1,4 @@
-"""Draws the three sample scans of this folder: ``python -m samples.make``."""
+"""Draws the four sample scans of this folder: ``python -m samples.make``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import tifffile
 from PIL import Image
 
 from handler.files import write_atomic
+from samples.head import draw_head, nifti_gz
 from samples.phantom import Phantom, draw, draw_stack
 
 FOLDER = Path(__file__).parent
 LESION, HEALTHY, STACK = "lesion.png", "healthy.png", "stack.tiff"
+HEAD = "head.nii.gz"
 HAS_LESION = {LESION: True, HEALTHY: False, STACK: True}
 
 
@@ -37,6 +39,7 @@ def main() -> None:
     write_atomic(FOLDER / LESION, png(draw(1, lesion_radius=0.09)))
     write_atomic(FOLDER / HEALTHY, png(draw(2)))
     write_atomic(FOLDER / STACK, stack_tiff(draw_stack(3, slices=8)))
+    write_atomic(FOLDER / HEAD, nifti_gz(draw_head()))
 
 
 if __name__ == "__main__":

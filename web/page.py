@@ -27,6 +27,7 @@ SAMPLES = (
     Sample("lesion.png", "Head with a lesion", "Drawn phantom, one slice"),
     Sample("healthy.png", "Head without a lesion", "Drawn phantom, one slice"),
     Sample("stack.tiff", "Stack of slices", "Drawn phantom, lesion grows and shrinks"),
+    Sample("head.nii.gz", "Whole head, NIfTI", "Drawn phantom, a volume with one lesion"),
 )
 
 
@@ -57,7 +58,9 @@ def sample(name: str) -> Response:
     folder = _folder()
     if folder is None or name not in {known.file for known in SAMPLES} or not (folder / name).is_file():
         raise RefusedError("not_found", "No such sample; GET /samples/ lists them.")
-    return send_from_directory(folder.resolve(), name)
+    # Said, else what ends in .gz goes out as a text that the browser unpacks on its way.
+    kind = "application/gzip" if name.endswith(".gz") else None
+    return send_from_directory(folder.resolve(), name, mimetype=kind)
 
 
 @page.get("/static/vendor/niivue-0.69.0.js")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -18,16 +18,18 @@ from urllib.parse import urlsplit
 import requests
 
 from brainseg_client.errors import BrainSegError, BusyError, ScanError, UnreachableError, error_of
-from brainseg_client.files import check_size, read_scan
+from brainseg_client.files import check_size
 from brainseg_client.keys import check_key
 from brainseg_client.results import Segmentation, Version, segmentation, versions
 from brainseg_client.session import open_session
+from brainseg_client.volumes import read_source
 
 HEADER_PREFIX = "X-BrainSeg-"
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 T = TypeVar("T")
+Source = bytes | str | Path
 
 
 def _error(reply: requests.Response) -> BrainSegError:
@@ -64,6 +66,16 @@ def _sendable(name: str, value: str) -> str:
     return value
 
 
+def _multipart(parts: Mapping[str, bytes], fields: Mapping[str, str]) -> tuple[bytes, str]:
+    """The body and its Content-Type. Files are called as their parts: a path may be a patient's name."""
+    if not parts:
+        raise ValueError("got no sequences, expected at least 'flair'")
+    files = {name: (name, data, "application/octet-stream") for name, data in parts.items()}
+    prepared = requests.Request("POST", DEFAULT_URL, data=fields, files=files).prepare()
+    body = prepared.body or b""
+    return body if isinstance(body, bytes) else body.encode(), str(prepared.headers["Content-Type"])
+
+
 def _text(value: float | Sequence[float] | Sequence[str] | str | int) -> str:
     if isinstance(value, str):
         return value
@@ -93,22 +105,25 @@ class Client:
 
     def segment(
         self,
-        scan: bytes | str | Path,
+        scan: Source | Mapping[str, Source],
         *,
         version: str | None = None,
         threshold: float | None = None,
         min_lesion_pixels: int | None = None,
-        outputs: Sequence[str] = ("mask", "overlay"),
+        outputs: Sequence[str] | None = None,
         slices: tuple[int, int] | None = None,
         intensity_range: tuple[float, float] | None = None,
     ) -> Segmentation:
-        """``scan``: the bytes of a JPEG, PNG or TIFF, or the path of such a file. ``slices``: first and last slice to
-        get pictures of; measurements cover all. What is None is left to the server. Raises :class:`BrainSegError`,
-        for a scan larger than the contract allows before it is sent, or ``OSError`` for a path that cannot be read."""
+        """``scan``: the bytes of a picture (JPEG, PNG, TIFF) or a volume (NIfTI, DICOM, a zip of a series), the
+        path of such a file or of a folder of DICOM files, or volumes by sequence: ``flair``, and ``t1``, ``t1c`` where
+        there are any. ``slices``: first and last slice to get pictures of; measurements cover all. What is None is left
+        to the server: it draws mask and overlay of pictures, nothing of volumes. Raises :class:`BrainSegError`, for a
+        scan larger than the contract allows before it is sent, ``OSError`` for a path that cannot be read, or
+        ``ValueError`` for a folder without DICOM files."""
         given = {
             "threshold": threshold,
             "min_lesion_pixels": min_lesion_pixels,
-            "outputs": tuple(outputs),
+            "outputs": None if outputs is None else tuple(outputs),
             "slices": f"{slices[0]}-{slices[1]}" if slices else None,
             "intensity_range": intensity_range,
         }
@@ -131,11 +146,35 @@ class Client:
         fields = {name: _text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "image/tiff" if tiff else "image/png").content
 
-    def archive(self, scan: bytes | str | Path, *, version: str | None = None, series: int | None = None) -> bytes:
+    def nifti(
+        self,
+        scan: Source | Mapping[str, Source],
+        *,
+        version: str | None = None,
+        threshold: float | None = None,
+        min_lesion_pixels: int | None = None,
+        series: int | None = None,
+    ) -> bytes:
+        """The mask of a volume as ``.nii.gz``, on the FLAIR's own grid. ``scan`` and errors as of :meth:`segment`;
+        ``series``: which one is the FLAIR, where an upload has several."""
+        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series}
+        fields = {name: _text(value) for name, value in given.items() if value is not None}
+        return self._segment(scan, fields, version, "application/x-nifti").content
+
+    def archive(
+        self,
+        scan: Source | Mapping[str, Source],
+        *,
+        version: str | None = None,
+        threshold: float | None = None,
+        min_lesion_pixels: int | None = None,
+        series: int | None = None,
+    ) -> bytes:
         """Everything about a volume in one zip: the mask as NIfTI, of a DICOM series also the SEG and the reports, and
-        the measurements as ``result.json``. ``scan``: NIfTI, a DICOM file, or a zip of a series or study; ``series``:
-        which one, where it has several. Raises as :meth:`segment`."""
-        fields = {} if series is None else {"series": str(series)}
+        the measurements as ``result.json``. ``scan`` and errors as of :meth:`segment`; ``series``: which one is the
+        FLAIR, where an upload has several."""
+        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series}
+        fields = {name: _text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "application/zip").content
 
     def models(self) -> tuple[Version, ...]:
@@ -156,12 +195,18 @@ class Client:
         self._given_up.set()
 
     def _segment(
-        self, scan: bytes | str | Path, fields: dict[str, str], version: str | None, accept: str
+        self, scan: Source | Mapping[str, Source], fields: dict[str, str], version: str | None, accept: str
     ) -> requests.Response:
-        data = scan if isinstance(scan, bytes) else read_scan(Path(scan))
+        sendable = {name: _sendable(name, value) for name, value in fields.items()}
+        if isinstance(scan, Mapping):
+            data, kind = _multipart({name: read_source(one) for name, one in scan.items()}, sendable)
+            headers = {"Content-Type": kind}
+        else:
+            data = read_source(scan)
+            headers = {HEADER_PREFIX + name.replace("_", "-"): value for name, value in sendable.items()}
+            headers["Content-Type"] = "application/octet-stream"
         check_size(len(data))
-        headers = {HEADER_PREFIX + name.replace("_", "-"): _sendable(name, value) for name, value in fields.items()}
-        headers |= {"Content-Type": "application/octet-stream", "Accept": accept}
+        headers["Accept"] = accept
         query = {"version": version} if version else {}
         return self._patiently(lambda: self._send("POST", "/api/v1/segment", data, headers, query))
 

@@ -14,6 +14,7 @@ from brainseg_client.files import read_scan
 from brainseg_client.jobs import Job
 from brainseg_client.records import Asked, Record, read_done, write_results
 from brainseg_client.results import Segmentation
+from brainseg_client.volumes import is_volume, read_series, result_of, unpacked
 from brainseg_client.windows import in_windows
 
 LOOK_SECONDS = 0.5  # a wait without end does not hear Ctrl-C everywhere
@@ -57,18 +58,28 @@ def _segment(client: Client, data: bytes, asked: Asked, stopped: Callable[[], bo
     return in_windows(fetch)
 
 
+def _bundle(client: Client, data: bytes, asked: Asked, stopped: Callable[[], bool]) -> dict[str, bytes]:
+    if stopped():
+        raise StoppedError
+    answer = client.archive(
+        data, version=asked.version, threshold=asked.threshold, min_lesion_pixels=asked.min_lesion_pixels
+    )
+    return unpacked(answer)
+
+
 def run_job(client: Client, job: Job, asked: Asked, stopped: Callable[[], bool]) -> tuple[Record, bool]:
     """The record of ``job`` and whether it was there already. Raises :class:`StoppedError` once ``stopped`` says so,
     :class:`WriteError`, :class:`BrainSegError`, or ``OSError`` where the scan cannot be read."""
     if stopped():
         raise StoppedError
-    data = read_scan(job.scan)
+    data = read_series(job.parts) if job.parts else read_scan(job.scan)
     done = read_done(job, asked, hashlib.sha256(data).hexdigest())
     if done is not None:
         return done, True
-    found = _segment(client, data, asked, stopped)
+    bundle = _bundle(client, data, asked, stopped) if is_volume(data) else None
+    found = _segment(client, data, asked, stopped) if bundle is None else result_of(bundle)
     try:
-        return write_results(job, asked, found), False
+        return write_results(job, asked, found, bundle), False
     except OSError as error:
         if error.errno in NAME_TOO_LONG:
             raise

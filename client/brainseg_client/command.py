@@ -61,7 +61,13 @@ def _segment_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("scans", nargs="+", type=Path, metavar="SCANS", help="files, or folders that are searched below")
+    add(
+        "scans",
+        nargs="+",
+        type=Path,
+        metavar="SCANS",
+        help="pictures, NIfTI, DICOM or zips of it, or folders that are searched below",
+    )
     add("--out", type=Path, required=True, help="folder for the results; made when missing")
     add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
     add("--version", help="model version; else the server's default")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from brainseg_client.results import Segmentation
 from brainseg_client.stacks import tiff_of
 
 Record = dict[str, Any]
+VOLUME_FILE = re.compile(r"mask\.nii\.gz|(?:seg|sr-[a-z0-9-]+)\.dcm")
 KINDS = {"mask": MASK, "overlay": OVERLAY}  # output -> what its file's name ends with
 
 
@@ -46,15 +48,26 @@ def pictures(found: Segmentation) -> dict[str, bytes]:
     return drawn
 
 
-def write_results(job: Job, asked: Asked, found: Segmentation) -> Record:
-    """Writes mask and overlay, then the record, each whole or not at all. Returns the record. Raises as
-    :func:`pictures`, before anything is written, or ``OSError``."""
-    drawn = pictures(found)
+def volume_files(bundle: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What of the server's zip is kept beside the record: ``mask.nii.gz``, of DICOM ``seg.dcm`` and ``sr-….dcm``."""
+    return {name: data for name, data in sorted(bundle.items()) if VOLUME_FILE.fullmatch(name)}
+
+
+def write_results(job: Job, asked: Asked, found: Segmentation, bundle: Mapping[str, bytes] | None = None) -> Record:
+    """Writes mask and overlay, or the files of a volume out of ``bundle``, then the record, each whole or not at all.
+    Returns the record. Raises as :func:`pictures`, before anything is written, or ``OSError``."""
+    if bundle is None:
+        stack = found.input.slices > 1
+        drawn = {job.picture(KINDS[output], stack): (output, data) for output, data in pictures(found).items()}
+    else:
+        drawn = {
+            job.stem.with_name(f"{job.stem.name}.{name}"): (name.partition(".")[0], data)
+            for name, data in volume_files(bundle).items()
+        }
     # The record of an earlier run goes first: were this one to end here, it would vouch for pictures that are not its.
     job.record.unlink(missing_ok=True)
     digests = {}
-    for output, data in drawn.items():
-        path = job.picture(KINDS[output], found.input.slices > 1)
+    for path, (output, data) in drawn.items():
         write_atomic(path, data)
         digests[output] = {"file": _ending(path, job), "sha256": hashlib.sha256(data).hexdigest()}
     record = {"file": job.name, "asked": asdict(asked), "pictures": digests, **_plain(found)}

@@ -4,7 +4,7 @@ reason to fail."""
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,11 @@ class Notice:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The answer to one scan. ``tumor_detected``: any tumour pixel is left; pixels are counted over all slices."""
+    """The answer to one scan. ``tumor_detected``: any tumour pixel is left; pixels are counted over all slices.
+
+    Of volumes only, else None, also from servers that know none; keys as in the contract's JSON: ``lesions`` (each with
+    ``volume_ml``, ``centroid_mm``, …), ``geometry`` of the grid that the mask is on, ``sequences`` (which volume was
+    taken for what)."""
 
     model: Model
     input: Scan
@@ -66,6 +70,10 @@ class Segmentation:
     warnings: tuple[Notice, ...]
     timing_ms: Mapping[str, float]
     request_id: str = ""
+    tumor_volume_ml: float | None = None
+    lesions: tuple[Mapping[str, Any], ...] | None = None
+    geometry: Mapping[str, Any] | None = None
+    sequences: tuple[Mapping[str, Any], ...] | None = None
 
     @property
     def tumor_detected(self) -> bool:
@@ -88,6 +96,10 @@ def _slice(raw: Mapping[str, Any]) -> Slice:
     return Slice(raw["index"], raw["tumor_pixels"], raw["tumor_coverage_percent"], raw["max_probability"], images)
 
 
+def _several(raw: Sequence[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any], ...] | None:
+    return None if raw is None else tuple(raw)
+
+
 def segmentation(raw: Mapping[str, Any], request_id: str = "") -> Segmentation:
     """From the contract's JSON. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for something else."""
     model, scan = raw["model"], raw["input"]
@@ -105,6 +117,10 @@ def segmentation(raw: Mapping[str, Any], request_id: str = "") -> Segmentation:
         tuple(Notice(one["code"], one["detail"]) for one in raw["warnings"]),
         raw["timing_ms"],
         request_id,
+        raw.get("tumor_volume_ml"),
+        _several(raw.get("lesions")),
+        scan.get("geometry"),
+        _several(raw.get("sequences")),
     )
 
 

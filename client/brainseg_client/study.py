@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from brainseg_client.api import Client
 from brainseg_client.dicomweb import Archive
-from brainseg_client.errors import BrainSegError, ScanError, UnreachableError
+from brainseg_client.errors import BrainSegError, ScanError
 from brainseg_client.files import write_atomic
 from brainseg_client.keys import find_key
 from brainseg_client.names import shown
+from brainseg_client.volumes import unpacked, zipped
 
 DONE, REFUSED, USAGE, NO_SERVER = 0, 1, 2, 3
 NOTICE = "Research use only. Not a medical device."
@@ -34,24 +33,6 @@ class StudyOptions:
     store: bool
     patience: float
     api_key_file: Path | None
-
-
-def zipped(files: list[bytes]) -> bytes:
-    """DICOM files as one zip, by number."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        for number, data in enumerate(files):
-            packed.writestr(zipfile.ZipInfo(f"{number:05d}.dcm"), data, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def unpacked(bundle: bytes) -> Mapping[str, bytes]:
-    """Name -> bytes of the server's zip; plain names only."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(bundle)) as packed:
-            return {name: packed.read(name) for name in packed.namelist() if Path(name).name == name}
-    except zipfile.BadZipFile as error:
-        raise UnreachableError("unreachable", "the answer is not the contract's zip: is this a front door?") from error
 
 
 def _run(options: StudyOptions, say: Callable[[str], None]) -> int:

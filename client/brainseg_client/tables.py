@@ -12,7 +12,8 @@ from brainseg_client.names import cell, remark
 SCANS, SLICES = "measurements.csv", "slices.csv"
 SCAN_COLUMNS = (
     "file", "outcome", "verdict", "tumor_pixels", "total_pixels", "tumor_coverage_percent", "max_probability", "slices",
-    "width", "height", "threshold", "min_lesion_pixels", "model_version", "model_digest", "sha256", "detail",
+    "width", "height", "threshold", "min_lesion_pixels", "model_version", "model_digest", "sha256",
+    "tumor_volume_ml", "lesions", "detail",
 )  # fmt: skip
 SLICE_COLUMNS = ("file", "slice", "tumor_pixels", "tumor_coverage_percent", "max_probability")
 
@@ -22,6 +23,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     if "code" in record:
         return {"file": file, "outcome": remark(record["code"]), "detail": remark(record["detail"])}
     row = {"file": file, "outcome": "ok", "slices": record["input"]["slices"]}
+    row["lesions"] = None if record.get("lesions") is None else len(record["lesions"])
     row |= {name: record[name] for name in SCAN_COLUMNS if name in record and name not in row}
     row |= {name: record["input"][name] for name in ("width", "height", "sha256")}
     return row | {"model_version": record["model"]["version"], "model_digest": record["model"]["digest"]}

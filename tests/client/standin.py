@@ -1,12 +1,15 @@
-"""A front door that answers every scan alike, at once or when it is told to: for what is the client's alone."""
+"""A front door that answers every picture alike, and every volume, at once or when it is told to: for what is the
+client's alone."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import hashlib
+import io
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,18 +22,22 @@ GREY = imagecodecs.png_encode(np.zeros((8, 8), np.uint8))
 COLOUR = imagecodecs.png_encode(np.zeros((8, 8, 3), np.uint8))
 BUSY = {"type": "about:blank", "title": "busy", "status": 503, "code": "queue_full", "detail": "The queue is full."}
 MODELS = {"versions": [{"version": "1.0", "default": True, "workers": {"wanted": 1, "ready": 1}, "card": None}]}
+VOLUME_FILES = {"mask.nii.gz": b"a mask", "seg.dcm": b"a SEG", "sr-volume.dcm": b"a report"}
 
 
 @dataclass
 class Door:
     """``open``: whether answers are given; a request waits until it is set. ``busy``: after how many scans it is busy
-    from then on. ``sizes``: of the scans that came; ``keys``: the Authorization headers. ``problem``: the answer to all
-    scans instead of a result."""
+    from then on. ``sizes``: of the scans that came; ``asked``: their headers and bodies; ``keys``: the Authorization
+    headers. ``problem``: the answer to all scans instead of a result. ``files``: what a volume's zip holds beside
+    ``result.json``."""
 
     url: str = ""
     open: threading.Event = field(default_factory=threading.Event)
     busy: int | None = None
     sizes: list[int] = field(default_factory=list)
+    asked: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=lambda: dict(VOLUME_FILES))
     keys: set[str] = field(default_factory=set)
     problem: dict[str, Any] = field(default_factory=dict)
 
@@ -58,12 +65,24 @@ class Door:
             "timing_ms": {},
         }
 
+    def bundle(self, scan: bytes, threshold: float) -> bytes:
+        """The answer to ``Accept: application/zip``."""
+        result = self.answer(scan, threshold, False)
+        result["input"] |= {"format": "nifti", "geometry": {"size": [8, 8, 1], "orientation": "RAS"}}
+        found = {"lesions": [{"volume_ml": 0.5}, {"volume_ml": 0.25}], "tumor_volume_ml": 0.75}
+        result |= {**found, "sequences": [{"channel": "flair"}], "verdict": "tumor_detected"}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as packed:
+            for name, data in {**self.files, "result.json": json.dumps(result).encode()}.items():
+                packed.writestr(name, data)
+        return buffer.getvalue()
+
 
 class _Handler(BaseHTTPRequestHandler):
     door: Door
 
-    def _send(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
+    def _send(self, status: int, body: dict[str, Any] | bytes) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -80,12 +99,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(503, BUSY)
             return
         self.door.sizes.append(len(scan))
+        self.door.asked.append((dict(self.headers), scan))
         if self.door.problem:
             self._send(self.door.problem["status"], self.door.problem)
             return
         self.door.open.wait(120)
+        threshold = float(self.headers.get("X-BrainSeg-threshold", "0.5"))
+        if self.headers["Accept"] == "application/zip":
+            self._send(200, self.door.bundle(scan, threshold))
+            return
         pictures = self.headers.get("X-BrainSeg-outputs") != "none"
-        self._send(200, self.door.answer(scan, float(self.headers.get("X-BrainSeg-threshold", "0.5")), pictures))
+        self._send(200, self.door.answer(scan, threshold, pictures))
 
     def log_message(self, format: str, *args: object) -> None:
         return

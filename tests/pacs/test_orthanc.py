@@ -105,7 +105,7 @@ class Door:
 
 def expected(detector: Server, files: list[tuple[str, bytes]]) -> tuple[bytes, np.ndarray]:
     """The SEG that the front door gives for the same study, and its mask in the order of the file."""
-    from brainseg_client.study import unpacked, zipped
+    from brainseg_client.volumes import unpacked, zipped
 
     reply = requests.post(
         f"{detector.door}/api/v1/segment",

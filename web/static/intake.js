@@ -6,8 +6,10 @@ import { dropped } from "./scans.js";
 
 const LARGEST = 64 * 2 ** 20;
 
+const SEVERAL = /\.(tiff|nii\.gz)$/; // slices: no browser draws them by itself
+
 function picture({ file }) {
-  if (!file.endsWith(".tiff")) return Object.assign(new Image(64, 64), { src: `/samples/${file}`, alt: "" });
+  if (!SEVERAL.test(file)) return Object.assign(new Image(64, 64), { src: `/samples/${file}`, alt: "" });
   const pile = Object.assign(document.createElement("span"), { className: "pile" });
   pile.append(...[1, 2, 3].map(() => document.createElement("i")));
   return pile;
@@ -15,7 +17,7 @@ function picture({ file }) {
 
 function card(sample, choose) {
   const button = Object.assign(document.createElement("button"), { type: "button", className: "sample" });
-  button.classList.toggle("stacked", sample.file.endsWith(".tiff"));
+  button.classList.toggle("stacked", SEVERAL.test(sample.file));
   const words = document.createElement("span");
   words.append(Object.assign(document.createElement("strong"), { textContent: sample.title }));
   words.append(Object.assign(document.createElement("span"), { textContent: sample.note }));
