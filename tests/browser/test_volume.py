@@ -1,5 +1,5 @@
-"""Volumes on the page: what is sent, what is shown, where the crosshair goes. The answers are made here, so that each
-number on the page is known; tests/serving has the real ones."""
+"""Volumes on the page: what is sent, what is shown, where the crosshair goes. Most answers are made here, so that each
+number on the page is known; the last tests have a server's."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page, Route, expect
 
+from archive.store import SAMPLES
+from samples.head import draw_head
+from samples.make import HEAD
 from tests.browser.driver import Driver
+from tests.volumes import Phantom, dicom_zip
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]
@@ -244,3 +249,52 @@ def test_the_window_is_of_what_is_not_background(open_page: OpenPage) -> None:
     low, high = open_page().call("viewer", "m.windowOf(Float32Array.from({length: 2000}, (_, i) => i < 1000 ? -5 : i))")
     assert 1000 <= low < 1020
     assert 1980 < high < 2000
+
+
+# The answers of a server.
+
+
+def drawn(driver: Driver) -> None:
+    driver.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def test_the_sample_head_goes_the_whole_way(open_page: OpenPage) -> None:
+    driver = open_page()
+    driver.drop((SAMPLES / HEAD).read_bytes(), HEAD)
+    shown(driver)
+    assert driver.text("#volume-verdict") == "Tumour detected"
+    assert float(driver.text("#volume-ml").removesuffix(" ml")) > 5
+    expect(driver.page.locator("#volume-lesions li")).to_have_count(1)
+    driver.page.click("#volume-lesions button")
+    expect(driver.page.locator("#place")).to_have_text(re.compile(r", in the mask"))
+    expect(driver.page.locator("#save-seg")).to_be_hidden()
+    drawn(driver)
+    assert red(driver) > 100
+    name, data = driver.download("save-nifti")
+    assert name == "head-mask.nii.gz"
+    mask = np.asarray(nibabel.Nifti1Image.from_bytes(gzip.decompress(data)).dataobj)
+    truth = draw_head().mask.transpose(2, 1, 0)
+    assert 2 * (mask.astype(bool) & truth).sum() / (mask.sum() + truth.sum()) > 0.8
+
+
+def test_the_sample_head_is_offered(open_page: OpenPage) -> None:
+    driver = open_page()
+    driver.page.locator(".sample", has_text="NIfTI").click()
+    shown(driver)
+    assert driver.text("#volume-name") == HEAD
+    assert driver.text("#volume-verdict") == "Tumour detected"
+
+
+def test_a_zip_of_a_dicom_series_goes_the_whole_way(open_page: OpenPage) -> None:
+    head = draw_head()
+    driver = open_page()
+    driver.drop(dicom_zip(Phantom(head.voxels, head.affine, ())), "study.zip")
+    shown(driver)
+    assert driver.text("#volume-verdict") == "Tumour detected"
+    expect(driver.page.locator("#volume-lesions li")).to_have_count(1)
+    drawn(driver)
+    assert red(driver) > 100  # the scan came back as NIfTI: the browser cannot draw DICOM
+    name, data = driver.download("save-seg")
+    assert name == "study-seg.dcm"
+    found = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+    assert (found.Modality, found.Rows, found.Columns) == ("SEG", 64, 64)
