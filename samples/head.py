@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -57,7 +58,8 @@ def draw_head(seed: int = 4) -> Head:
 
 def nifti_gz(head: Head) -> bytes:
     """As ``.nii.gz``, equal bytes for equal heads."""
-    image = nibabel.Nifti1Image(head.voxels.transpose(2, 1, 0), head.affine)
+    make: Any = nibabel.Nifti1Image  # untyped
+    image = make(head.voxels.transpose(2, 1, 0), head.affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"drawn, no patient"
     return gzip.compress(image.to_bytes(), 9, mtime=0)
