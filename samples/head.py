@@ -6,7 +6,6 @@ import gzip
 from dataclasses import dataclass
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -58,6 +57,8 @@ def draw_head(seed: int = 4) -> Head:
 
 def nifti_gz(head: Head) -> bytes:
     """As ``.nii.gz``, equal bytes for equal heads."""
+    import nibabel  # slow, and only who draws the file needs it
+
     make: Any = nibabel.Nifti1Image  # untyped
     image = make(head.voxels.transpose(2, 1, 0), head.affine)
     image.header.set_xyzt_units("mm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -65,7 +66,10 @@ def write_results(job: Job, asked: Asked, found: Segmentation, bundle: Mapping[s
             for name, data in volume_files(bundle).items()
         }
     # The record of an earlier run goes first: were this one to end here, it would vouch for pictures that are not its.
+    old = _read(job.record)
     job.record.unlink(missing_ok=True)
+    if old is not None:
+        _remove(old, job.record)
     digests = {}
     for path, (output, data) in drawn.items():
         write_atomic(path, data)
@@ -101,6 +105,13 @@ def _pictures_of(record: Record, path: Path) -> Iterator[tuple[Path, str]]:
     stem = path.name.removesuffix(RECORD)
     for one in record["pictures"].values():
         yield path.with_name(stem + one["file"]), one["sha256"]
+
+
+def _remove(record: Record, path: Path) -> None:
+    """What the record at ``path`` vouched for: a SEG of an earlier scan beside a NIfTI's mask would seem to be its."""
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):  # somebody else's JSON
+        for one, _ in list(_pictures_of(record, path)):
+            one.unlink(missing_ok=True)
 
 
 def read_done(job: Job, asked: Asked, sha256: str) -> Record | None:

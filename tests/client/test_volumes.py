@@ -118,6 +118,18 @@ def test_files_lie_beside_the_record_which_vouches_for_them(door: Door, tmp_path
     assert (out / "a.seg.dcm").read_bytes() == VOLUME_FILES["seg.dcm"]
 
 
+def test_files_of_another_scan_of_that_name_do_not_stay(door: Door, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "a.dcm").write_bytes(dicom_series(SMALL)[0][1])
+    assert segment(door.url, tmp_path / "a.dcm", "--out", out) == 0
+    assert (out / "a.seg.dcm").exists()
+    door.files = {"mask.nii.gz": b"another mask"}
+    (tmp_path / "a.nii").write_bytes(nifti(SMALL))
+    assert segment(door.url, tmp_path / "a.nii", "--out", out) == 0
+    assert sorted(path.name for path in out.glob("a.*")) == ["a.json", "a.mask.nii.gz"]
+    assert (out / "a.mask.nii.gz").read_bytes() == b"another mask"
+
+
 def test_nothing_else_of_an_answer_gets_a_name_on_disk(door: Door, tmp_path: Path) -> None:
     door.files |= {"../evil": b"x", "other.exe": b"x", "sr-../x.dcm": b"x"}
     (tmp_path / "a.nii").write_bytes(nifti(SMALL))
