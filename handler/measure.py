@@ -72,9 +72,8 @@ def mask_of(steps: NDArray[np.uint16], threshold: float, min_lesion_pixels: int)
     return drop_small(steps > np.uint16(int(threshold * STEPS)), min_lesion_pixels)
 
 
-def measure_steps(steps: NDArray[np.uint16], index: int, threshold: float, min_lesion_pixels: int) -> SegmentedSlice:
-    """``steps`` (h, w) as :func:`to_steps` makes them, in the scan's own grid -> mask and measurements."""
-    mask = mask_of(steps, threshold, min_lesion_pixels)
+def measure_mask(steps: NDArray[np.uint16], mask: NDArray[np.bool_], index: int) -> SegmentedSlice:
+    """``steps`` (h, w) as :func:`to_steps` makes them, in the scan's own grid, and their ``mask`` -> measurements."""
     found = SliceMeasurement(index, int(np.count_nonzero(mask)), steps.size, float(steps.max()) / STEPS)
     return SegmentedSlice(steps, mask, found)
 
@@ -83,4 +82,5 @@ def measure(
     probability: NDArray[np.float32], index: int, height: int, width: int, threshold: float, min_lesion_pixels: int
 ) -> SegmentedSlice:
     """``probability`` (h, w), 0..1, of the network's grid -> its mask and measurements on ``height`` x ``width``."""
-    return measure_steps(to_steps(restore(probability, height, width)), index, threshold, min_lesion_pixels)
+    steps = to_steps(restore(probability, height, width))
+    return measure_mask(steps, mask_of(steps, threshold, min_lesion_pixels), index)

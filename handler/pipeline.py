@@ -23,7 +23,7 @@ from handler.engines import Engine, open_engine
 from handler.errors import RequestError
 from handler.fields import DEFAULT_OUTPUTS
 from handler.limits import DEFAULT_LIMITS, Limits
-from handler.measure import SegmentedSlice, SliceMeasurement, measure_steps
+from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_mask
 from handler.request import FILE_PART, Request, parse_request
 from handler.subject import Picture, Steps, Subject
 from handler.volumes.out.algorithm import Algorithm
@@ -145,8 +145,10 @@ def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) 
 
 def segment(steps: Steps, settings: Settings) -> Iterator[SegmentedSlice]:
     """Mask and measurements slice by slice, in the scan's own grid; of a picture only one slice is held at a time."""
+    masks = steps.masks(settings.threshold, settings.min_lesion_pixels) if steps.masks else None
     for index, slice_steps in enumerate(steps.slices):
-        yield measure_steps(slice_steps, index, settings.threshold, settings.min_lesion_pixels)
+        mask = mask_of(slice_steps, settings.threshold, settings.min_lesion_pixels) if masks is None else masks[index]
+        yield measure_mask(slice_steps, mask, index)
 
 
 def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings) -> dict[str, bytes]:

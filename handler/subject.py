@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,13 +23,15 @@ from handler.survey import survey_warnings
 @dataclass(frozen=True, eq=False)
 class Steps:
     """``slices``: uint16 (h, w) each, probability * 65535, in the subject's own grid and order. ``warnings``: all that
-    a client should know about the scan. Times in seconds."""
+    a client should know about the scan. Times in seconds. ``masks``: from threshold and smallest component in pixels to
+    bool (slices, h, w), where components are counted in other planes than the slices: in those that the network saw."""
 
     slices: Iterator[NDArray[np.uint16]]
     warnings: tuple[Warn, ...]
     decode_seconds: float
     preprocess_seconds: float
     inference_seconds: float
+    masks: Callable[[float, int], NDArray[np.bool_]] | None = None
 
 
 class Subject(Protocol):

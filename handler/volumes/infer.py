@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from handler.card import ModelCard
 from handler.engines import Engine
 from handler.errors import RequestError
-from handler.measure import to_steps
+from handler.measure import mask_of, to_steps
 from handler.predict import predict_slices
 from handler.scan import Warn
 from handler.volumes.channels import Channels
@@ -79,3 +79,13 @@ def infer(engine: Engine, card: ModelCard, view: Shown, channels: Channels, dead
         for index, probability in enumerate(probabilities, start):
             found[index] = to_steps(back(probability, view.window, height, width))
     return Inferred(steps, time.perf_counter() - begin - running, running)
+
+
+def masks_of(steps: NDArray[np.uint16], plane: Plane, threshold: float, min_lesion_pixels: int) -> NDArray[np.bool_]:
+    """``steps`` (slices, rows, columns) on the volume's grid -> its mask, bool of the same shape. Small components are
+    those of the slices that the network saw, so that a mask does not depend on the order of a file's axes."""
+    mask = np.zeros(steps.shape, np.bool_)
+    found = plane.to_stack(mask)  # a view: what is written here lies in its place in ``mask``
+    for index, seen in enumerate(plane.to_stack(steps)):
+        found[index] = mask_of(seen, threshold, min_lesion_pixels)
+    return mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from handler.engines import Engine
 from handler.limits import Limits
 from handler.subject import Steps
 from handler.volumes.channels import Channels, channels_of
-from handler.volumes.infer import infer, shown
+from handler.volumes.infer import infer, masks_of, shown
 from handler.volumes.lesions import measure
 from handler.volumes.out import bundle, nifti, seg
 from handler.volumes.out.algorithm import Algorithm
@@ -45,7 +46,8 @@ class Scanned:
     def steps(self, engine: Engine, card: ModelCard, deadline: float) -> Steps:
         found = infer(engine, card, self._view, self.channels, deadline)
         warnings = self.channels.warnings + self._view.warnings
-        return Steps(iter(found.steps), warnings, 0.0, found.preprocess_seconds, found.inference_seconds)
+        masks = partial(masks_of, found.steps, self._view.plane) if self._view.plane.reformatted else None
+        return Steps(iter(found.steps), warnings, 0.0, found.preprocess_seconds, found.inference_seconds, masks)
 
     def check(self, kind: str) -> None:
         """Raises ``not_acceptable`` where a mask of ``kind`` needs what the scan's headers lack."""

@@ -110,6 +110,26 @@ class TestRightVoxel:
         assert np.allclose(affine, scan.affine, atol=1e-4)
         assert 2 * (mask & lesion).sum() / (mask.sum() + lesion.sum()) > 0.85
 
+    @pytest.mark.parametrize("which", range(0, 48, 3))
+    def test_small_lesions_are_those_of_what_the_network_saw(self, which: int) -> None:
+        """A rod from foot to head is small on axial slices and large on the others; a plate the other way round."""
+        thin = (2.8, 2.8, 2.8)
+        strict = model(FLAIR_RULE, min_lesion_pixels=20)
+        upright, lesion = head((40, 44, 30), thin)
+        plate, rod = np.zeros_like(lesion), np.zeros_like(lesion)
+        plate[8, 15:25, 8:20], rod[8:24, 33:36, 18:21] = True, True
+        drawn = np.where(plate | rod, LESION, np.where(lesion, HEAD, upright.voxels)).astype(np.int16)
+        image = nibabel.Nifti1Image(drawn.transpose(2, 1, 0), upright.affine)
+        turn = np.eye(4)
+        turn[:3, :3] = ORIENTATIONS[which]
+        stored = image.as_reoriented(nibabel.io_orientation(turn))
+        scan = dataclasses.replace(upright, voxels=np.asarray(stored.dataobj).transpose(2, 1, 0), affine=stored.affine)
+        reply = ask(strict, nifti(scan), Accept="application/x-nifti").answer
+        mask = nibabel.as_closest_canonical(nibabel.Nifti1Image.from_bytes(gzip.decompress(reply.body)))
+        found = np.asarray(mask.dataobj).transpose(2, 1, 0) > 0
+        assert not (found & rod).any()
+        assert (found & plate).sum() > 0.7 * plate.sum()
+
     def test_slices_keep_the_order_of_the_file(self, finder: Model) -> None:
         for turn in (np.diag([1.0, 1.0, 1.0]), np.diag([1.0, 1.0, -1.0])):
             scan, lesion = head(turn=turn)
