@@ -42,6 +42,8 @@ from tests.sharing import shared_folder
 from tests.tiny import package_quietly, write_tiny_release
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Playwright
+
     from handler.pipeline import Model
 
 
@@ -161,3 +163,12 @@ def flair() -> Model:
     from tests.handler.models import FLAIR_RULE, model
 
     return model(FLAIR_RULE)
+
+
+@pytest.fixture(scope="session")
+def playwright_driver() -> Iterator[Playwright]:
+    """Playwright's driver: one a process, for a second would find the loop of the first and refuse."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        yield driver

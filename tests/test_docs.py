@@ -45,6 +45,8 @@ def adapted(code: str, server: Server) -> str:
     ports = {8000: server.port, 8080: server.inference_port, 8081: server.management_port, 8082: server.metrics_port}
     for printed, actual in ports.items():
         code = re.sub(rf"(127\.0\.0\.1|localhost):{printed}\b", rf"\1:{actual}", code)
+    # Beside the servers of other tests it has to be told which.
+    code = re.sub(r"scripts/deploy (status|history)", rf"scripts/deploy \1 --state {server.state}", code)
     return code.replace("scripts/token", f"scripts/token --state {server.state}").replace(".run/", f"{server.state}/")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect
 
 from archive.store import ROOT
 from tests.browser.driver import Driver
@@ -28,14 +28,13 @@ DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(playwright_driver: Playwright) -> Iterator[Browser]:
     """Debian's Chromium, or the one that BRAINSEG_CHROMIUM names."""
     path = os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
     assert path, "no Chromium: apt-get install chromium, or set BRAINSEG_CHROMIUM"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield found
-        found.close()
+    found = playwright_driver.chromium.launch(executable_path=path, args=list(FLAGS))
+    yield found
+    found.close()
 
 
 @pytest.fixture

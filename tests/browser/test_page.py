@@ -116,8 +116,10 @@ def test_errors_in_plain_words_leave_the_finding_alone(open_page: OpenPage, lesi
     driver.show(lesion)
     driver.drop(bytes(128) + b"DICM" + bytes(50), "a.dcm")
     expect(driver.page.locator("#error")).to_be_visible()
-    assert driver.text("#error-title") == "This kind of file cannot be read"
-    assert "DICOM" in driver.text("#error-detail")
+    assert driver.text("#error-title") == "This is no MR scan"
+    driver.drop(b"GIF89a" + bytes(50), "a.gif")
+    expect(driver.page.locator("#error-title")).to_have_text("This kind of file cannot be read")
+    assert "GIF" in driver.text("#error-detail")
     assert driver.verdict() == "Tumour detected"
     driver.picture("page-error", whole=False)
     driver.drop(lesion[:5000])

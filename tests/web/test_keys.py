@@ -64,6 +64,15 @@ def test_an_emptied_file_revokes_its_keys(file: Path, emptied: str) -> None:
     assert keys.name_of(OLD) == "ward"
 
 
+def test_a_file_that_is_empty_for_a_moment_is_one_being_written(file: Path) -> None:
+    """Editors empty a file before they write it; on a busy machine the rest may come seconds later."""
+    keys = ApiKeys(file)
+    write(file, "", 2)
+    assert keys.name_of(OLD) == "ward"
+    write(file, f"lab {NEW}\n", 1)
+    assert (keys.name_of(OLD), keys.name_of(NEW)) == (None, "lab")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

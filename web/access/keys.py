@@ -15,6 +15,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 SHORTEST = 20  # characters; `openssl rand -hex 24` gives 48
 SETTLED_SECONDS = 0.2  # a file that changed just now may be half written
+EMPTIED_SECONDS = 5.0  # who writes a file in place empties it first; on a busy machine the rest comes late
 _COMMENT = re.compile(r"(^|\s)#.*")
 _LINE = re.compile(r"([A-Za-z0-9._-]{1,40})\s+(\S+)")
 
@@ -94,7 +95,8 @@ class ApiKeys:
         """Lock held."""
         try:
             stamp = self._stat()
-            if stamp == self._stamp or 0 <= time.time() - stamp[0] / 1e9 < SETTLED_SECONDS:
+            age = time.time() - stamp[0] / 1e9
+            if stamp == self._stamp or 0 <= age < SETTLED_SECONDS or (not stamp[1] and 0 <= age < EMPTIED_SECONDS):
                 return
             self._stamp = stamp
             self._keys = parse_keys(read_text(self._path.read_bytes()))

@@ -30,6 +30,7 @@ export async function saveStack(item, settings) {
 export function saveJson(item, figures, settings) {
   const size = item.width * item.height;
   const slices = figures.map(({ pixels, highest }, index) => ({
+    ...item.answer.slices[index],
     index,
     tumor_pixels: pixels,
     tumor_coverage_percent: round((100 * pixels) / size, 3),

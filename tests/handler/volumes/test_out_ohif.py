@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright
 from pydicom.valuerep import DSfloat
 
 from handler.volumes import lesions
@@ -63,7 +63,7 @@ def study(name: str) -> Series:
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def opened(tmp_path_factory: pytest.TempPathFactory, playwright_driver: Playwright) -> Iterator[Page]:
     """A page before OHIF with all studies, their SEG and reports."""
     if lacking := ohif.missing():
         pytest.skip(f"masks in OHIF were not looked at, there is no {lacking}")
@@ -86,13 +86,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
                 "Orthanc gives back what it was given"
             )
         path = os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-            page = chromium.new_page(viewport={"width": 1300, "height": 850}, base_url=address)
-            page.set_default_timeout(120_000)
-            page.add_locator_handler(page.get_by_text("Skip all"), lambda tour: tour.click())
-            yield page
-            chromium.close()
+        chromium = playwright_driver.chromium.launch(executable_path=path, args=list(FLAGS))
+        page = chromium.new_page(viewport={"width": 1300, "height": 850}, base_url=address)
+        page.set_default_timeout(120_000)
+        page.add_locator_handler(page.get_by_text("Skip all"), lambda tour: tour.click())
+        yield page
+        chromium.close()
 
 
 def look(page: Page, name: str, series: int) -> dict[int, Shown]:
