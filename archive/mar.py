@@ -23,6 +23,7 @@ from handler.engines.ncnn_engine import NcnnEngine
 from handler.files import write_atomic
 from handler.pipeline import open_model
 from handler.resources import plan
+from handler.volumes.scale import RECORD
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -94,7 +95,8 @@ def package(release: Path, output: Path, version: str = "") -> ModelCard:
         card.write(staged)
         # Not "auto": the answers of an archive must not depend on whether it was packaged beside a GPU.
         model = open_model(staged, NcnnEngine.name, plan().threads)
-        card = card.with_changes(known_answers=record(model, sample_files()))
+        # How volumes are scaled is the handler's, which travels in the archive too: the card says which it is.
+        card = card.with_changes(known_answers=record(model, sample_files()), data={**card.data, "volumes": RECORD})
         card.write(staged)
         content = pack(_members(_run_archiver(card.version, staged, folder), digests))
     with alone_in(output.parent, output.name):
