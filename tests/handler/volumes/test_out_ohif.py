@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Playwright
+from playwright.sync_api import FloatRect, Page, Playwright
 from pydicom.valuerep import DSfloat
 
 from handler.volumes import lesions
@@ -23,12 +23,15 @@ from handler.volumes.out import seg, sr
 from tests.handler.volumes import ohif
 from tests.handler.volumes.series import ROOT, Series, classic, grid_of
 from tests.handler.volumes.test_out_seg import ALGORITHM
+from tests.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+# Nothing beside it: when OHIF has drawn all, nothing in its page says so.
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.latency]
 FLAGS = (
     *("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
 )
+PLACE = r"I:(\d+) \((\d+)/(\d+)\)"
 GREY = 300 / 1000 * 255  # the pictures' one value, in their window
 LESION = np.s_[3:6, 40:70, 100:140]
 SLICES = 8
@@ -102,7 +105,7 @@ def look(page: Page, name: str, series: int) -> dict[int, Shown]:
         page.get_by_text("Yes", exact=True).first.click()
         page.get_by_text("Loading SEG").wait_for(state="hidden")
     page.get_by_text(re.compile(r"I:\d+ \(\d+/\d+\)")).first.wait_for()
-    canvas = page.locator("canvas").first.bounding_box()
+    canvas = until(page.locator("canvas").first.bounding_box, "OHIF draws nothing")
     assert canvas is not None
     page.wait_for_timeout(5_000)  # until the overlay is drawn nothing in the page says so
     page.mouse.move(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
@@ -110,15 +113,32 @@ def look(page: Page, name: str, series: int) -> dict[int, Shown]:
     shown: dict[int, Shown] = {}
     for _ in range(3 * SLICES):
         page.wait_for_timeout(1_000)
-        at = re.search(r"I:(\d+) \((\d+)/(\d+)\)", page.inner_text("body"))
-        assert at is not None
-        picture = Image.open(io.BytesIO(page.screenshot(clip=canvas))).convert("RGB")
+        at, picture = _steady(page, canvas)
         shown[SLICES - int(at[1])] = drawn_in(np.asarray(picture).astype(int), *STUDIES[name][:2])
         if at[2] == at[3]:
             break
         page.mouse.wheel(0, 100)
     assert sorted(shown) == list(range(SLICES))
     return shown
+
+
+def _steady(page: Page, canvas: FloatRect) -> tuple[re.Match[str], Image.Image]:
+    """Where the viewer says it is, and what it draws, once neither changes any more: on a busy machine it takes long,
+    and for moments shows nothing."""
+    before: tuple[str, bytes] | None = None
+
+    def settled() -> re.Match[str] | None:
+        nonlocal before
+        at = re.search(PLACE, page.inner_text("body"))
+        now = (at[0], page.screenshot(clip=canvas)) if at else None
+        same, before = now == before, now
+        page.wait_for_timeout(300)
+        return at if same else None
+
+    found = until(settled, "OHIF shows no slice that stays")
+    assert found is not None
+    assert before is not None
+    return found, Image.open(io.BytesIO(before[1])).convert("RGB")
 
 
 def drawn_in(picture: np.ndarray, columns: int, rows: int) -> Shown:
