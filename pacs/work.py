@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 from brainseg_client.errors import BrainSegError, ScanError
+from brainseg_client.volumes import unpacked, zipped
 from pacs.destination import Destination, SendError
 from pacs.spool import COMPLETE, FAILED, SEGMENTED, SENT, Result, Spool
 
@@ -24,21 +21,6 @@ class Segments(Protocol):
 
     def archive(self, scan: bytes) -> bytes:
         """Everything about ``scan`` in one zip."""
-
-
-def packed(folder: Path) -> bytes:
-    """The objects of a study as one zip, by number."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number, path in enumerate(sorted(folder.glob("*.dcm"))):
-            archive.writestr(zipfile.ZipInfo(f"{number:05d}.dcm"), path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def dicom_of(bundle: bytes) -> Mapping[str, bytes]:
-    """SEG and reports out of the front door's zip."""
-    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if name.endswith(".dcm")}
 
 
 class Work:
@@ -69,11 +51,13 @@ class Work:
 
     def _segment(self, study: str, attempts: int) -> None:
         try:
-            objects = dicom_of(self._door.archive(packed(self._spool.incoming(study))))
+            files = [path.read_bytes() for path in sorted(self._spool.incoming(study).glob("*.dcm"))]
+            answer = unpacked(self._door.archive(zipped(files)))
+            objects = {name: data for name, data in answer.items() if name.endswith(".dcm")}
         except ScanError as error:  # as it is, it will be refused again
             logger.warning("study %s: not segmented: %s", study, error)
             self._spool.end(study, FAILED, f"{error.code}: {error.detail}")
-        except (BrainSegError, OSError, zipfile.BadZipFile) as error:
+        except (BrainSegError, OSError) as error:
             self._later(study, attempts, f"not segmented yet: {error}")
         else:
             self._spool.segmented(study, objects)

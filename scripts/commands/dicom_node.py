@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -15,6 +14,7 @@ import typer
 
 from archive.store import STATE
 from brainseg_client.api import DEFAULT_URL, Client
+from brainseg_client.keys import find_key
 from pacs.destination import Destination
 from pacs.node import Node
 from pacs.spool import Spool
@@ -22,13 +22,6 @@ from pacs.work import Work
 
 SPOOL = STATE / "dicom"
 NOTICE = "Research use only. Not a medical device."
-
-
-def _api_key(file: Path | None) -> str | None:
-    """From ``file``, else from BRAINSEG_API_KEY; never from the command line, which other users can see."""
-    text = file.read_text(encoding="utf-8") if file else os.environ.get("BRAINSEG_API_KEY", "")
-    words = text.split()
-    return words[-1] if words else None
 
 
 def main(
@@ -54,6 +47,7 @@ def main(
         signal.signal(number, tell)
     try:
         where = Destination.parse(destination, title)
+        door = Client(url, find_key(api_key_file, lambda line: print(line, file=sys.stderr)), patience=30.0)
         queue = Spool(spool)
         node = Node(queue, title, caller, host, port)
     except (ValueError, OSError) as error:
@@ -61,7 +55,7 @@ def main(
         sys.exit(2)
     print(f"BrainSeg listens as {title} on {host}:{node.port}, sends to {destination}. {NOTICE}", flush=True)
     try:
-        Work(queue, Client(url, _api_key(api_key_file), patience=30.0), where, settle).run(stop)
+        Work(queue, door, where, settle).run(stop)
     finally:
         node.close()
         queue.close()
