@@ -6,10 +6,13 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 LOOK_SECONDS = 0.2
+END_SECONDS = 10.0
 
 
 @contextmanager
@@ -54,6 +57,34 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def renew(path: Path) -> None:
+    """Shows that the holder of the lock ``path`` works on; nothing where there is none."""
+    with suppress(FileNotFoundError):
+        os.utime(path)
+
+
+def is_kept(path: Path, seconds: float) -> bool:
+    """Whether a process holds the lock ``path`` and has renewed it within ``seconds``: one that is stopped does not."""
+    return is_held(path) and time.time() - path.stat().st_mtime < seconds
+
+
+def end_holder(path: Path) -> None:
+    """Kills the process that holds the lock ``path``, if any. Raises ``OSError`` where that is another user's, or one
+    that cannot be seen from here."""
+    if not is_held(path):
+        return
+    process = int(path.read_text() or 0)
+    try:
+        found = psutil.Process(process)
+        # The number may be of another container, and here that of somebody else.
+        if str(path.resolve()) not in [file.path for file in found.open_files()]:
+            raise psutil.NoSuchProcess(process)
+        found.kill()
+        found.wait(END_SECONDS)
+    except psutil.Error as error:
+        raise OSError(f"process {process}, which holds {path}, cannot be ended from here; end it yourself") from error
 
 
 def _again(descriptor: int) -> bool:

@@ -84,6 +84,6 @@ def take_out(site: Site, deployment: Deployment, subject: Deployed) -> Deploymen
             return site.save(replace(deployment, served=(*deployment.served, subject), change=None))
         remove(site.server, subject.version)
     settled = site.save(deployment.settled())
-    drop_archive(site.server.store, subject, settled)
+    drop_archive(site.server.store, site.state, subject, settled)
     site.say(f"version {subject.version} is out of the server")
     return settled

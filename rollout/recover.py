@@ -67,5 +67,5 @@ def withdraw(site: Site, deployment: Deployment, subject: Deployed) -> Deploymen
             site.say(f"version {subject.version} could not be removed ({error}); the next deploy tries again")
             return deployment
     # First what takes room: on a full disk nothing could be written down before.
-    drop_archive(site.server.store, subject, deployment.settled())
+    drop_archive(site.server.store, site.state, subject, deployment.settled())
     return site.save(deployment.settled())

@@ -58,7 +58,7 @@ def release(site: Site, deployment: Deployment, release: Release, scans: Sequenc
         with site.stopping.shielded():
             record = _record(site, deployment, figures)
             after = promote(site, deployment, subject)
-            watch = Watch(site.server, release, record, site.limits.watch)
+            watch = Watch(site.server, release, record, site.limits.watch, site.renew)
             site.log(subject, "promoted", "passed the gate", deployment.live.version, figures)
             site.say(f"version {subject.version} is live")
     except Exception as error:  # whatever it was: the candidate goes, the live version stays
@@ -163,4 +163,4 @@ def _retire_old(site: Site, deployment: Deployment) -> None:
     forgotten = deployment.previous[: -site.limits.keep_previous]
     deployment = site.save(replace(deployment, previous=deployment.previous[len(forgotten) :], change=None))
     for one in forgotten:
-        drop_archive(site.server.store, one, deployment)
+        drop_archive(site.server.store, site.state, one, deployment)

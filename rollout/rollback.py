@@ -88,6 +88,6 @@ def retire_version(site: Site, version: str) -> str:
             raise RolloutError(f"version {version} is still in use; try again when its clients are done")
     else:
         after = site.save(after.settled())
-        drop_archive(site.server.store, subject, after)
+        drop_archive(site.server.store, site.state, subject, after)
     site.log(subject, "retired", "asked for by the operator", deployment.live.version)
     return f"version {version} is retired"

@@ -20,6 +20,7 @@ from rollout.history import Event
 from rollout.lock import LOCK_FILE
 from rollout.server import TorchServe, Version
 from rollout.state import Deployment, Phase, read_deployment
+from rollout.unwatched import is_unwatched
 from rollout.watch import Seen
 
 
@@ -68,7 +69,7 @@ def status_of(state: Path) -> dict[str, Any]:
         "running": default is not None,
         "default": default,
         "declared": declared.live.version if declared else None,
-        "change": {**asdict(declared.change), "kept": is_held(state / LOCK_FILE)}
+        "change": {**asdict(declared.change), "kept": is_held(state / LOCK_FILE) and not is_unwatched(state, declared)}
         if declared and declared.change
         else None,
         "versions": [_row(name, declared, there.get(name), default) for name in names],

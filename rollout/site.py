@@ -12,7 +12,10 @@ from archive.store import MODEL_NAME
 from handler.files import sha256_of
 from rollout import history
 from rollout.errors import RolloutError
+from rollout.file_lock import renew
+from rollout.in_use import guarded, needed_elsewhere, register
 from rollout.limits import Limits
+from rollout.lock import LOCK_FILE
 from rollout.server import TorchServe
 from rollout.state import Deployed, Deployment, Phase, now, read_deployment, write_deployment
 from rollout.stopping import Stopping
@@ -34,8 +37,15 @@ class Site:
 
     def save(self, deployment: Deployment) -> Deployment:
         """Writes ``deployment`` down, and returns it."""
-        write_deployment(self.state, deployment)
+        with guarded(self.server.store):
+            register(self.server.store, self.state)
+            self.renew()
+            write_deployment(self.state, deployment)
         return deployment
+
+    def renew(self) -> None:
+        """Shows the server that this deploy is at work: see :mod:`rollout.unwatched`."""
+        renew(self.state / LOCK_FILE)
 
     def enter(self, deployment: Deployment, phase: Phase, subject: Deployed) -> Deployment:
         """Writes down that ``phase`` begins."""
@@ -54,7 +64,12 @@ class Site:
         """What is declared; on a server that has only known ``scripts/serve``, what it serves, which is written
         down."""
         found = read_deployment(self.state)
-        return found if found is not None else self.save(_adopt(self.server))
+        if found is None:
+            with guarded(self.server.store):
+                register(self.server.store, self.state)
+                found = _adopt(self.server)
+                write_deployment(self.state, found)
+        return found
 
 
 def _adopt(server: TorchServe) -> Deployment:
@@ -83,9 +98,14 @@ def _keep(store: Path, version: str, archive: str, since: str) -> Deployed:
     return Deployed(version, kept.name, digest, since or now())
 
 
-def drop_archive(store: Path, subject: Deployed, deployment: Deployment) -> None:
-    """Deletes the archive of ``subject`` unless ``deployment`` still needs it, and what a kill left of its copying."""
-    for half in store.glob(f".{subject.archive}.*"):
-        half.unlink(missing_ok=True)
-    if all(one.archive != subject.archive for one in deployment.known):
-        (store / subject.archive).unlink(missing_ok=True)
+def drop_archive(store: Path, state: Path, subject: Deployed, deployment: Deployment) -> None:
+    """Deletes the archive of ``subject`` unless ``deployment``, that of ``state``, still needs it, or another server
+    with this model store; and what a kill left of its copying."""
+    with guarded(store):
+        try:
+            needed = {one.archive for one in deployment.known} | needed_elsewhere(store, state)
+        except RolloutError:  # of another state that cannot be read: it may need anything
+            return
+        if subject.archive not in needed:
+            for one in (*store.glob(f".{subject.archive}.*"), store / subject.archive):
+                one.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """A version that was promoted and that nobody watches is taken back. The watch is a lease: the lock of the deploy that
-watches, which ends with its process, ``kill -9`` included."""
+watches, which ends with its process, ``kill -9`` included, and which it renews with each look: one that was stopped
+does not."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from rollout import history
 from rollout.errors import RolloutError
-from rollout.file_lock import is_held
+from rollout.file_lock import end_holder, is_kept
 from rollout.limits import read_limits
 from rollout.lock import LOCK_FILE, locked
 from rollout.promote import go_back, rolled_back
@@ -18,6 +19,7 @@ from rollout.site import Site, drop_archive
 from rollout.state import Deployment, Phase, read_deployment, write_deployment
 
 LEASE_SECONDS = 5.0  # who takes over from a deploy that was stopped, as a rollback does, has the lock by then
+STALE_SECONDS = 60.0  # without being renewed; two looks are at most a request and rollout.watch.NAP_SECONDS apart
 OPERATOR = "scripts/serve"
 REASON = "nobody watched it: the deploy that did was ended"
 
@@ -26,7 +28,7 @@ def is_unwatched(state: Path, deployment: Deployment | None) -> bool:
     """Whether the live version is on trial while nobody holds the lease."""
     change = deployment.change if deployment else None
     on_trial = change is not None and change.phase in (Phase.PROMOTING, Phase.WATCHING)
-    return on_trial and not is_held(state / LOCK_FILE)
+    return on_trial and not is_kept(state / LOCK_FILE, STALE_SECONDS)
 
 
 class Lease:
@@ -54,7 +56,9 @@ class Lease:
 
 
 def take_back(state: Path, say: Callable[[str], None]) -> None:
-    """Makes the version before live again on the running server of ``state``. Raises :class:`RolloutError`."""
+    """Makes the version before live again on the running server of ``state``. Raises :class:`RolloutError`, or
+    ``OSError`` when who stopped watching cannot be made to let go."""
+    end_holder(state / LOCK_FILE)
     with locked(state):
         site = Site(TorchServe(state), read_limits(), OPERATOR, say)
         deployment = site.deployment()
@@ -67,16 +71,18 @@ def take_back(state: Path, say: Callable[[str], None]) -> None:
 
 
 def take_back_at_start(state: Path, store: Path, say: Callable[[str], None]) -> None:
-    """The same before a server starts: what it starts is the version before. Raises :class:`RolloutError`."""
+    """The same before a server starts: what it starts is the version before. Raises as
+    :func:`take_back`."""
     if not is_unwatched(state, read_deployment(state)):
         return
+    end_holder(state / LOCK_FILE)
     with locked(state):
         deployment = read_deployment(state)
         if deployment is None or not deployment.previous:
             return
         failed, after = deployment.live, rolled_back(deployment)
         write_deployment(state, after)
-        drop_archive(store, failed, after)
+        drop_archive(store, state, failed, after)
         event = history.Event(OPERATOR, failed.version, failed.sha256, "rolled-back", REASON, failed.version)
         history.append(state, event)
         say(f"version {failed.version} is taken back, {after.live.version} is live again: {REASON}")

@@ -15,6 +15,7 @@ from rollout.parity import ask
 from rollout.server import TorchServe
 
 FEWEST_FAILURES = 3  # one lost request is chance
+NAP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,16 @@ class Seen:
 
 
 class Watch:
-    """One version on trial. ``record``: of the version before it."""
+    """One version on trial. ``record``: of the version before it; ``renew``: called all the while."""
 
-    def __init__(self, server: TorchServe, release: Release, record: Record, limits: WatchLimits) -> None:
+    def __init__(
+        self, server: TorchServe, release: Release, record: Record, limits: WatchLimits, renew: Callable[[], None]
+    ) -> None:
         self._server = server
         self._release = release
         self._record = record
         self._limits = limits
+        self._renew = renew
         self._begin = time.monotonic()
         self._looks = [read_counters(server.metrics(), release.version, live=True)]
         self._next_probe = 0.0
@@ -78,11 +82,19 @@ class Watch:
         :class:`NoServerError` when the server ends."""
         self._begin = time.monotonic()
         while not self.seen.breach and (left := self._begin + self._limits.seconds - time.monotonic()) > 0:
-            time.sleep(min(left, self._limits.every_seconds))
+            self._nap(min(left, self._limits.every_seconds))
             self._look()
+            self._renew()
             self._probe()
             tell(self.seen)
         return self.seen
+
+    def _nap(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        self._renew()
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, NAP_SECONDS))
+            self._renew()
 
     def _look(self) -> None:
         version, seen = self._release.version, self.seen

@@ -29,6 +29,7 @@ from archive.store import (
 )
 from handler.resources import plan
 from rollout.errors import RolloutError
+from rollout.in_use import guarded, register
 from rollout.register import Log
 from rollout.state import DEPLOYMENT_FILE, check_archives, read_deployment
 from rollout.unwatched import Lease, take_back_at_start
@@ -142,6 +143,8 @@ def _to_serve(places: Places, told: threading.Event) -> tuple[dict[str, str], st
     if deployment is None:
         archives = {version: archive_path(version, store).name for version in _archives(store, told)}
         return archives, default_version(store)
+    with contextlib.suppress(OSError), guarded(store):  # one that is only read here cannot lose an archive by us
+        register(store, places.state)
     check_archives(deployment, store)
     for line in older(deployment, store, places.state):
         console.print(escape(line))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import subprocess
 import time
 import zipfile
@@ -21,6 +22,8 @@ from archive.inputs import sample_files
 from archive.known import record
 from handler.pipeline import answer, open_model
 from rollout.errors import Exit
+from rollout.folder import mark
+from rollout.state import Deployed, Deployment, write_deployment
 from samples.phantom import draw
 from tests.rollout.stage import (
     ARCHIVE,
@@ -36,7 +39,7 @@ from tests.rollout.stage import (
     versioned,
     wrapped,
 )
-from tests.server import environment
+from tests.server import Server, environment
 from tests.waiting import BOUND_SECONDS, until
 
 pytestmark = [pytest.mark.server, pytest.mark.latency]
@@ -304,3 +307,24 @@ def test_rollback_stops_a_deploy_at_work(stage: Stage, good: Path, lesion: bytes
 
 def _wait_for_phase(stage: Stage, phase: str) -> None:
     until(lambda: (stage.declared()["change"] or {}).get("phase") == phase, f"phase {phase} did not come")  # type: ignore[attr-defined]
+
+
+def test_what_another_server_on_the_same_store_needs_stays(stage: Stage, good: Path) -> None:
+    done = stage.deploy(good)
+    assert done.code == Exit.DONE, done.out
+    first = stage.declared()["previous"][-1]  # type: ignore[index]
+    other = Server(stage.server.store, stage.folder / "other")
+    other.state.mkdir()
+    mark(other.state)
+    write_deployment(other.state, Deployment(Deployed(**first)))
+    try:
+        other.start()
+        assert other.stop() == 0
+        retired = stage.deploy("retire", "1.0")
+        assert retired.code == Exit.DONE, retired.out
+        assert len(stage.archives()) == 2
+        other.start()
+        assert [entry["modelVersion"] for entry in other.describe()] == ["1.0"]
+    finally:
+        other.kill()
+    shutil.rmtree(other.state)
