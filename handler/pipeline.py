@@ -147,6 +147,7 @@ def segment(steps: Steps, settings: Settings) -> Iterator[SegmentedSlice]:
     """Mask and measurements slice by slice, in the scan's own grid; of a picture only one slice is held at a time."""
     masks = steps.masks(settings.threshold, settings.min_lesion_pixels) if steps.masks else None
     for index, slice_steps in enumerate(steps.slices):
+        ask()
         mask = mask_of(slice_steps, settings.threshold, settings.min_lesion_pixels) if masks is None else masks[index]
         yield measure_mask(slice_steps, mask, index)
 

@@ -22,8 +22,9 @@ _NAME = re.compile(r"[0-9a-f]{32}")
 _asker: ContextVar[Callable[[], None]] = ContextVar("asker", default=lambda: None)
 
 
-class UnwantedError(Exception):
-    """Nobody waits for the answer any more."""
+class UnwantedError(BaseException):
+    """Nobody waits for the answer any more. No ``Exception``, as asyncio's own is none: a decoder's guard would take it
+    for a broken file."""
 
 
 def asker(headers: Mapping[str, Any], folder: Path | None = None) -> Callable[[], None]:
@@ -57,5 +58,6 @@ def asking(headers: Mapping[str, Any]) -> Iterator[None]:
 
 
 def ask() -> None:
-    """Between slices: raises :class:`UnwantedError` once nobody waits for the request that is in work."""
+    """Between slices, pages and other pieces of well under a second: raises :class:`UnwantedError` once nobody waits
+    for the request that is in work."""
     _asker.get()()

@@ -19,6 +19,7 @@ from handler.formats.tiff_page import JPEG, PageReader, pixel_shape, pixel_type,
 from handler.intensity import default_range, usable
 from handler.limits import Limits
 from handler.scan import Warn
+from handler.wanted import ask
 
 NAME = "tiff"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -197,6 +198,7 @@ class TiffSource:
             return self._slice(start)[None]
         pixels = np.empty((stop - start, *self.shape[1:]), self.dtype)
         for index in range(start, stop):
+            ask()
             pixels[index - start] = self._slice(index)
         return pixels
 

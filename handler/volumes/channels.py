@@ -17,6 +17,7 @@ from handler.volumes.scale import Scale, scale_of
 from handler.volumes.sequences import NAMES
 from handler.volumes.study import Found, Study
 from handler.volumes.volume import Volume
+from handler.wanted import ask
 
 ORDER = ("t1", "flair", "t1c")  # red, green and blue of the published pictures
 MISSING = "missing"
@@ -89,9 +90,11 @@ def _beside(
     """T1 or T1 with contrast, on the FLAIR's grid."""
     motion, warnings = _moved(channel, volume, flair) if registered else (None, ())
     warnings += check_frame(channel, flair, volume, motion is not None)
+    ask()
     placed = volume if motion is None else dataclasses.replace(volume, grid=motion.grid)
     laid: Laid = onto(placed, flair.grid)
     warnings += check_cover(channel, laid)
+    ask()
     scale = scale_of(volume.voxels, channel)
     plane = scale.to_uint8(laid.voxels)
     if laid.how == "trilinear":

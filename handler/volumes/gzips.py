@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 from handler.errors import RequestError
+from handler.wanted import ask
 
 CHUNK = 1 << 20
 
@@ -20,6 +21,7 @@ def gunzip(data: bytes, at_most: int) -> bytearray:
         member = zlib.decompressobj(wbits=31)
         try:
             while not member.eof:
+                ask()
                 piece = member.decompress(rest, CHUNK)
                 rest = member.unconsumed_tail
                 out += piece

@@ -16,6 +16,7 @@ from handler.predict import predict_slices
 from handler.scan import Warn
 from handler.volumes.channels import Channels
 from handler.volumes.plane import Plane, Window, back, picture, plane_of, window_of
+from handler.wanted import ask
 
 HEAD = 26  # of 255: what is darker is air, as where the cards cut to the head
 MOST_SLICES = 512  # that the network looks at for one request
@@ -57,6 +58,7 @@ def shown(channels: Channels) -> Shown:
             "were looked at as they are"
         )
         warnings = (Warn("not_axial", detail),)
+    ask()
     return Shown(plane, window_of(plane, stacks[1] > HEAD), stacks, warnings)
 
 
@@ -69,6 +71,7 @@ def infer(engine: Engine, card: ModelCard, view: Shown, channels: Channels, dead
     steps = np.zeros(channels.flair.grid.shape, np.uint16)
     found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
     for start in range(0, count, engine.batch):
+        ask()
         if time.monotonic() > deadline:
             raise RequestError("timeout", f"{start} of {count} slices were done in time. Send thicker or fewer slices.")
         chosen = [stack[start : start + engine.batch] for stack in view.stacks]
@@ -87,5 +90,6 @@ def masks_of(steps: NDArray[np.uint16], plane: Plane, threshold: float, min_lesi
     mask = np.zeros(steps.shape, np.bool_)
     found = plane.to_stack(mask)  # a view: what is written here lies in its place in ``mask``
     for index, seen in enumerate(plane.to_stack(steps)):
+        ask()
         found[index] = mask_of(seen, threshold, min_lesion_pixels)
     return mask

@@ -17,6 +17,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from handler.volumes.grid import Grid
+from handler.wanted import ask
 
 CONNECTIVITY = 26
 HULL_FROM = 16  # points from which the hull costs less than all distances
@@ -84,6 +85,7 @@ def measure(mask: NDArray[np.bool_], grid: Grid) -> Lesions:
     voxels = np.argwhere(mask)
     if not count:
         return Lesions((), 0.0)
+    ask()
     of = labels[tuple(voxels.T)]
     order = np.argsort(of, kind="stable")  # by lesion, each in the order of the file
     starts = np.flatnonzero(np.diff(of[order], prepend=0))
@@ -94,6 +96,7 @@ def measure(mask: NDArray[np.bool_], grid: Grid) -> Lesions:
 
 def _lesion(voxels: NDArray[np.int64], grid: Grid) -> Lesion:
     """``voxels`` (n, 3): slice, row, column, in the order of the file."""
+    ask()  # noise may be thousands
     x, y, z = (float(value) for value in grid.to_mm(voxels[:, ::-1].mean(axis=0)))
     return Lesion(
         voxels=len(voxels),

@@ -16,6 +16,7 @@ from handler.volumes.gzips import gunzip
 from handler.volumes.place import place
 from handler.volumes.sniff import GZIP_MAGIC, HEADER_BYTES, gunzipped_head, nifti_version
 from handler.volumes.volume import Acquisition, NiftiSource, Volume
+from handler.wanted import ask
 
 HEADERS: dict[int, Any] = {1: nibabel.Nifti1Header, 2: nibabel.Nifti2Header}
 # NIfTI's codes of what one number a voxel can be; the others are colours, complex or wider than any scanner's numbers.
@@ -107,6 +108,7 @@ def _scaled(raw: NDArray[Any], slope: float, intercept: float) -> tuple[NDArray[
     bad = np.zeros(raw.size, bool)
     lowest = np.inf
     for begin in range(0, raw.size, SLAB):
+        ask()
         part = raw[begin : begin + SLAB].astype(np.float64)
         if (slope, intercept) != (1.0, 0.0):
             part = part * slope + intercept

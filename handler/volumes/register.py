@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from handler.errors import RequestError
 from handler.volumes.grid import TO_LPS, Grid
 from handler.volumes.volume import Volume
+from handler.wanted import UnwantedError, ask
 
 COARSE_MM = 2.5  # voxels of the pictures that are compared: mutual information needs no finer ones, and seconds count
 BINS, STEPS, RELAXATION = 32, 200, 0.7
@@ -88,6 +89,13 @@ def _matrix(transform: Any) -> NDArray[np.float64]:
     return matrix
 
 
+def _end_unwanted(method: Any) -> None:
+    try:
+        ask()
+    except UnwantedError:
+        method.StopRegistration()
+
+
 def register(moving: Volume, fixed: Volume) -> Motion:
     """The rigid motion by which ``moving`` agrees best with ``fixed`` (Mattes' mutual information, which takes two
     sequences of different contrast; SimpleITK), begun from where the files say both lie. The same input gives the same
@@ -96,6 +104,7 @@ def register(moving: Volume, fixed: Volume) -> Motion:
     Raises ``invalid_parameter`` where SimpleITK is not installed, ``geometry_mismatch`` where no motion was found."""
     sitk = _simpleitk()
     target, source = _image(sitk, fixed), _image(sitk, moving)
+    ask()
     middle = fixed.grid.affine_lps @ np.array([*(np.array(fixed.grid.size) - 1) / 2, 1])
     start = sitk.Euler3DTransform()
     start.SetCenter(middle[:3].tolist())
@@ -111,8 +120,11 @@ def register(moving: Volume, fixed: Volume) -> Motion:
     method.SetShrinkFactorsPerLevel([4, 2, 1])
     method.SetSmoothingSigmasPerLevel([3, 1, 0])
     method.SetInitialTransform(start, inPlace=True)
+    # An error from within would come out as ITK's: the search is told to end, and ends the request after that.
+    method.AddCommand(sitk.sitkIterationEvent, lambda: _end_unwanted(method))
     try:
         agreed = -method.MetricEvaluate(target, source)
+        ask()
         method.Execute(target, source)
         agrees = -method.MetricEvaluate(target, source)
     except RuntimeError:
@@ -121,6 +133,7 @@ def register(moving: Volume, fixed: Volume) -> Motion:
             "No rigid motion lays the sequences over each other: they may not overlap at all, or be too thin. Send "
             "sequences of one examination.",
         ) from None
+    ask()
     there = _matrix(start)  # from a point of the fixed one to the same tissue in the moving one
     affine = TO_LPS @ np.linalg.inv(there) @ moving.grid.affine_lps
     turn = np.degrees(np.arccos(np.clip((np.trace(there[:3, :3]) - 1) / 2, -1, 1)))

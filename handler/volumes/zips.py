@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from handler.errors import RequestError
 from handler.limits import Limits
 from handler.volumes.sniff import ZIP_MAGICS
+from handler.wanted import ask
 
 ENTRY = b"PK\x01\x02"  # what each entry of a zip's directory begins with
 WITHOUT_SCANS = ("dicomdir", ".ds_store", "thumbs.db", "desktop.ini")
@@ -83,6 +84,7 @@ def unzip(data: bytes, limits: Limits) -> Iterator[Packed]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for number, info in _entries(archive, len(data), limits):
+                ask()
                 content = archive.read(info)
                 if len(content) != info.file_size:
                     raise zipfile.BadZipFile

@@ -23,6 +23,7 @@ from handler.volumes.dicom.stack import stack
 from handler.volumes.dicom.values import Budget, text
 from handler.volumes.volume import Acquisition, DicomFrame, DicomSource, Volume
 from handler.volumes.zips import Packed
+from handler.wanted import ask
 
 # Those that a message may name: the rest could be anybody's text.
 MODALITIES = (
@@ -92,6 +93,7 @@ def _filled(
     voxels = np.empty(shape, np.float32)
     opened: dict[int, Pixels] = {}
     for n, frame in enumerate(frames):
+        ask()
         if frame.instance not in opened:
             if len(opened) > 8 and frame.of == 1:
                 opened.clear()
@@ -116,9 +118,14 @@ def _load(frames: Sequence[Frame], instances: Sequence[Instance], digest: str, l
     return Volume(voxels, grid, source, ordered[0].acquisition, "dicom", digest, warnings)
 
 
+def _parsed(file: Packed, limits: Limits, budget: Budget) -> Instance:
+    ask()
+    return parse(file, limits, budget)
+
+
 def _mr(files: Sequence[Packed], limits: Limits) -> tuple[list[Instance], Budget, tuple[Warn, ...]]:
     budget = Budget(limits.dicom_elements)
-    instances = [parse(file, limits, budget) for file in files]
+    instances = [_parsed(file, limits, budget) for file in files]
     kept = [instance for instance in instances if is_mr(instance)]
     if not kept:
         kinds = {text(instance.dataset, "Modality") for instance in instances}

@@ -13,6 +13,7 @@ from handler.volumes import lesions
 from handler.volumes.out import nifti, seg, sr
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.volume import DicomSource, Volume
+from handler.wanted import ask
 
 MASK, SEG, RESULT, SCAN = "mask.nii.gz", "seg.dcm", "result.json", "scan.nii.gz"
 
@@ -34,7 +35,9 @@ def encode(
     """
     files = {MASK: nifti.encode(volume, mask, algorithm), RESULT: result}
     if isinstance(volume.source, DicomSource):
+        ask()
         files[SEG] = seg.encode(volume, mask, algorithm, kind)
+        ask()
         files |= sr.encode(volume, lesions.measure(mask, volume.grid), files[SEG], algorithm)
     if with_scan:
         files[SCAN] = nifti.encode_scan(volume, algorithm)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from handler.volumes.grid import Grid
 from handler.volumes.out.algorithm import NOTICE, Algorithm
 from handler.volumes.volume import NiftiSource, Volume
+from handler.wanted import ask
 
 # What says where the voxels are. pixdim: qfac and the three steps, the rest of it is time and such.
 GEOMETRY = (
@@ -57,6 +58,7 @@ def encode_scan(volume: Volume, algorithm: Algorithm) -> bytes:
     header["scl_slope"], header["scl_inter"] = slope, low + 32768 * slope
     steps = np.empty(volume.grid.shape, "<i2")
     for index, plane in enumerate(volume.voxels):
+        ask()
         steps[index] = np.rint((plane - low) / slope) - 32768
     return _gzip(header.binaryblock + bytes(4) + steps.tobytes(), 1)
 

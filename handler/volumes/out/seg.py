@@ -12,6 +12,7 @@ from handler.volumes.out.algorithm import BRAIN, NOTICE, SEGMENTS, Algorithm, Se
 from handler.volumes.out.frames import Frames, frames_of, listed, put_back, quietly, referenced, stand_ins
 from handler.volumes.out.pinned import TO_COME, finish
 from handler.volumes.volume import Volume
+from handler.wanted import ask
 
 KINDS = ("BINARY", "LABELMAP")
 SERIES_NUMBER = 1001  # after the scanner's
@@ -68,6 +69,7 @@ def _unfinished(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, k
     for described in dataset.SegmentSequence:
         if described.SegmentNumber == 0:  # highdicom gives the background black, and OHIF 3.13.2 draws the tumor in it
             described.pop("RecommendedDisplayCIELabValue", None)
+    ask()
     put_back(dataset, frames)
     by_series = frames.by_series()
     dataset.SourceImageSequence = listed([reference for found in by_series.values() for reference in found])
