@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from archive.convert import ParityError
+from archive.errors import UntrustedError
 from archive.inputs import why_stale
-from archive.mar import package
+from archive.mar import package, sign_archive
 from archive.store import MODEL_STORE, archive_path, release_folder, released_versions
-from archive.verify import check_number
+from archive.verify import check_number, read_release
 from handler.card import read_card
 from handler.files import sha256_of
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -32,6 +36,9 @@ def main(
         typer.Option("--as", help="Package the one version named under this number: the same weights, today's code."),
     ] = None,
     if_stale: Annotated[bool, typer.Option("--if-stale", help="Leave archives alone that are up to date.")] = False,
+    sign: Annotated[
+        Path | None, typer.Option(help="Sign with the private key in this file; scripts/keys makes one.")
+    ] = None,
 ) -> None:
     """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal bytes."""
     if as_version is not None and len(versions or ()) != 1:
@@ -40,6 +47,7 @@ def main(
             f"[red]not packaged:[/red] --as is for one version, such as 2.0 --as 2.0.1; {escape(str(given))} were given"
         )
         raise typer.Exit(1)
+    key = _key(sign)
     for version in versions or released_versions(model_store):
         release, archive = release_folder(version, model_store), archive_path(as_version or version, model_store)
         if not (release / "model-card.json").exists():
@@ -47,7 +55,8 @@ def main(
             raise typer.Exit(1)
         if if_stale:
             if not (reason := why_stale(archive, release)):
-                console.print(f"{escape(archive.name)} is up to date")
+                resigned = key is not None and _sign_again(archive, key)
+                console.print(f"{escape(archive.name)} is up to date" + (", and signed now" if resigned else ""))
                 continue
             console.print(f"{escape(archive.name)} is made anew: {escape(reason)}")
         try:
@@ -58,11 +67,36 @@ def main(
                     f"or release it as {version}"
                 )
             with console.status(f"packaging {escape(version)}"):
-                package(release, archive, as_version or "")
+                package(release, archive, as_version or "", key)
         except (ValueError, RuntimeError, ParityError, OSError) as error:
             console.print(f"[red]not packaged:[/red] {escape(str(error))}")
             raise typer.Exit(1) from error
         console.print(escape(f"{archive} {sha256_of(archive)}"))
+
+
+def _key(path: Path | None) -> Ed25519PrivateKey | None:
+    if path is None:
+        return None
+    from signing.keys import KeyFileError, load_private
+
+    try:
+        return load_private(path)
+    except (KeyFileError, OSError) as error:
+        console.print(f"[red]not packaged:[/red] --sign: {escape(str(error))}")
+        raise typer.Exit(1) from error
+
+
+def _sign_again(archive: Path, key: Ed25519PrivateKey) -> bool:
+    """Signs an archive that is up to date unless ``key`` has signed it; whether it did."""
+    from archive.signature import check_signature
+    from signing.keys import key_id
+
+    try:
+        check_signature(read_release(archive), {key_id(key.public_key()): key.public_key()}, archive.name)
+    except UntrustedError:
+        sign_archive(archive, key)
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from handler.files import sha256_of, write_atomic
 from settings.mapping import SettingsError, from_mapping
 
 DIGESTS_FILE = "digests.json"
+SIGNATURE_FILE = "signature.json"  # comes after the digests: it covers them
+UNLISTED = (DIGESTS_FILE, SIGNATURE_FILE)
 RECORD_SUFFIX = ".sha256"
 _HEX = 64
 
@@ -33,7 +35,7 @@ def digest_of(content: bytes) -> str:
 
 def member_of(digests: Digests, members: Mapping[str, bytes]) -> bytes:
     """The content of :data:`DIGESTS_FILE` for an archive of ``members``."""
-    named = {name: digest_of(content) for name, content in sorted(members.items()) if name != DIGESTS_FILE}
+    named = {name: digest_of(content) for name, content in sorted(members.items()) if name not in UNLISTED}
     return (json.dumps({**asdict(digests), "members": named}, indent=1) + "\n").encode()
 
 
@@ -50,7 +52,7 @@ def check_members(members: Mapping[str, bytes]) -> Digests:
         ) from None
     except (ValueError, AttributeError, TypeError, SettingsError) as error:
         raise UntrustedError(f"its {DIGESTS_FILE} cannot be read: {error!r}") from error
-    there = {name: digest_of(content) for name, content in members.items() if name != DIGESTS_FILE}
+    there = {name: digest_of(content) for name, content in members.items() if name not in UNLISTED}
     for name in sorted(recorded.keys() | there.keys()):
         if recorded.get(name) != there.get(name):
             what = "is gone" if name not in there else "came" if name not in recorded else "was changed"

@@ -10,13 +10,17 @@ import subprocess
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archive.convert import add_engines
-from archive.digests import DIGESTS_FILE, Digests, member_of, write_record
+from archive.digests import DIGESTS_FILE, SIGNATURE_FILE, Digests, member_of, write_record
 from archive.inputs import CONFIG, SERVICE, digests_for, handler_sources, release_files, sample_files
 from archive.known import record
+from archive.layout import read_members
 from archive.programs import environment, python
+from archive.signature import signature_member
 from archive.store import MODEL_NAME, ROOT
+from archive.verify import read_release
 from archive.workspace import SPARE_BYTES, alone_in, check_room, workspace
 from handler.card import ModelCard, read_card
 from handler.engines.ncnn_engine import NcnnEngine
@@ -24,6 +28,9 @@ from handler.files import write_atomic
 from handler.pipeline import open_model
 from handler.resources import plan
 from handler.volumes.scale import RECORD
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -78,11 +85,31 @@ def pack(members: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def package(release: Path, output: Path, version: str = "") -> ModelCard:
+def signed(members: Mapping[str, bytes], card: ModelCard, key: Ed25519PrivateKey) -> bytes:
+    """An archive of ``members``, signed by ``key``; an earlier signature goes."""
+    return pack({**members, SIGNATURE_FILE: signature_member(card.name, card.version, members, key)})
+
+
+def sign_archive(path: Path, key: Ed25519PrivateKey) -> None:
+    """Signs the archive ``path``, which is verified first; whole or not at all. Raises :class:`UntrustedError`, or
+    :class:`NoRoomError` when the disk is full."""
+    release = read_release(path)
+    members = {member.name: member.unpack() for member in read_members(release.content)}
+    _keep(path, signed(members, release.card, key))
+
+
+def _keep(output: Path, content: bytes) -> None:
+    with alone_in(output.parent, output.name):
+        check_room(output.parent, len(content) + SPARE_BYTES, f"{output.name}")
+        write_atomic(output, content)
+        write_record(output)
+
+
+def package(release: Path, output: Path, version: str = "", key: Ed25519PrivateKey | None = None) -> ModelCard:
     """Writes the archive of the release folder ``release`` to ``output``, whole or not at all, its digest beside it;
     returns the card that went in, with its engine files, their parity record and its known answers. ``version``: the
-    number it goes under, the card's if none. Raises ``ValueError`` when the weights are not those of the card,
-    :class:`ParityError` when an engine does not compute the same, ``RuntimeError`` when the archiver fails,
+    number it goes under, the card's if none; ``key``: signs it. Raises ``ValueError`` when the weights are not those of
+    the card, :class:`ParityError` when an engine does not compute the same, ``RuntimeError`` when the archiver fails,
     :class:`NoRoomError` when a disk is full."""
     card = read_card(release)
     card = card.with_changes(version=version or card.version)
@@ -98,9 +125,6 @@ def package(release: Path, output: Path, version: str = "") -> ModelCard:
         # How volumes are scaled is the handler's, which travels in the archive too: the card says which it is.
         card = card.with_changes(known_answers=record(model, sample_files()), data={**card.data, "volumes": RECORD})
         card.write(staged)
-        content = pack(_members(_run_archiver(card.version, staged, folder), digests))
-    with alone_in(output.parent, output.name):
-        check_room(output.parent, len(content) + SPARE_BYTES, f"{output.name}")
-        write_atomic(output, content)
-        write_record(output)
+        members = _members(_run_archiver(card.version, staged, folder), digests)
+    _keep(output, signed(members, card, key) if key else pack(members))
     return card

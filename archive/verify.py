@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from archive.digests import DIGESTS_FILE, Digests, check_members, digest_of
+from archive.digests import DIGESTS_FILE, SIGNATURE_FILE, Digests, check_members, digest_of
 from archive.errors import UntrustedError
 from archive.layout import Member, read_members
+from archive.signature import read_envelope, statement_of
 from archive.store import MODEL_NAME
 from handler.card import CARD_FILE, FileRecord, ModelCard, parse_card
 
@@ -30,13 +31,16 @@ _FORBIDDEN = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".npy", ".np
 @dataclass(frozen=True)
 class Release:
     """An archive that was verified. ``content``: its bytes, the ones to copy; ``digests``: None in one that an older
-    build made; ``samples``: scans by file name, for its known answers."""
+    build made; ``samples``: scans by file name, for its known answers; ``envelope``: its signature, not yet checked,
+    None where it has none; ``statement``: what a signature of it must be over."""
 
     content: bytes
     sha256: str
     card: ModelCard
     digests: Digests | None
     samples: Mapping[str, bytes]
+    envelope: Mapping[str, Any] | None = None
+    statement: bytes = b""
 
     @property
     def version(self) -> str:
@@ -78,7 +82,9 @@ def verify(content: bytes, deployed: str = "") -> Release:
     for record in (record for records in card.engines.values() for record in records):
         _check_file(members, record)
     _check_parity(card)
-    return Release(content, sha256, card, digests, _samples(members, card))
+    envelope = read_envelope(members[SIGNATURE_FILE]) if SIGNATURE_FILE in members else None
+    statement = statement_of(card.name, card.version, members)
+    return Release(content, sha256, card, digests, _samples(members, card), envelope, statement)
 
 
 def _check_members(members: Sequence[Member]) -> None:

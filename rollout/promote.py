@@ -10,7 +10,7 @@ from rollout.parity import check_parity
 from rollout.register import start
 from rollout.site import Site, drop_archive
 from rollout.state import Deployed, Deployment, Phase, now, without
-from rollout.trusted import trusted_release
+from rollout.trusted import check_signers, trusted_release
 
 
 def promoted(deployment: Deployment, subject: Deployed) -> Deployment:
@@ -62,6 +62,7 @@ def _restore(site: Site, deployment: Deployment, target: Deployed, loaded: bool)
     release = trusted_release(site.server.store / target.archive, target.sha256)
     if release.sha256 != target.sha256:
         raise RolloutError(f"{target.archive} has digest {release.sha256}; {target.sha256} was deployed. Put it back.")
+    check_signers(release, target.archive, site.state)  # a key may have been taken out of the trusted ones since
     site.enter(deployment, Phase.RESTORING, target)
     if loaded:
         remove(site.server, target.version)

@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -27,10 +27,12 @@ from archive.store import (
     release_folder,
     released_versions,
 )
+from archive.verify import read_release
 from handler.resources import plan
 from rollout.errors import RolloutError
 from rollout.in_use import guarded, register
 from rollout.register import Log
+from rollout.signers import Signers
 from rollout.state import DEPLOYMENT_FILE, check_archives, read_deployment
 from rollout.unwatched import Lease, take_back_at_start
 from serving import torchserve
@@ -114,12 +116,17 @@ def check_ports(named: dict[str, int]) -> None:
         raise StartError(f"the ports must differ: {', '.join(f'{o} {p}' for o, p in named.items())}")
 
 
-def _archives(store: Path, told: threading.Event) -> list[str]:
+def _archives(store: Path, told: threading.Event, signers: Signers) -> list[str]:
     """Packages what is missing or stale; the released versions. Raises ``StartError`` where packaging fails or is told
-    to end."""
+    to end, and where signatures are required, which only whoever has the key can make."""
     versions = released_versions(store)
     reasons = {one: why_stale(archive_path(one, store), release_folder(one, store)) for one in versions}
     stale = [one for one, reason in reasons.items() if reason]
+    if stale and signers.required:
+        raise StartError(
+            f"signed archives are required and {archive_path(stale[0], store).name} is not to be had: "
+            f"{reasons[stale[0]]}. Make it where the key is: scripts/package {' '.join(stale)} --sign KEY"
+        )
     for one in stale:
         console.print(f"packaging {escape(archive_path(one, store).name)}: {escape(reasons[one])}")
     if stale:
@@ -135,13 +142,25 @@ def _archives(store: Path, told: threading.Event) -> list[str]:
     return versions
 
 
-def _to_serve(places: Places, told: threading.Event) -> tuple[dict[str, str], str]:
+def _check_signed(signers: Signers, archives: Mapping[str, str], store: Path, deployed: Mapping[str, str]) -> None:
+    """``archives``: file names by version; ``deployed``: digests by version, of what was deployed. Raises
+    :class:`UntrustedError`; says in a line that nobody asked, where nobody did."""
+    if not signers.required:
+        console.print("[yellow]warning:[/] signatures of archives are not checked (--require-signed)")
+        return
+    for version, name in archives.items():
+        line = signers.check(read_release(store / name, deployed.get(version, "")), name)
+        console.print(escape(line))
+
+
+def _to_serve(places: Places, told: threading.Event, signers: Signers) -> tuple[dict[str, str], str]:
     """Archives by version and the default: what ``scripts/deploy`` has deployed, else what is released."""
     store = places.model_store
     take_back_at_start(places.state, store, console.print)
     deployment = read_deployment(places.state)
     if deployment is None:
-        archives = {version: archive_path(version, store).name for version in _archives(store, told)}
+        archives = {version: archive_path(version, store).name for version in _archives(store, told, signers)}
+        _check_signed(signers, archives, store, {})
         return archives, default_version(store)
     with contextlib.suppress(OSError), guarded(store):  # one that is only read here cannot lose an archive by us
         register(store, places.state)
@@ -154,7 +173,9 @@ def _to_serve(places: Places, told: threading.Event) -> tuple[dict[str, str], st
         console.print(
             escape(f"a deploy of {deployment.change.subject.version} was left unfinished; the next one cleans it up")
         )
-    return {one.version: one.archive for one in deployment.loaded}, deployment.live.version
+    archives = {one.version: one.archive for one in deployment.loaded}
+    _check_signed(signers, archives, store, {one.version: one.sha256 for one in deployment.loaded})
+    return archives, deployment.live.version
 
 
 def _tail(path: Path) -> str:
@@ -178,10 +199,10 @@ def until_told() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _start_torchserve(running: Running, ports: Ports, profile: str, told: threading.Event) -> None:
+def _start_torchserve(running: Running, ports: Ports, profile: str, told: threading.Event, signers: Signers) -> None:
     places = running.places
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
-    archives, default = _to_serve(places, told)
+    archives, default = _to_serve(places, told, signers)
     layout = plan(profile)
     models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     settings = torchserve.write_settings(places, ports, models)
@@ -233,11 +254,13 @@ def _greet(places: Places, ports: Ports, door: Door) -> None:
     print(f'curl -sS -H "Authorization: Bearer {token}" -X POST -T {sample} {url}', flush=True)
 
 
-def run(running: Running, ports: Ports, door: Door, profile: str, told: threading.Event) -> None:
+def run(
+    running: Running, ports: Ports, door: Door, profile: str, told: threading.Event, signers: Signers | None = None
+) -> None:
     """Starts everything and waits for the end. Raises ``StartError``, or ``RuntimeError`` when a part ends by itself
     later."""
     try:
-        _start_torchserve(running, ports, profile, told)
+        _start_torchserve(running, ports, profile, told, signers or Signers())
         _start_front_door(running, ports, door)
     except StartError:
         if not told.is_set():

@@ -27,10 +27,11 @@ from rollout.register import check_room
 from rollout.release import Shown, check_version, release
 from rollout.rollback import retire_version, roll_back, roll_back_stopped_server
 from rollout.server import TorchServe
+from rollout.signers import chosen
 from rollout.site import Site
 from rollout.state import read_deployment
 from rollout.stopping import Stopping
-from rollout.trusted import trusted_release
+from rollout.trusted import check_signers, trusted_release
 
 if TYPE_CHECKING:
     from training.data.slices import LabelledSlice
@@ -45,6 +46,16 @@ State = Annotated[
 ]
 Operator = Annotated[str, typer.Option(help="Who does this, for the history.")]
 LimitsFile = Annotated[Path, typer.Option("--limits", help="The file of limits.")]
+RequireSigned = Annotated[
+    bool,
+    typer.Option(
+        "--require-signed", help="Refuse what no trusted key signed; held to anyway where scripts/serve was told so."
+    ),
+]
+TrustedKeys = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the public keys (*.pub); implies --require-signed.", exists=True, file_okay=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -100,6 +111,8 @@ def release_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all that can be checked without loading it.")
     ] = False,
+    require_signed: RequireSigned = False,
+    trusted_keys: TrustedKeys = None,
 ) -> None:
     """Verify ARCHIVE, start it beside the live version, gate it, promote it, watch it, retire the old one."""
     stopping = Stopping()
@@ -107,8 +120,11 @@ def release_command(
         limits = read_limits(limits_file)
         verified = trusted_release(archive)
         _say(f"{archive.name}: version {verified.version}, {verified.sha256}, manifest, card and digests are right")
+        folder = find_state(state)
+        asked = chosen(require_signed, trusted_keys, archive.parent)
+        _say(check_signers(verified, archive.name, folder, [asked]))
         slices = _labelled(scans, limits)
-        site = Site(TorchServe(find_state(state)), limits, operator, _say, stopping)
+        site = Site(TorchServe(folder), limits, operator, _say, stopping)
         site.server.versions()  # is it there?
         with locked(site.state):
             if dry_run:

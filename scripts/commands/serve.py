@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from archive.store import MODEL_STORE, STATE
+from rollout.signers import chosen, write_signers
 from serving import torchserve
 from serving.instance import StateError, end_left_behind, owned
 from serving.serve import LOOPBACK, Door, Running, StartError, check_ports, console, run, until_told
@@ -40,6 +41,17 @@ def main(
     profile: Annotated[
         str, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
     ] = "latency",
+    require_signed: Annotated[
+        bool, typer.Option("--require-signed", help="Serve and deploy only archives that a trusted key signed.")
+    ] = False,
+    trusted_keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the public keys (*.pub), else MODEL_STORE/trusted-keys; implies --require-signed.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     state: Annotated[Path, typer.Option(help="Token file, logs, temporary files.")] = STATE,
     model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
 ) -> None:
@@ -59,9 +71,11 @@ def main(
                     "--port": port,
                 }
             )
+            signers = chosen(require_signed, trusted_keys, model_store)
+            write_signers(state, signers)
             running = Running(torchserve.make_places(state, model_store), drain_seconds)
             door = Door(host, port, api_keys, tuple(allow_origin or ()), drain_seconds, log_format)
-            run(running, ports, door, profile, told)
+            run(running, ports, door, profile, told, signers)
         except (StartError, StateError, RuntimeError, OSError) as error:
             said = "stopped" if isinstance(error, RuntimeError) else "did not start"
             console.print(f"[red]BrainSeg {escape(said)}:[/red] {escape(str(error))}")
