@@ -12,11 +12,13 @@ from handler.card import ModelCard
 from handler.errors import RequestError
 from handler.measure import SliceMeasurement
 from handler.scan import Warn
+from handler.trust.report import Trust, ungated
 from handler.volumes.grid import Grid
 from handler.volumes.lesions import Lesions
 
 NOTICE = "Research use only. Not a medical device."
-TUMOR, NO_TUMOR = "tumor_detected", "no_tumor_detected"
+TUMOR, NO_TUMOR, NOT_ASSESSED = "tumor_detected", "no_tumor_detected", "not_assessed"
+REFUSED_HEADER = "X-BrainSeg-Refused"  # why, the main reason first: counted without reading the answer
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Summary:
-    """Measurements over all slices of a scan."""
+    """Measurements over all slices of a scan. ``assessed``: False where they are worth nothing, as of a scan that the
+    model does not know."""
 
     slices: tuple[SliceMeasurement, ...]
+    assessed: bool = True
 
     @property
     def tumor_pixels(self) -> int:
@@ -49,6 +53,8 @@ class Summary:
 
     @property
     def verdict(self) -> str:
+        if not self.assessed:
+            return NOT_ASSESSED
         return TUMOR if self.tumor_pixels else NO_TUMOR
 
 
@@ -100,12 +106,21 @@ def _probability(value: float) -> float:
     return round(value, 5)
 
 
-def _slice(found: SliceMeasurement, images: Mapping[str, bytes], instance: str | None) -> dict[str, Any]:
+def _numbers(found: SliceMeasurement, assessed: bool) -> dict[str, Any]:
+    if not assessed:
+        return {"tumor_pixels": None, "tumor_coverage_percent": None, "max_probability": None}
     return {
-        "index": found.index,
         "tumor_pixels": found.tumor_pixels,
         "tumor_coverage_percent": _percent(found.coverage_percent),
         "max_probability": _probability(found.max_probability),
+    }
+
+
+def _slice(found: SliceMeasurement, images: Mapping[str, bytes], instance: str | None, trust: Trust) -> dict[str, Any]:
+    return {
+        "index": found.index,
+        **_numbers(found, trust.assessed(found.index)),
+        "trust": trust.slice_json(found.index),
         "sop_instance_uid": instance,
         "images": {name: base64.b64encode(picture).decode("ascii") for name, picture in images.items()},
     }
@@ -121,11 +136,17 @@ def json_answer(
     warnings: Sequence[Warn],
     seconds: Mapping[str, float],
     spatial: Spatial | None = None,
+    trust: Trust | None = None,
 ) -> Answer:
     """``images``: PNG bytes by output name, one mapping a slice (empty where no pictures were asked for). ``spatial``:
-    None for a picture."""
+    None for a picture. ``trust``: None for a model without a gate. Numbers about tumour are null where nothing was
+    assessed."""
+    trust = trust or ungated(scan.slices)
     instances = spatial.instances if spatial else [None] * scan.slices
-    measured = FLAT if spatial is None else {**spatial.lesions.as_json(), "sequences": list(spatial.sequences)}
+    measured: dict[str, Any] = dict(FLAT)
+    if spatial is not None:
+        lesions = spatial.lesions.as_json() if summary.assessed else {}
+        measured |= {**lesions, "sequences": list(spatial.sequences)}
     body = {
         "model": {
             "name": card.name,
@@ -144,17 +165,23 @@ def json_answer(
         "threshold": threshold,
         "min_lesion_pixels": min_lesion_pixels,
         "verdict": summary.verdict,
-        "tumor_pixels": summary.tumor_pixels,
+        "tumor_pixels": summary.tumor_pixels if summary.assessed else None,
         "total_pixels": summary.total_pixels,
-        "tumor_coverage_percent": _percent(summary.coverage_percent),
-        "max_probability": _probability(max(s.max_probability for s in summary.slices)),
+        "tumor_coverage_percent": _percent(summary.coverage_percent) if summary.assessed else None,
+        "max_probability": _probability(max(s.max_probability for s in summary.slices)) if summary.assessed else None,
+        "trust": trust.as_json(),
         **measured,
-        "slices": [_slice(*entry) for entry in zip(summary.slices, images, instances, strict=True)],
+        "slices": [_slice(*entry, trust) for entry in zip(summary.slices, images, instances, strict=True)],
         "warnings": [{"code": w.code, "detail": w.detail} for w in warnings],
         "timing_ms": {stage: round(1000 * spent, 2) for stage, spent in seconds.items()},
         "notice": NOTICE,
     }
-    return Answer(200, "application/json", json.dumps(body, allow_nan=False).encode())
+    return Answer(200, "application/json", json.dumps(body, allow_nan=False).encode(), refused_headers(trust))
+
+
+def refused_headers(trust: Trust) -> dict[str, str]:
+    """For an answer about a scan that gets no mask; empty for any other."""
+    return {REFUSED_HEADER: ",".join(trust.scan.reasons)} if trust.refused else {}
 
 
 def picture_answer(kind: str, picture: bytes, card: ModelCard, summary: Summary) -> Answer:
@@ -170,4 +197,4 @@ def picture_answer(kind: str, picture: bytes, card: ModelCard, summary: Summary)
 
 def problem_answer(error: RequestError) -> Answer:
     """A refusal as RFC 9457 has it."""
-    return Answer(error.problem.status, "application/problem+json", json.dumps(error.body()).encode())
+    return Answer(error.problem.status, "application/problem+json", json.dumps(error.body()).encode(), error.headers)

@@ -87,7 +87,8 @@ class ModelCard:
 
     ``threshold``: 0 < t < 1, a pixel is tumour above it; ``min_lesion_pixels``: components smaller than this are
     dropped; both are defaults that a request may override. ``engines``: files by engine, and ``parity``: how far
-    each is from the reference, both written at packaging. ``data``, ``recipe``, ``metrics``, ``known_answers`` and
+    each is from the reference, both written at packaging. ``trust``: ``gate`` and ``quality``, as :mod:`handler.trust`
+    reads them; cards of before lack it. ``data``, ``recipe``, ``metrics``, ``known_answers`` and
     ``libraries`` are JSON objects documented by the code that writes them.
     """
 
@@ -111,6 +112,7 @@ class ModelCard:
     licences: Mapping[str, str] = field(default_factory=dict)
     intended_use: str = "Research use only. Not a medical device."
     limits: tuple[str, ...] = ()
+    trust: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -123,7 +125,10 @@ class ModelCard:
             raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
 
     def to_json(self) -> str:
-        return json.dumps({"card_format": CARD_FORMAT, **asdict(self)}, indent=2, sort_keys=False) + "\n"
+        content = {"card_format": CARD_FORMAT, **asdict(self)}
+        if not self.trust:
+            del content["trust"]  # a card of before stays what it was, byte for byte
+        return json.dumps(content, indent=2, sort_keys=False) + "\n"
 
     def write(self, folder: Path) -> Path:
         path = folder / CARD_FILE
@@ -154,6 +159,7 @@ def parse_card(text: str) -> ModelCard:
         raw = json.loads(text)
         if raw.pop("card_format") != CARD_FORMAT:
             raise ValueError(f"card_format is not {CARD_FORMAT}")
+        raw.setdefault("trust", {})
         _check_names(raw, ModelCard, "the card")
         for name, kind in PARTS.items():
             _check_names(raw[name], kind, name)
@@ -168,6 +174,7 @@ def parse_card(text: str) -> ModelCard:
             "engines": {name: tuple(FileRecord(**f) for f in files) for name, files in raw["engines"].items()},
             "known_answers": tuple(raw["known_answers"]),
             "limits": tuple(raw["limits"]),
+            "trust": dict(raw["trust"]),
         }
         return ModelCard(**raw)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

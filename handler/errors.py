@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -29,6 +30,7 @@ PROBLEMS: dict[str, Problem] = {
     "geometry_mismatch": Problem(422, "The sequences do not lie over each other"),
     "several_series": Problem(422, "Several series could be meant"),
     "not_mr": Problem(422, "The series is not MR"),
+    "not_assessed": Problem(422, "The scan is not of the kind that the model knows"),
     "rate_limited": Problem(429, "Too many requests"),
     "internal_error": Problem(500, "An error on our side"),
     "worker_lost": Problem(502, "The worker died on this request"),
@@ -40,12 +42,14 @@ PROBLEMS: dict[str, Problem] = {
 
 class RequestError(Exception):
     """A request that is refused. ``code`` is a key of :data:`PROBLEMS`, ``detail`` says what came, what was
-    expected and what to do. It must never quote pixels, tokens or names from inside the file."""
+    expected and what to do. It must never quote pixels, tokens or names from inside the file. ``headers``: that go with
+    the answer, ASCII."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.headers = dict(headers or {})
         self.problem = PROBLEMS[code]
 
     def body(self) -> dict[str, object]:

@@ -14,6 +14,7 @@ OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
 DEFAULT_OUTPUTS = ("mask", "overlay")  # of a scan without geometry; a volume has none by default
 REGISTRATIONS = ("none", "rigid")
 SEG_KINDS = ("binary", "labelmap")
+GATES = ("on", "off")
 HEADER_PREFIX = "x-brainseg-"
 LONGEST_VALUE = 200
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
@@ -26,7 +27,8 @@ class Fields:
 
     ``slices``: first and last index, both inclusive, counted from 0. ``series``: which series of an upload with several
     is the FLAIR, counted from 1 as ``several_series`` lists them. ``register``: whether T1 and T1 with contrast are
-    moved to where they agree with the FLAIR. ``seg``: one of :data:`SEG_KINDS`."""
+    moved to where they agree with the FLAIR. ``seg``: one of :data:`SEG_KINDS`. ``gate``: one of :data:`GATES`, ``off``
+    for a mask of what the model does not know."""
 
     threshold: float | None = None
     min_lesion_pixels: int | None = None
@@ -36,6 +38,7 @@ class Fields:
     series: int | None = None
     register: bool = False
     seg: str | None = None
+    gate: str = "on"
 
 
 def _number(text: str) -> float:
@@ -106,6 +109,12 @@ def _seg(text: str) -> str:
     return text
 
 
+def _gate(text: str) -> str:
+    if text not in GATES:
+        raise ValueError(f"expected one of {', '.join(GATES)}")
+    return text
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     "threshold": _threshold,
     "min_lesion_pixels": _count,
@@ -115,6 +124,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "series": _series,
     "register": _register,
     "seg": _seg,
+    "gate": _gate,
 }
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from handler import render
 from handler.accept import GEOMETRIC
-from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer
+from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer, refused_headers
 from handler.card import ModelCard, read_card
 from handler.decode import open_scan
 from handler.engines import Engine, open_engine
@@ -26,6 +26,7 @@ from handler.limits import DEFAULT_LIMITS, Limits
 from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_mask
 from handler.request import FILE_PART, Request, parse_request
 from handler.subject import Picture, Steps, Subject
+from handler.trust.report import ON, Trust
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.subject import WRITERS, ZIP, Scanned, everything, read
 from handler.wanted import UnwantedError, ask, asking
@@ -65,6 +66,7 @@ class Settings:
     first: int
     last: int
     seg: str | None = None
+    gate: str = ON
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) 
         first,
         last,
         fields.seg.upper() if fields.seg else None,
+        fields.gate,
     )
 
 
@@ -152,12 +155,14 @@ def segment(steps: Steps, settings: Settings) -> Iterator[SegmentedSlice]:
         yield measure_mask(slice_steps, mask, index)
 
 
-def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings) -> dict[str, bytes]:
+def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings, trust: Trust) -> dict[str, bytes]:
+    """The pictures of a slice; of one that is not assessed the scan alone."""
     index = segmented.measurement.index
     if not settings.outputs or not settings.first <= index <= settings.last:
         return {}
     view = render.View(subject.drawn(index), segmented)
-    return {name: render.OUTPUTS[name].encode(view) for name in settings.outputs}
+    names = settings.outputs if trust.assessed(index) else set(settings.outputs) & {"scan"}
+    return {name: render.OUTPUTS[name].encode(view) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +189,7 @@ def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) ->
         if geometric or (settings.kind != "application/json" and inside):
             masks.append(segmented.mask)
         if settings.kind == "application/json":
-            images.append(_draw(subject, segmented, settings))
+            images.append(_draw(subject, segmented, settings, steps.trust))
             size += render.BASE64 * sum(map(len, images[-1].values()))
         if size > model.limits.answer_bytes:
             raise RequestError(
@@ -192,7 +197,7 @@ def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) ->
                 f"The pictures outgrew {model.limits.answer_bytes / 2**20:.0f} MiB, more than expected; "
                 "ask for fewer outputs (a mask always fits) or slices.",
             )
-    return Rendered(Summary(tuple(measurements)), images, masks)
+    return Rendered(Summary(tuple(measurements), not steps.trust.refused), images, masks)
 
 
 def _algorithm(model: Model, settings: Settings) -> Algorithm:
@@ -283,15 +288,27 @@ def _open(request: Request, limits: Limits) -> Subject:
     return Picture(open_scan(request.scans[FILE_PART], limits), fields.intensity_range, limits)
 
 
+def _check_assessed(trust: Trust, settings: Settings) -> None:
+    """Raises ``not_assessed`` where the answer would be the mask of a scan that gets none."""
+    if trust.refused and settings.kind != "application/json":
+        raise RequestError(
+            "not_assessed",
+            f"The scan is not of the kind that the model knows ({', '.join(trust.scan.reasons)}), so no mask is given. "
+            "Accept application/json for what is known about it, or send gate=off for a mask all the same.",
+            refused_headers(trust),
+        )
+
+
 def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float]) -> Outcome:
     deadline = time.monotonic() + model.deadline_seconds
     request = parse_request(parts, headers)
     with _timed(seconds, "decode"):
         subject = _open(request, model.limits)
     settings = settle(request, subject, model.card, model.limits)
-    steps = subject.steps(model.engine, model.card, deadline)
+    steps = subject.steps(model.engine, model.card, deadline, settings.gate)
     seconds["decode"] += steps.decode_seconds
     seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
+    _check_assessed(steps.trust, settings)
     with _timed(seconds, "render"):
         rendered = _render(model, subject, steps, settings)
         if settings.kind not in ("application/json", ZIP):
@@ -309,6 +326,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
         steps.warnings,
         seconds,
         spatial,
+        steps.trust,
     )
     if settings.kind == ZIP and isinstance(subject, Scanned):
         with _timed(seconds, "render"):

@@ -12,6 +12,7 @@ from typing import Any
 
 from ts.metrics.metric_type_enum import MetricTypes
 
+from handler.answer import REFUSED_HEADER
 from handler.pipeline import Model, Outcome, answer, open_model
 from handler.resources import plan
 
@@ -77,7 +78,10 @@ def _count(context: Any, index: int, version: str, outcome: Outcome, seconds: fl
     emit("brainseg_requests", MetricTypes.COUNTER, 1, outcome.code)
     for stage, spent in {**outcome.seconds, "total": seconds}.items():
         emit("brainseg_stage_seconds", MetricTypes.HISTOGRAM, spent, stage)
+    if refused := outcome.answer.headers.get(REFUSED_HEADER):
+        emit("brainseg_refused", MetricTypes.COUNTER, 1, refused.partition(",")[0])
     if outcome.summary is not None:
         verdict = outcome.summary.verdict
         emit("brainseg_verdicts", MetricTypes.COUNTER, 1, verdict)
-        emit("brainseg_tumor_coverage_percent", MetricTypes.HISTOGRAM, outcome.summary.coverage_percent, verdict)
+        if outcome.summary.assessed:
+            emit("brainseg_tumor_coverage_percent", MetricTypes.HISTOGRAM, outcome.summary.coverage_percent, verdict)

@@ -18,12 +18,14 @@ from handler.measure import restore, to_steps
 from handler.predict import predict
 from handler.scan import Scan, Warn
 from handler.survey import survey_warnings
+from handler.trust.report import Trust, ungated
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
     """``slices``: uint16 (h, w) each, probability * 65535, in the subject's own grid and order. ``warnings``: all that
-    a client should know about the scan. Times in seconds. ``masks``: from threshold and smallest component in pixels to
+    a client should know about the scan. Times in seconds. ``trust``: the gate's word; what it keeps from being assessed
+    has no probability. ``masks``: from threshold and smallest component in pixels to
     bool (slices, h, w), where components are counted in other planes than the slices: in those that the network saw."""
 
     slices: Iterator[NDArray[np.uint16]]
@@ -31,6 +33,7 @@ class Steps:
     decode_seconds: float
     preprocess_seconds: float
     inference_seconds: float
+    trust: Trust
     masks: Callable[[float, int], NDArray[np.bool_]] | None = None
 
 
@@ -51,9 +54,9 @@ class Subject(Protocol):
     def check(self, kind: str) -> None:
         """Raises ``not_acceptable`` where an answer of ``kind`` cannot be made, before the network runs."""
 
-    def steps(self, engine: Engine, card: ModelCard, deadline: float) -> Steps:
-        """Runs the network over all slices; raises ``timeout`` past ``deadline``, and what a page raises that turns out
-        broken only when it is decoded."""
+    def steps(self, engine: Engine, card: ModelCard, deadline: float, gate: str) -> Steps:
+        """Runs the network over all slices. ``gate``: ``on``, or ``off`` where it is overruled. Raises ``timeout`` past
+        ``deadline``, and what a page raises that turns out broken only when it is decoded."""
 
 
 class Picture:
@@ -74,7 +77,7 @@ class Picture:
     def check(self, kind: str) -> None:
         """Nothing: a mask as a picture can be made of any."""
 
-    def steps(self, engine: Engine, card: ModelCard, deadline: float) -> Steps:
+    def steps(self, engine: Engine, card: ModelCard, deadline: float, gate: str) -> Steps:
         begin = time.perf_counter()
         if self._holds:
             self._scan = self._scan.held()
@@ -84,4 +87,6 @@ class Picture:
         slices = (to_steps(restore(p, self.height, self.width)) for p in found.probabilities)
         warnings = self._scan.warnings + survey_warnings(found.survey, self._range, self._asked)
         decoding = held + found.decode_seconds
-        return Steps(slices, warnings, decoding, found.preprocess_seconds, found.inference_seconds)
+        return Steps(
+            slices, warnings, decoding, found.preprocess_seconds, found.inference_seconds, ungated(self.slices)
+        )

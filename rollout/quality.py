@@ -54,6 +54,9 @@ def _score(server: TorchServe, version: str, item: LabelledSlice) -> SliceScore:
     if not reply.ok:
         raise GateError(f"{item.pair.name}: version {version} answered {reply.status_code}: {reply.text[:200]}")
     images = reply.json()["slices"][0]["images"]
+    if not images:  # the model refused to judge it: whoever sends it gets no mask
+        nothing = np.zeros(item.mask.shape, np.uint16)
+        return score_slice(item.pair.case, item.pair.number, nothing, nothing > 0, item.mask)
     steps, mask = _picture(images["probability"]), _picture(images["mask"]) > 0
     return score_slice(item.pair.case, item.pair.number, steps, mask, item.mask)
 

@@ -29,6 +29,7 @@ CODES = {
     "geometry_mismatch": 422,
     "several_series": 422,
     "not_mr": 422,
+    "not_assessed": 422,
     "rate_limited": 429,
     "worker_lost": 502,
     "queue_full": 503,
@@ -122,12 +123,39 @@ SEQUENCE = _exactly(
         "intensity": _or_null(_exactly({"mapping": TEXT, "low": NUMBER, "high": NUMBER, "target": PROBABILITY})),
     }
 )
+REASONS = (
+    "not_a_brain",
+    "nearly_black",
+    "saturated",
+    "other_plane",
+    "other_contrast",
+    "upside_down",
+    "cropped_head",
+    "other_scale",
+)
+JUDGED = {
+    "accepted": {"enum": [True, False, None]},
+    "score": _or_null(PROBABILITY),
+    "reasons": _listed({"enum": list(REASONS)}, uniqueItems=True),
+}
+DOUBT = {"uncertain": {"enum": [True, False, None]}, "expected_dice": _or_null(PROBABILITY)}
+TRUST = _exactly(
+    {
+        **JUDGED,
+        "gate": {"enum": ["on", "off", "none"]},
+        **DOUBT,
+        "tumor_pixels_interval": _or_null(_listed(COUNT, minItems=2, maxItems=2)),
+        "tumor_volume_ml_interval": _or_null(_listed(NUMBER, minItems=2, maxItems=2)),
+        "interval_level": _or_null(PROBABILITY),
+    }
+)
 SLICE = _exactly(
     {
         "index": COUNT,
-        "tumor_pixels": COUNT,
-        "tumor_coverage_percent": PERCENT,
-        "max_probability": PROBABILITY,
+        "tumor_pixels": _or_null(COUNT),
+        "tumor_coverage_percent": _or_null(PERCENT),
+        "max_probability": _or_null(PROBABILITY),
+        "trust": _exactly({**JUDGED, **DOUBT}),
         "sop_instance_uid": _or_null({"type": "string", "pattern": "^[0-9.]{1,64}$"}),
         "images": {
             "type": "object",
@@ -158,11 +186,12 @@ ANSWER = _exactly(
         ),
         "threshold": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
         "min_lesion_pixels": COUNT,
-        "verdict": {"enum": ["tumor_detected", "no_tumor_detected"]},
-        "tumor_pixels": COUNT,
+        "verdict": {"enum": ["tumor_detected", "no_tumor_detected", "not_assessed"]},
+        "tumor_pixels": _or_null(COUNT),
         "total_pixels": {"type": "integer", "minimum": 1},
-        "tumor_coverage_percent": PERCENT,
-        "max_probability": PROBABILITY,
+        "tumor_coverage_percent": _or_null(PERCENT),
+        "max_probability": _or_null(PROBABILITY),
+        "trust": TRUST,
         "tumor_volume_ml": _or_null({"type": "number", "minimum": 0}),
         "lesion_count": _or_null(COUNT),
         "lesion_connectivity": {"enum": [26, None]},
@@ -205,12 +234,30 @@ def _check_geometry(answer: Mapping[str, Any]) -> None:
         assert min(seen["width"], seen["height"]) >= 16
         assert seen["slices"] <= 200
         return
-    assert None not in spatial
+    if answer["verdict"] == "not_assessed":
+        assert spatial[1:4] == [None] * 3
+        lesions = []
+    else:
+        assert None not in spatial
     assert seen["geometry"]["size"] == [seen["width"], seen["height"], seen["slices"]]
-    assert sum(lesion["voxels"] for lesion in lesions) == answer["tumor_pixels"]
-    assert len(lesions) == answer["lesion_count"]
+    assert sum(lesion["voxels"] for lesion in lesions) == (answer["tumor_pixels"] or 0)
+    assert len(lesions) == (answer["lesion_count"] or 0)
     flair = next(entry for entry in answer["sequences"] if entry["channel"] == "flair")
     assert (flair["resampled"], flair["sha256"]) == ("same_grid", seen["sha256"])
+
+
+def _check_trust(answer: Mapping[str, Any]) -> None:
+    """The gate decides, is overruled or is not there; what it refuses has reasons and no numbers."""
+    trust = answer["trust"]
+    for judged in (trust, *(one["trust"] for one in answer["slices"])):
+        assert (judged["accepted"] is False) == bool(judged["reasons"])
+        assert (judged["accepted"] is None) == (trust["gate"] == "none")
+    refused = trust["gate"] == "on" and trust["accepted"] is False
+    assert (answer["verdict"] == "not_assessed") == refused
+    for one in answer["slices"]:
+        kept = refused or (trust["gate"] == "on" and one["trust"]["accepted"] is False)
+        assert (one["tumor_pixels"] is None) == kept
+        assert not (kept and set(one["images"]) - {"scan"})
 
 
 def check_answer(body: bytes | str) -> dict[str, Any]:
@@ -220,10 +267,17 @@ def check_answer(body: bytes | str) -> dict[str, Any]:
     slices, pixels = answer["slices"], answer["input"]["width"] * answer["input"]["height"]
     assert [s["index"] for s in slices] == list(range(answer["input"]["slices"]))
     assert answer["total_pixels"] == pixels * len(slices)
-    assert answer["tumor_pixels"] == sum(s["tumor_pixels"] for s in slices)
-    assert answer["max_probability"] == max(s["max_probability"] for s in slices)
-    assert abs(answer["tumor_coverage_percent"] - 100 * answer["tumor_pixels"] / answer["total_pixels"]) <= 0.0006
-    assert (answer["verdict"] == "tumor_detected") == (answer["tumor_pixels"] > 0)
+    numbers = ("tumor_pixels", "tumor_coverage_percent", "max_probability")
+    assessed = [s for s in slices if s["tumor_pixels"] is not None]
+    assert all(s[name] is None for s in slices if s not in assessed for name in numbers)
+    _check_trust(answer)
+    if answer["verdict"] == "not_assessed":
+        assert assessed == [] == [name for name in numbers if answer[name] is not None]
+    else:
+        assert answer["tumor_pixels"] == sum(s["tumor_pixels"] for s in assessed)
+        assert answer["max_probability"] == max(s["max_probability"] for s in assessed)
+        assert abs(answer["tumor_coverage_percent"] - 100 * answer["tumor_pixels"] / answer["total_pixels"]) <= 0.0006
+        assert (answer["verdict"] == "tumor_detected") == (answer["tumor_pixels"] > 0)
     _check_geometry(answer)
     return answer
 

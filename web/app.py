@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from web.api import api, door
 from web.contract.fields import HEALTH_PATHS, RefusedError
 from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
+from web.contract.translate import REFUSED_HEADER, main_reason
 from web.door import open_door
 from web.log import log_request
 from web.page import page
@@ -59,6 +60,8 @@ def _finish(response: Response) -> Response:
     here.metrics.count_request(route, code)
     if route == "api.segment":
         here.metrics.observe_segment(seconds)
+        if refused := response.headers.get(REFUSED_HEADER):
+            here.metrics.count_refused(main_reason(refused))
     if request.path not in HEALTH_PATHS and route != "static":
         log_request(route, g.request_id, response.status_code, code, seconds, request.content_length or 0)
     return response

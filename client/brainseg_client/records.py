@@ -15,7 +15,7 @@ from brainseg_client.errors import ServerError
 from brainseg_client.files import write_atomic
 from brainseg_client.jobs import MASK, OVERLAY, RECORD, Job
 from brainseg_client.results import Segmentation
-from brainseg_client.stacks import tiff_of
+from brainseg_client.stacks import black_png, tiff_of
 
 Record = dict[str, Any]
 VOLUME_FILE = re.compile(r"mask\.nii\.gz|(?:seg|sr-[a-z0-9-]+)\.dcm")
@@ -33,12 +33,16 @@ class Asked:
 
 def pictures(found: Segmentation) -> dict[str, bytes]:
     """File contents by output: a PNG, or a TIFF of a stack. An output that no slice has, since the server gave none, is
-    left out. Raises :class:`ServerError` where only some have it, or where it is no picture."""
+    left out; of slices that were not assessed the page is black. Raises :class:`ServerError` where others lack it too,
+    or where it is no picture."""
     drawn: dict[str, bytes] = {}
     for output in KINDS:
         pages = [one.images[output] for one in found.slices if output in one.images]
         if not pages:
             continue
+        if found.assessed:
+            black = black_png(found.input.width, found.input.height)
+            pages = [page for one in found.slices if (page := one.images.get(output, None if one.assessed else black))]
         try:
             if len(pages) != len(found.slices):
                 raise ValueError(f"{len(pages)} of {len(found.slices)} slices have one")

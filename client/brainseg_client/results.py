@@ -31,14 +31,37 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """Whether the model knows such scans (``accepted``, ``score`` 0..1, ``reasons`` as codes) and how good the mask is
+    expected to be; None where the server does not say. ``gate``: ``on``, ``off`` (overruled) or ``none``; empty of a
+    slice. Intervals, of the whole scan only, hold the tumour's size with the probability ``interval_level``."""
+
+    accepted: bool | None = None
+    score: float | None = None
+    reasons: tuple[str, ...] = ()
+    gate: str = ""
+    uncertain: bool | None = None
+    expected_dice: float | None = None
+    tumor_pixels_interval: tuple[int, int] | None = None
+    tumor_volume_ml_interval: tuple[float, float] | None = None
+    interval_level: float | None = None
+
+
+@dataclass(frozen=True)
 class Slice:
-    """One slice. ``max_probability`` in 0..1; ``images``: PNG bytes by output name, for what was asked."""
+    """One slice. ``max_probability`` in 0..1; ``images``: PNG bytes by output name, for what was asked. The numbers are
+    None where the slice was not assessed."""
 
     index: int
-    tumor_pixels: int
-    tumor_coverage_percent: float
-    max_probability: float
+    tumor_pixels: int | None
+    tumor_coverage_percent: float | None
+    max_probability: float | None
     images: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    trust: Trust = Trust()
+
+    @property
+    def assessed(self) -> bool:
+        return self.tumor_pixels is not None
 
 
 @dataclass(frozen=True)
@@ -52,6 +75,7 @@ class Notice:
 @dataclass(frozen=True)
 class Segmentation:
     """The answer to one scan. ``tumor_detected``: any tumour pixel is left; pixels are counted over all slices.
+    A scan that the model does not know has the verdict ``not_assessed`` and None for every number about tumour.
 
     Of volumes only, else None, also from servers that know none; keys as in the contract's JSON: ``lesions`` (each with
     ``volume_ml``, ``centroid_mm``, …), ``geometry`` of the grid that the mask is on, ``sequences`` (which volume was
@@ -62,10 +86,10 @@ class Segmentation:
     threshold: float
     min_lesion_pixels: int
     verdict: str
-    tumor_pixels: int
+    tumor_pixels: int | None
     total_pixels: int
-    tumor_coverage_percent: float
-    max_probability: float
+    tumor_coverage_percent: float | None
+    max_probability: float | None
     slices: tuple[Slice, ...]
     warnings: tuple[Notice, ...]
     timing_ms: Mapping[str, float]
@@ -74,10 +98,15 @@ class Segmentation:
     lesions: tuple[Mapping[str, Any], ...] | None = None
     geometry: Mapping[str, Any] | None = None
     sequences: tuple[Mapping[str, Any], ...] | None = None
+    trust: Trust = Trust(gate="none")
 
     @property
     def tumor_detected(self) -> bool:
         return self.verdict == "tumor_detected"
+
+    @property
+    def assessed(self) -> bool:
+        return self.verdict != "not_assessed"
 
 
 @dataclass(frozen=True)
@@ -93,7 +122,28 @@ class Version:
 
 def _slice(raw: Mapping[str, Any]) -> Slice:
     images = {str(name): base64.b64decode(text) for name, text in raw["images"].items()}
-    return Slice(raw["index"], raw["tumor_pixels"], raw["tumor_coverage_percent"], raw["max_probability"], images)
+    numbers = raw["tumor_pixels"], raw["tumor_coverage_percent"], raw["max_probability"]
+    return Slice(raw["index"], *numbers, images, _trust(raw.get("trust"), ""))
+
+
+def _pair(raw: Sequence[Any] | None) -> tuple[Any, Any] | None:
+    return None if raw is None else (raw[0], raw[1])
+
+
+def _trust(raw: Mapping[str, Any] | None, gate: str) -> Trust:
+    """``raw``: None from servers that say nothing of it; ``gate`` where it names none."""
+    raw = raw or {}
+    return Trust(
+        raw.get("accepted"),
+        raw.get("score"),
+        tuple(raw.get("reasons", ())),
+        raw.get("gate", gate),
+        raw.get("uncertain"),
+        raw.get("expected_dice"),
+        _pair(raw.get("tumor_pixels_interval")),
+        _pair(raw.get("tumor_volume_ml_interval")),
+        raw.get("interval_level"),
+    )
 
 
 def _several(raw: Sequence[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any], ...] | None:
@@ -121,6 +171,7 @@ def segmentation(raw: Mapping[str, Any], request_id: str = "") -> Segmentation:
         _several(raw.get("lesions")),
         scan.get("geometry"),
         _several(raw.get("sequences")),
+        _trust(raw.get("trust"), "none"),
     )
 
 

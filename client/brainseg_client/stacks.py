@@ -103,6 +103,17 @@ def read_png(png: bytes) -> Page:
     return Page(width, height, step, b"".join(pixels))
 
 
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def black_png(width: int, height: int) -> bytes:
+    """A grey PNG, all 0: the page of a slice that has no picture, so that page ``n`` stays slice ``n``."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(height * (1 + width)))
+    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
+
+
 def _directory(page: Page, strip: int, size: int, at: int) -> bytes:
     """The page's tags, to be written at ``at``; the offset of the next directory, its last four bytes, is 0."""
     one = page.samples == 1

@@ -25,6 +25,8 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     row = {"file": file, "outcome": "ok", "slices": record["input"]["slices"]}
     row["lesions"] = None if record.get("lesions") is None else len(record["lesions"])
     row |= {name: record[name] for name in SCAN_COLUMNS if name in record and name not in row}
+    if record["verdict"] == "not_assessed":
+        row["detail"] = ", ".join(remark(reason) for reason in record["trust"]["reasons"])
     row |= {name: record["input"][name] for name in ("width", "height", "sha256")}
     return row | {"model_version": record["model"]["version"], "model_digest": record["model"]["digest"]}
 

@@ -14,6 +14,7 @@ from handler.card import ModelCard
 from handler.engines import Engine
 from handler.limits import Limits
 from handler.subject import Steps
+from handler.trust.report import ungated
 from handler.volumes.channels import Channels, channels_of
 from handler.volumes.infer import infer, masks_of, shown
 from handler.volumes.lesions import measure
@@ -43,11 +44,12 @@ class Scanned:
     def drawn(self, index: int) -> NDArray[np.uint8]:
         return np.stack([plane[index] for plane in self.channels.planes], axis=-1)
 
-    def steps(self, engine: Engine, card: ModelCard, deadline: float) -> Steps:
+    def steps(self, engine: Engine, card: ModelCard, deadline: float, gate: str) -> Steps:
         found = infer(engine, card, self._view, self.channels, deadline)
         warnings = self.channels.warnings + self._view.warnings
         masks = partial(masks_of, found.steps, self._view.plane) if self._view.plane.reformatted else None
-        return Steps(iter(found.steps), warnings, 0.0, found.preprocess_seconds, found.inference_seconds, masks)
+        spent = found.preprocess_seconds, found.inference_seconds
+        return Steps(iter(found.steps), warnings, 0.0, *spent, ungated(self.slices), masks)
 
     def check(self, kind: str) -> None:
         """Raises ``not_acceptable`` where a mask of ``kind`` needs what the scan's headers lack."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from brainseg_client.records import pictures
+from brainseg_client.results import segmentation
 from brainseg_client.stacks import SIGNATURE, read_png, tiff_of
 
 FILTERS = imagecodecs.PNG.FILTER
@@ -61,3 +64,28 @@ def _png(header: tuple[int, ...], rows: bytes) -> bytes:
 def test_what_is_no_such_picture_is_refused(png: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         read_png(png)
+
+
+def test_slices_that_were_not_assessed_have_a_black_page() -> None:
+    page = imagecodecs.png_encode(np.full((8, 6), 255, np.uint8))
+    numbers = {"tumor_pixels": 1, "tumor_coverage_percent": 1.0, "max_probability": 0.9}
+    nothing = dict.fromkeys(numbers)
+    refused = {"accepted": False, "score": 0.1, "reasons": ["other_plane"]}
+    raw = {
+        "model": {"name": "brainseg", "version": "2.1", "digest": "", "architecture": ""},
+        "input": {"format": "tiff", "width": 6, "height": 8, "slices": 2, "sha256": ""},
+        **{"threshold": 0.5, "min_lesion_pixels": 0, "verdict": "tumor_detected", "total_pixels": 96},
+        **{"warnings": [], "timing_ms": {}, "trust": {"accepted": True, "reasons": [], "gate": "on"}},
+        **numbers,
+        "slices": [
+            {"index": 0, **nothing, "trust": refused, "images": {}},
+            {"index": 1, **numbers, "images": {"mask": base64.b64encode(page).decode()}},
+        ],
+    }
+    found = segmentation(raw)
+    assert [one.assessed for one in found.slices] == [False, True]
+    assert (found.slices[0].trust.reasons, found.trust.gate) == (("other_plane",), "on")
+    written = pictures(found)["mask"]
+    assert [int(one.max()) for one in tifffile.imread(io.BytesIO(written))] == [0, 255]
+    whole = segmentation({**raw, **nothing, "verdict": "not_assessed", "slices": raw["slices"][:1]})
+    assert (whole.assessed, whole.tumor_detected, pictures(whole)) == (False, False, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from handler.answer import Answer, Summary, json_answer, picture_answer, problem
 from handler.errors import PROBLEMS, RequestError
 from handler.measure import SliceMeasurement
 from handler.scan import ArraySource, Scan, Warn
+from handler.trust.report import Judgement, Quality, ScanQuality, Trust
 from tests.contract import CODES, NOTICE, STAGES, check_answer, check_problem, picture
 from tests.craft import ramp
 from tests.handler.models import DIGEST, card
@@ -67,9 +69,59 @@ def test_every_key_is_there() -> None:
         "tumor_pixels": 0,
         "tumor_coverage_percent": 0.0,
         "max_probability": 0.75,
+        "trust": {"accepted": None, "score": None, "reasons": [], "uncertain": None, "expected_dice": None},
         "sop_instance_uid": None,
         "images": {},
     }
+
+
+REFUSED = Judgement(False, 0.01, ("other_plane", "other_contrast"))
+KEPT = Judgement(True, 0.9)
+
+
+def test_a_scan_that_is_refused_has_no_number_about_tumour() -> None:
+    trust = Trust("on", REFUSED, (REFUSED, KEPT))
+    answer = reply(replace(summary(0, 0), assessed=False), trust=trust, images=[{"scan": b"one"}, {}])
+    body = check_answer(answer.body)
+    assert answer.headers == {"X-BrainSeg-Refused": "other_plane,other_contrast"}
+    assert (body["verdict"], body["tumor_pixels"], body["total_pixels"]) == ("not_assessed", None, 1240)
+    assert (body["trust"]["accepted"], body["trust"]["reasons"]) == (False, ["other_plane", "other_contrast"])
+    assert picture(body, "scan") == b"one"
+
+
+def test_of_an_accepted_stack_refused_slices_alone_are_not_assessed() -> None:
+    body = check_answer(reply(summary(0, 7), trust=Trust("on", KEPT, (REFUSED, KEPT))).body)
+    assert [one["tumor_pixels"] for one in body["slices"]] == [None, 7]
+    assert (body["verdict"], body["tumor_pixels"], body["trust"]["gate"]) == ("tumor_detected", 7, "on")
+
+
+def test_a_gate_that_is_overruled_keeps_its_reasons() -> None:
+    answer = reply(summary(5), trust=Trust("off", REFUSED, (REFUSED,)))
+    body = check_answer(answer.body)
+    assert (body["verdict"], body["trust"]["gate"], body["trust"]["accepted"]) == ("tumor_detected", "off", False)
+    assert answer.headers == {}
+
+
+def test_what_is_expected_of_a_mask_is_told() -> None:
+    trust = Trust("on", KEPT, (KEPT, KEPT))
+    with pytest.raises(ValueError, match="2"):
+        trust.with_quality(ScanQuality(), [Quality()])
+    told = trust.with_quality(
+        ScanQuality(Quality(True, 0.512345), (3, 9), (0.25, 0.75), 0.9), [Quality(False, 0.8), Quality()]
+    )
+    body = check_answer(reply(summary(5, 0), trust=told).body)
+    assert body["trust"] == {
+        "accepted": True,
+        "score": 0.9,
+        "reasons": [],
+        "gate": "on",
+        "uncertain": True,
+        "expected_dice": 0.5123,
+        "tumor_pixels_interval": [3, 9],
+        "tumor_volume_ml_interval": [0.25, 0.75],
+        "interval_level": 0.9,
+    }
+    assert [one["trust"]["expected_dice"] for one in body["slices"]] == [0.8, None]
 
 
 @pytest.mark.parametrize(("tumours", "verdict"), [((0, 0), "no_tumor_detected"), ((0, 1), "tumor_detected")])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archive.store import ROOT
 from handler.card import Architecture, Calibration, FileRecord, InputSpec, ModelCard, parse_card, read_card
 from tests.handler.models import card
 
@@ -32,8 +33,16 @@ FULL = card(
     libraries={"torch": "2"},
     licences={"weights": "CC BY-NC-SA 4.0"},
     limits=("adults only",),
+    trust={"gate": {"kind": "facts"}},
     created="2026-01-01T00:00:00+00:00",
 )
+
+
+def test_a_card_without_trust_is_written_as_it_was_before_there_was_any() -> None:
+    assert "trust" not in json.loads(card().to_json())
+    for version in ("1.0", "2.0"):
+        file = ROOT / "model_store" / f"brainseg-{version}" / "model-card.json"
+        assert parse_card(file.read_text()).to_json() == file.read_text()
 
 
 def test_round_trip_of_a_full_card(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import handler.fields
 import handler.limits
 import handler.pipeline
 import handler.request
+import handler.trust.report
 from archive.store import ROOT
 from web.contract import fields as contract
-from web.contract import headers
+from web.contract import headers, translate
 
 
 def test_the_problems_are_the_handlers() -> None:
@@ -31,6 +32,8 @@ def test_a_problem_reads_the_same_from_both() -> None:
 def test_fields_outputs_kinds_and_limits_are_the_handlers() -> None:
     assert tuple(handler.fields.PARSERS) == contract.FIELDS
     assert handler.fields.OUTPUTS == contract.OUTPUTS
+    assert handler.trust.report.REASONS == contract.REASONS
+    assert handler.answer.REFUSED_HEADER == translate.REFUSED_HEADER
     assert handler.accept.KINDS == contract.KINDS
     assert handler.request.FILE_PART == contract.FILE_PART
     assert handler.answer.NOTICE == contract.NOTICE

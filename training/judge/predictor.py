@@ -109,6 +109,9 @@ class ServerPredictor:
         if reply.status_code != requests.codes.ok:
             raise SourceError(f"{item.pair.name}: the server answered {reply.status_code}: {reply.text[:300]}")
         answer = reply.json()["slices"][0]
+        if not answer["images"]:  # refused as none that its model knows: whoever sends it gets no mask
+            nothing = np.zeros((item.scan.height, item.scan.width), np.uint16)
+            return SegmentedSlice(nothing, nothing > 0, SliceMeasurement(0, 0, nothing.size, 0.0))
         steps, mask = (_picture(answer["images"][kind]) for kind in ("probability", "mask"))
         found = SliceMeasurement(0, answer["tumor_pixels"], mask.size, answer["max_probability"])
         return SegmentedSlice(steps, mask > 0, found)

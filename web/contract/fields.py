@@ -8,8 +8,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range", "series", "register", "seg")
+FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range", "series", "register", "seg", "gate")
 OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
+# Why a scan is not assessed.
+REASONS = (
+    *("not_a_brain", "nearly_black", "saturated", "other_plane", "other_contrast"),
+    *("upside_down", "cropped_head", "other_scale"),
+)
 HEADER_PREFIX = "X-BrainSeg-"
 FILE_PART = "file"
 SEQUENCE_PARTS = ("flair", "t1", "t1c")  # of a scan with geometry
@@ -43,6 +48,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "geometry_mismatch": (422, "The sequences do not lie over each other"),
     "several_series": (422, "Several series could be meant"),
     "not_mr": (422, "The series is not MR"),
+    "not_assessed": (422, "The scan is not of the kind that the model knows"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "An error on our side"),
     "worker_lost": (502, "The worker died on this request"),

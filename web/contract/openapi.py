@@ -34,6 +34,7 @@ ABOUT = {
     ),
     "register": ("none or rigid: whether T1 and T1 with contrast are moved to where they agree with FLAIR", "none"),
     "seg": ("binary or labelmap: the kind of DICOM SEG; default: by the size of its frames", "binary"),
+    "gate": ("on or off: whether a scan of a kind that the model does not know is refused; default: on", "on"),
 }
 SCANS = (
     *("application/octet-stream", "image/png", "image/jpeg", "image/tiff"),

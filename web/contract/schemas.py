@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from web.contract.fields import HTTP_PROBLEMS, NOTICE, OUTPUTS, PROBLEMS
+from web.contract.fields import HTTP_PROBLEMS, NOTICE, OUTPUTS, PROBLEMS, REASONS
 from web.health.standing import ROLES
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -77,11 +77,26 @@ _INPUT = _object(
 )
 _PNG = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
 _IMAGES = {"type": "object", "properties": dict.fromkeys(OUTPUTS, _PNG), "additionalProperties": False}
+_JUDGED = {
+    "accepted": {"type": ["boolean", "null"]},
+    "score": _or_null(PROBABILITY),
+    "reasons": _list({"enum": list(REASONS)}),
+}
+_DOUBT = {"uncertain": {"type": ["boolean", "null"]}, "expected_dice": _or_null(PROBABILITY)}
+_TRUST = _object(
+    **_JUDGED,
+    gate={"enum": ["on", "off", "none"]},
+    **_DOUBT,
+    tumor_pixels_interval=_or_null({"type": "array", "items": COUNT, "minItems": 2, "maxItems": 2}),
+    tumor_volume_ml_interval=_or_null({"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}),
+    interval_level=_or_null(PROBABILITY),
+)
 _SLICE = _object(
     index=COUNT,
-    tumor_pixels=COUNT,
-    tumor_coverage_percent=PERCENT,
-    max_probability=PROBABILITY,
+    tumor_pixels=_or_null(COUNT),
+    tumor_coverage_percent=_or_null(PERCENT),
+    max_probability=_or_null(PROBABILITY),
+    trust=_object(**_JUDGED, **_DOUBT),
     sop_instance_uid=_or_null(TEXT),
     images=_IMAGES,
 )
@@ -92,11 +107,12 @@ SCHEMAS: dict[str, Any] = {
         input=_INPUT,
         threshold=PROBABILITY,
         min_lesion_pixels=COUNT,
-        verdict={"enum": ["tumor_detected", "no_tumor_detected"]},
-        tumor_pixels=COUNT,
+        verdict={"enum": ["tumor_detected", "no_tumor_detected", "not_assessed"]},
+        tumor_pixels=_or_null(COUNT),
         total_pixels=COUNT,
-        tumor_coverage_percent=PERCENT,
-        max_probability=PROBABILITY,
+        tumor_coverage_percent=_or_null(PERCENT),
+        max_probability=_or_null(PROBABILITY),
+        trust=_TRUST,
         tumor_volume_ml=_or_null(_NUMBER),
         lesion_count=_or_null(COUNT),
         lesion_connectivity=_or_null({"const": 26}),

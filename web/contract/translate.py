@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from web.contract.fields import KINDS, PROBLEM_KIND, PROBLEMS, Answer, RefusedError
+from web.contract.fields import KINDS, PROBLEM_KIND, PROBLEMS, REASONS, Answer, RefusedError
 from web.way.wire import Reply
 
 DIED = b"Worker died"
@@ -14,7 +14,15 @@ PASSED_ON = (
     "x-brainseg-verdict",
     "x-brainseg-tumor-pixels",
     "x-brainseg-notice",
+    "x-brainseg-refused",
 )
+REFUSED_HEADER = "X-BrainSeg-Refused"  # of a scan that was not assessed: why, the main reason first
+
+
+def main_reason(header: str) -> str:
+    """Out of :data:`REFUSED_HEADER`; ``other`` for one that is not in the contract."""
+    reason = header.partition(",")[0].strip()
+    return reason if reason in REASONS else "other"
 
 
 def from_handler(reply: Reply) -> bool:

@@ -41,6 +41,10 @@ class Metrics:
         self._requests = Counter(
             "brainseg_front_requests", "Requests by what became of them", ("route", "code"), registry=self._registry
         )
+        self._refused = Counter(
+            "brainseg_front_refused", "Scans that were not assessed, by the main reason", ("reason",),
+            registry=self._registry,
+        )  # fmt: skip
         self._retries = Counter("brainseg_front_retries", "Second tries after a worker died", registry=self._registry)
         self._closed = Counter(
             "brainseg_front_closed", "Connections that were closed, and why", ("why",), registry=self._registry
@@ -53,6 +57,9 @@ class Metrics:
 
     def count_request(self, route: str, code: str) -> None:
         self._requests.labels(route, code).inc()
+
+    def count_refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
 
     def count_retry(self) -> None:
         self._retries.inc()
