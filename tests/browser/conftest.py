@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect
 
 from archive.store import ROOT
+from handler.pipeline import Model
+from tests.browser.alone import Alone, pages
 from tests.browser.driver import Driver
 
 ARTIFACTS = ROOT / "artifacts"
@@ -38,12 +40,18 @@ def browser(playwright_driver: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, door: str) -> Iterator[Callable[..., Driver]]:
-    """Opens the page; ``url``: another front door; ``phone``: a small screen that is touched. ``refusals``: the status
-    codes that the test provokes, which Chromium writes to the console by itself."""
+def open_any(browser: Browser) -> Iterator[Callable[..., Driver]]:
+    """Opens the page of the front door at ``url``; ``phone``: a small screen that is touched; ``before`` is called with
+    the page before it is loaded. ``refusals``: the status codes that the test provokes, which Chromium writes to the
+    console by itself, or other marks of such a line."""
     contexts, errors = [], []
 
-    def open_one(url: str = door, phone: bool = False, refusals: tuple[int, ...] = ()) -> Driver:
+    def open_one(
+        url: str,
+        phone: bool = False,
+        refusals: tuple[int | str, ...] = (),
+        before: Callable[[Page], None] | None = None,
+    ) -> Driver:
         context = browser.new_context(
             viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, accept_downloads=True
         )
@@ -52,7 +60,8 @@ def open_page(browser: Browser, door: str) -> Iterator[Callable[..., Driver]]:
         page.set_default_timeout(120_000)
 
         def heard(message: ConsoleMessage) -> None:
-            expected = [f"status of {code}" for code in refusals] + ["GL Driver Message"]  # of software rendering
+            expected = [code if isinstance(code, str) else f"status of {code}" for code in refusals]
+            expected.append("GL Driver Message")  # of software rendering
             if message.type in ("error", "warning") and not any(one in message.text for one in expected):
                 errors.append(message.text)
 
@@ -63,6 +72,8 @@ def open_page(browser: Browser, door: str) -> Iterator[Callable[..., Driver]]:
         page.on("console", heard)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", asked)
+        if before:
+            before(page)
         page.goto(url)
         return Driver(page, ARTIFACTS)
 
@@ -70,6 +81,40 @@ def open_page(browser: Browser, door: str) -> Iterator[Callable[..., Driver]]:
     for context in contexts:
         context.close()
     assert not errors
+
+
+@pytest.fixture
+def open_page(open_any: Callable[..., Driver], door: str) -> Callable[..., Driver]:
+    """As :func:`open_any`, of the detector's front door unless another is named."""
+    return lambda url=door, **options: open_any(url, **options)
+
+
+@pytest.fixture(scope="session")
+def page_files() -> Iterator[str]:
+    """The page's files alone, with no TorchServe behind them."""
+    with pages() as url:
+        yield url
+
+
+@pytest.fixture
+def alone(flair: Model) -> Alone:
+    """What answers the page's requests in this process."""
+    return Alone(flair)
+
+
+@pytest.fixture
+def open_alone(open_any: Callable[..., Driver], page_files: str, alone: Alone) -> Callable[..., Driver]:
+    """The page, answered by ``alone``; arguments as of :func:`open_any`."""
+    return lambda **options: open_any(page_files, before=alone.listen, **options)
+
+
+@pytest.fixture(scope="session")
+def page_tool(browser: Browser, page_files: str) -> Iterator[Driver]:
+    """One page for calls into its modules, which change nothing on it."""
+    page = browser.new_page()
+    page.goto(f"{page_files}/livez")
+    yield Driver(page, ARTIFACTS)
+    page.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,25 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.driver import Driver
+from tests.browser.faults import faults
 from tests.front import Front
 from tests.server import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]
-GRAVE = ("serious", "critical")
-
-
-def faults(page: Page, axe: str) -> list[str]:
-    page.evaluate(axe)
-    report = page.evaluate("async () => await axe.run()")
-    return [
-        f"{found['id']}: {found['nodes'][0]['html'][:160]} {found['nodes'][0]['failureSummary'][:200]}"
-        for found in report["violations"]
-        if found["impact"] in GRAVE
-    ]
 
 
 @pytest.mark.parametrize("phone", [False, True])
@@ -45,7 +35,7 @@ def test_a_keyboard_reaches_everything(open_page: OpenPage, lesion: bytes) -> No
     driver.show(lesion)
     driver.page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     reached = []
-    for _ in range(30):
+    for _ in range(40):
         driver.page.keyboard.press("Tab")
         reached.append(driver.page.evaluate("document.activeElement.id || document.activeElement.name || ''"))
     wanted = [

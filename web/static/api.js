@@ -78,17 +78,17 @@ async function postPatiently(file, options) {
     try {
       return await post(file, options);
     } catch (error) {
-      if (!error.retryAfter || attempt === RETRIES || options.signal?.aborted) throw error;
+      if (!error.retryAfter || attempt === options.retries || options.signal?.aborted) throw error;
       await pause(Math.min(error.retryAfter, 10));
     }
   }
 }
 
-// `fields`: the contract's, and `version`. `accept` other than JSON gives a Blob.
-export async function segment(file, fields, { accept = "application/json", onUpload, signal } = {}) {
+// `fields`: the contract's, and `version`. `accept` other than JSON gives a Blob, and so does `raw`.
+export async function segment(file, fields, { accept = "application/json", raw = false, retries = RETRIES, onUpload, signal } = {}) {
   const known = Object.entries(fields).filter(([, value]) => value !== undefined && value !== "");
   const query = new URLSearchParams(known);
-  const answer = await postPatiently(file, { query, accept, onUpload, signal });
-  if (accept !== "application/json") return new Blob([answer], { type: accept });
+  const answer = await postPatiently(file, { query, accept, retries, onUpload, signal });
+  if (raw || accept !== "application/json") return new Blob([answer], { type: accept });
   return JSON.parse(new TextDecoder().decode(answer));
 }

@@ -33,25 +33,39 @@ async function ownPixels(file) {
   }
 }
 
+// The gate's own word is the rule and is not sent: servers before it know no such field.
+const gated = (gate) => (gate === "off" ? { gate } : {});
+
 export class Case {
-  // `answer`: the contract's, set by open() and remeasure(). `slices`: index -> {width, height, scan, steps}, decoded.
-  constructor(file, name, version) {
-    Object.assign(this, { file, name, version, answer: null, slices: new Map(), loading: new Map() });
+  // `gate`: "on" or "off". `answer`: the contract's, set by load() and remeasure(). `slices`: index -> {width, height,
+  // scan, steps}, decoded; `steps` is null where the model does not assess the slice.
+  constructor(file, name, version, gate = "on") {
+    Object.assign(this, { file, name, version, gate, answer: null, slices: new Map(), loading: new Map() });
   }
 
   async open(settings, options) {
+    await this.load(await this.fetch(settings, options), options);
+  }
+
+  // The first answer, as it came.
+  async fetch(settings, options) {
     const shape = await readTiff(this.file);
-    this.plan = plan(shape ? shape.width * shape.height : 1);
-    const whole = !shape || shape.slices <= this.plan.length;
+    const { outputs, length } = plan(shape ? shape.width * shape.height : 1);
+    const whole = !shape || shape.slices <= length;
     try {
-      this.answer = await this.ask(settings, whole ? this.plan.outputs : ["none"], undefined, options);
+      return await this.send(settings, whole ? outputs : ["none"], undefined, options);
     } catch (error) {
       if (error.code !== "response_too_large" || !whole) throw error;
-      this.plan = { outputs: ["probability"], length: 1 };
-      this.answer = await this.ask(settings, ["probability"], undefined, options);
+      return this.send(settings, ["probability"], undefined, options);
     }
+  }
+
+  // What fetch() gave, now or before a reload, and the slice to begin with.
+  async load(raw, options) {
+    this.answer = await this.take(raw, options);
     this.version = this.answer.model.version; // the default may change, and pictures must be of what was measured
-    this.plan = { ...plan(this.width * this.height), ...(this.plan.outputs.length === 1 ? { outputs: ["probability"] } : {}) };
+    const poor = [...this.slices.values()].some(({ sent }) => !sent);
+    this.plan = { ...plan(this.width * this.height), ...(poor ? { outputs: ["probability"] } : {}) };
     await this.ensure(this.richest, options);
   }
 
@@ -60,15 +74,27 @@ export class Case {
   get count() { return this.answer.input.slices; }
   // The slice to begin with: the one with most tumour.
   get richest() {
-    const pixels = this.answer.slices.map((slice) => slice.tumor_pixels);
+    const pixels = this.answer.slices.map((slice) => slice.tumor_pixels ?? -1);
     return Math.max(0, pixels.indexOf(Math.max(...pixels)));
   }
   get complete() { return this.slices.size === this.count; }
 
-  // The answer, whose pictures go to `slices`.
-  async ask(settings, outputs, slices, options) {
-    const answer = await segment(this.file, { ...settings, outputs: outputs.join(","), slices, version: this.version }, options);
-    const drawn = answer.slices.filter((slice) => slice.images.probability);
+  get assessed() { return this.answer.verdict !== "not_assessed"; }
+
+  // Whether the model has nothing to say of slice `index`.
+  refused(index) {
+    return this.answer.slices[index].tumor_pixels === null;
+  }
+
+  send(settings, outputs, slices, options) {
+    const fields = { ...settings, ...gated(this.gate), outputs: outputs.join(","), slices, version: this.version };
+    return segment(this.file, fields, { ...options, raw: true });
+  }
+
+  // An answer's pictures go to `slices`; -> the answer without them.
+  async take(raw, options) {
+    const answer = JSON.parse(await raw.text());
+    const drawn = answer.slices.filter(({ images }) => images.probability || images.scan);
     this.makeRoom(drawn.length, answer.input);
     await Promise.all(drawn.map((slice) => this.keep(slice)));
     for (const slice of answer.slices) slice.images = {};
@@ -76,11 +102,16 @@ export class Case {
     return answer;
   }
 
+  async ask(settings, outputs, slices, options) {
+    return this.take(await this.send(settings, outputs, slices, options), options);
+  }
+
   async keep({ index, images }) {
-    const probability = await decodePng(fromBase64(images.probability));
-    const scan = images.scan ? (await decodePng(fromBase64(images.scan))).data : await ownPixels(this.file);
-    const { width, height } = probability;
-    this.slices.set(index, { width, height, scan, steps: probability.data });
+    const probability = images.probability ? await decodePng(fromBase64(images.probability)) : null;
+    const picture = images.scan ? await decodePng(fromBase64(images.scan)) : null;
+    const { width, height } = probability ?? picture;
+    const scan = picture ? picture.data : await ownPixels(this.file);
+    this.slices.set(index, { width, height, scan, steps: probability?.data ?? null, sent: Boolean(picture) });
   }
 
   // Fetches the window around slice `index` when it is not there; each window costs the server a run.
@@ -95,6 +126,9 @@ export class Case {
       this.loading.set(first, asked.finally(() => this.loading.delete(first)));
     }
     await this.loading.get(first);
+    if (this.slices.has(index)) return;
+    const { width, height } = this; // nothing can be drawn of a slice that is not assessed
+    this.slices.set(index, { width, height, scan: this.count === 1 ? await ownPixels(this.file) : null, steps: null, sent: false });
   }
 
   // Only once the pictures are there: when they do not come, those on show are still wanted.
@@ -108,11 +142,14 @@ export class Case {
 
   maskOf(index, { threshold, lesion }) {
     const { steps, width, height } = this.slices.get(index);
+    if (!steps) return new Uint8Array(width * height);
     return maskOf(steps, width, height, threshold, lesion);
   }
 
-  // {pixels, highest, mean} of a slice with these settings; null where only the server could tell.
+  // {pixels, highest, mean} of a slice with these settings, {refused} where it is not assessed; null where only the
+  // server could tell.
   figures(index, settings) {
+    if (this.refused(index)) return { refused: true, pixels: 0, highest: 0, mean: null };
     const slice = this.slices.get(index);
     if (slice) return measure(slice.steps, this.maskOf(index, settings));
     if (!this.answered(settings)) return null;

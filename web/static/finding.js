@@ -1,6 +1,6 @@
 // The finding in colour and in words: verdict, coverage, how sure.
 
-import { $, chance, describe, number, percent, plural, setText } from "./dom.js";
+import { $, chance, describe, number, percent, plural, setText, show } from "./dom.js";
 
 function sureWords(total, threshold) {
   if (!total.pixels) {
@@ -14,6 +14,7 @@ function sureWords(total, threshold) {
 // Sums over slices; null where a slice's figures are not known with these settings.
 export function totalOf(figures) {
   if (figures.some((figure) => figure === null)) return null;
+  if (figures.every(({ refused }) => refused)) return { pixels: 0, highest: null, mean: null };
   const pixels = figures.reduce((sum, figure) => sum + figure.pixels, 0);
   const known = figures.every((figure) => figure.mean !== null || !figure.pixels);
   const weighted = figures.reduce((sum, figure) => sum + (figure.mean ?? 0) * figure.pixels, 0);
@@ -24,16 +25,30 @@ function gauge(id, share) {
   $(id).style.width = `${100 * (share ?? 0)}%`;
 }
 
-export function showFinding({ answer, count }, total, threshold) {
+export const VERDICTS = { tumor_detected: "Tumour detected", no_tumor_detected: "No tumour detected", not_assessed: "Not assessed" };
+
+export function colourVerdict(card, verdict) {
+  card.classList.toggle("tumor", verdict === "tumor_detected");
+  card.classList.toggle("clear", verdict === "no_tumor_detected");
+  card.classList.toggle("grey", verdict === "not_assessed");
+}
+
+// The verdict beside the name it is of, in the title too.
+export function nameVerdict(prefix, name, verdict) {
+  colourVerdict($(`${prefix}verdict-card`), verdict);
+  setText(`${prefix}verdict`, VERDICTS[verdict]);
+  setText(`${prefix}name`, name);
+  document.title = `${name}: ${VERDICTS[verdict]} – BrainSeg`;
+}
+
+export function showFinding({ answer, name, count, assessed }, total, threshold) {
   const pixels = answer.total_pixels;
-  const found = total.pixels > 0;
-  $("verdict-card").classList.toggle("tumor", found);
-  $("verdict-card").classList.toggle("clear", !found);
-  setText("verdict", found ? "Tumour detected" : "No tumour detected");
+  nameVerdict("", name, assessed ? (total.pixels ? "tumor_detected" : "no_tumor_detected") : "not_assessed");
+  for (const one of document.querySelectorAll("#verdict-card .measured")) show(one, assessed);
   setText("coverage", ((100 * total.pixels) / pixels).toFixed(3));
   const over = count > 1 ? ` in ${plural(count, "slice")}` : "";
   setText("pixels", `${number(total.pixels)} of ${plural(pixels, "pixel")}${over}`);
-  setText("highest", chance(total.highest));
+  setText("highest", total.highest === null ? "–" : chance(total.highest));
   setText("mean", total.mean === null ? "–" : chance(total.mean));
   gauge("highest-bar", total.highest);
   gauge("mean-bar", total.mean);
@@ -42,19 +57,33 @@ export function showFinding({ answer, count }, total, threshold) {
   setText("model-name", `${answer.model.architecture} · ${answer.model.digest.slice(0, 14)}…`);
 }
 
+const two = (value) => String(value).padStart(2, "0");
+
+// Local time, the same in every country: 2026-11-28 05:12.
+export function timeText(when) {
+  const at = new Date(when);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+export function showWarnings(id, warnings) {
+  $(id).replaceChildren(...warnings.map(({ detail }) => Object.assign(document.createElement("li"), { textContent: detail })));
+}
+
 // `sizes`: of the regions in the mask, largest first.
-export function showFacts({ answer, milliseconds }, figure, sizes) {
+export function showFacts({ answer, milliseconds, when, threshold }, figure, sizes) {
   const { width, height, format } = answer.input;
   const named = sizes.slice(0, 3).map(number).join(", ") + (sizes.length > 3 ? ", …" : "");
-  describe($("facts"), [
+  const measured = [
     ["Tumour", plural(figure.pixels, "pixel")],
     ["Coverage", percent(figure.pixels / (width * height), 3)],
     ["Connected regions", sizes.length ? `${sizes.length} (${named} px)` : "none"],
     ["Highest probability", chance(figure.highest)],
+    ["Threshold", String(Number(threshold.toFixed(4)))],
+  ];
+  describe($("facts"), [
+    ...(figure.refused ? [["Tumour", "not assessed"]] : measured),
     ["Scan", `${width} × ${height}, ${format.toUpperCase()}`],
-    ["Answered in", `${(milliseconds / 1000).toFixed(1)} s`],
+    ["Answered", `${timeText(when)}, in ${(milliseconds / 1000).toFixed(1)} s`],
   ]);
-  $("warnings").replaceChildren(
-    ...answer.warnings.map(({ detail }) => Object.assign(document.createElement("li"), { textContent: detail })),
-  );
+  showWarnings("warnings", answer.warnings);
 }

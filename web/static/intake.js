@@ -2,9 +2,7 @@
 
 import { getFile, getJson } from "./api.js";
 import { $, show } from "./dom.js";
-import { dropped } from "./scans.js";
-
-const LARGEST = 64 * 2 ** 20;
+import { chosen, dropped } from "./scans.js";
 
 const SEVERAL = /\.(tiff|nii\.gz)$/; // slices: no browser draws them by itself
 
@@ -30,25 +28,19 @@ function card(sample, choose) {
 
 async function showSamples(onFiles, onError) {
   const samples = await getJson("/samples/").catch(() => []);
-  const choose = ({ file }) => getFile(`/samples/${file}`).then((blob) => onFiles([new File([blob], file)]), onError);
+  const choose = ({ file }) => getFile(`/samples/${file}`).then((blob) => onFiles(chosen([new File([blob], file)])), onError);
   $("samples").replaceChildren(...samples.map((sample) => card(sample, choose)));
   show($("samples-box"), samples.length > 0);
 }
 
-// A code of words.js for a file not worth sending, else null.
-export function objection(...files) {
-  if (files.some((file) => !file.size)) return "empty_body";
-  return files.reduce((sum, file) => sum + file.size, 0) > LARGEST ? "too_large" : null;
-}
-
-// `onFiles(files, folder)` gets whatever comes in; `folder`: the name of one that was dropped or chosen.
+// `onFiles(files)` gets whatever comes in, as sortOut() takes it.
 export function openIntake(onFiles, onError) {
   const drop = $("drop");
   for (const id of ["file", "folder"]) {
     $(id).addEventListener("change", (event) => {
-      const files = [...event.target.files];
+      const files = chosen(event.target.files);
       event.target.value = ""; // so that the same file can be chosen again
-      if (files.length) onFiles(files, files[0].webkitRelativePath.split("/")[0]);
+      if (files.length) onFiles(files);
     });
   }
   // The whole page takes a drop: a scan let go beside the box must not replace the page.
@@ -62,7 +54,7 @@ export function openIntake(onFiles, onError) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    dropped(event.dataTransfer).then(({ files, folder }) => files.length && onFiles(files, folder), onError);
+    dropped(event.dataTransfer).then((files) => files.length && onFiles(files), onError);
   });
   showSamples(onFiles, onError);
 }

@@ -1,203 +1,213 @@
-// The page: a scan in, a finding out, and settings that redraw it at once.
+// The page: scans in, a finding out for each, the one that was chosen on show.
 
 import { showModel } from "./about.js";
+import { archive, asTable } from "./all.js";
 import { setKey } from "./api.js";
-import { Case } from "./case.js";
-import { Comparison } from "./compare.js";
-import { $, perFrame, settled, show } from "./dom.js";
-import { drawHeatmap, drawMask, drawOverlay, drawScale, drawScan } from "./draw.js";
-import { showFacts, showFinding, totalOf } from "./finding.js";
-import { objection, openIntake } from "./intake.js";
-import { regions } from "./mask.js";
-import { openReadout } from "./readout.js";
-import { saveJson, saveMask, saveStack } from "./save.js";
-import { loadVersions, offerComparison, watchReady } from "./server.js";
-import { openSettings } from "./settings.js";
+import { ask } from "./ask.js";
+import { $, setText } from "./dom.js";
+import { makeRoom, newEntry, rawOf, restore, save } from "./entries.js";
+import { openIntake } from "./intake.js";
+import { forget, sweep } from "./keep.js";
+import { List } from "./list.js";
+import { connectPicture, hidePicture, preparePicture, presentPicture } from "./picture.js";
+import { Queue } from "./queue.js";
+import { offer } from "./save.js";
 import { sortOut } from "./scans.js";
-import { Stack } from "./stack.js";
-import { Latest, cancelAll, hideError, showError, working } from "./status.js";
-import { analyseVolume, connectVolume, hideVolume } from "./volume.js";
+import { loadVersions, lost, offerComparison, watchReady } from "./server.js";
+import { Latest, cancelAll, guarded, hideError, reconnected, showError, working } from "./status.js";
+import { connectVolume, drawForPaper, hideVolume, prepareVolume, presentVolume } from "./volume.js";
 
-const FIGURES_DELAY = 120; // ms of rest before all slices are measured anew
+const SHOWN = "brainseg-shown"; // which entry is on show, over a reload
 
-let current = null; // the Case on show
+const entries = []; // of this tab, see entries.js
+let shown = null; // the one on show
+let awaited = false; // the first answer of several scans is to be shown by itself
 let versions = new Map(); // version -> its model card, null where unknown
-let shownVolume = null; // what sortOut() made of it
-let last = null; // what to do again once a key is entered
-const comparison = new Comparison();
-const stack = new Stack(() => drawSoon());
-const measuring = new Latest();
-const settings = openSettings((changed) => {
-  drawSoon();
-  if (!("threshold" in changed || "lesion" in changed)) return;
-  if (!current?.knows(settings)) $("save-json").disabled = true;
-  measureSoon();
-});
+let last = null; // what to do again, with other settings
+let saving = Promise.resolve(), cleared = false;
+const opening = new Latest();
+const list = new List({ onChoose: choose, onRetry: retry });
+const queue = new Queue(answer, changed);
 
-const drawSoon = perFrame(() => guarded(draw));
-const measureSoon = settled(() => guarded(measureAll), FIGURES_DELAY);
+const chosenVersion = () => (versions.has($("version").value) ? $("version").value : "");
 
-async function guarded(work) {
-  try {
-    await work();
-  } catch (error) {
-    if (!["cancelled", "not_ready_yet"].includes(error.code)) showError(error);
-    if (!error.code) throw error;
-  }
-}
-
-// A mask can be saved while its slice is here and on show.
-function offerMask() {
-  $("save-png").disabled = stack.shown !== stack.index || !current.slices.has(stack.shown);
-}
-
-// Slice `index`, with what else is in its window. Where it does not come, the one on show is the one chosen again.
-async function fetchSlice(item, index) {
-  offerMask();
-  try {
-    await working(`Fetching slices around ${index + 1}`, (options) => item.ensure(index, options));
-  } catch (error) {
-    if (item === current && index === stack.index) stack.back();
-    throw error;
-  } finally {
-    offerMask();
-  }
-}
-
-async function draw() {
-  const item = current, { index } = stack;
-  if (!item) return;
-  if (!item.slices.has(index)) await fetchSlice(item, index);
-  if (item !== current || index !== stack.index) return;
-  stack.drawn();
-  offerMask();
-  const slice = item.slices.get(index);
-  const mask = item.maskOf(index, settings);
-  drawScan($("scan"), slice);
-  drawMask($("mask"), slice, mask);
-  drawOverlay($("overlay"), slice, mask, settings.opacity, settings.contour);
-  drawHeatmap($("heatmap"), slice);
-  drawScale($("scale"), settings.threshold);
-  showFacts(item, item.figures(index, settings), regions(mask, slice.width, slice.height));
-  if (item.count === 1) finish([item.figures(0, settings)]);
-  await comparison.show(item, index, settings);
-}
-
-function finish(figures) {
-  const total = totalOf(figures);
-  if (total) showFinding(current, total, settings.threshold);
-  $("save-json").disabled = !total;
-  if (current.count > 1) stack.showFigures(figures);
-}
-
-const allFigures = () => Array.from({ length: current.count }, (_, index) => current.figures(index, settings));
-
-async function measureAll() {
-  const item = current;
-  if (!item || item.count === 1) return;
-  measuring.stop(); // with settings that are not on show any more
-  finish(allFigures());
-  if (item.knows(settings)) return;
-  await measuring.working("Measuring all slices", (options) => item.remeasure(settings, options));
-  if (item === current) finish(allFigures());
-}
-
-// Whatever came in: a picture, or a volume with all its files.
-async function analyseFiles(files, folder) {
-  hideError();
-  cancelAll();
-  await guarded(async () => {
-    const scan = await sortOut(files, folder);
-    if (scan.picture) return analyse(scan.picture);
-    return volume(scan);
-  });
-}
-
-function volume(scan, series = "", version = $("version").value) {
-  last = (chosen = series) => volume(scan, chosen, version);
-  hideError();
-  cancelAll();
-  return guarded(async () => {
-    const code = objection(...scan.parts.map(([, file]) => file));
-    if (code) throw Object.assign(new Error(""), { code });
-    await analyseVolume(scan, versions.has(version) ? version : "", series);
-    current = null;
-    shownVolume = scan;
-  });
-}
-
-async function analyse(file, version = $("version").value) {
-  last = () => analyse(file, version);
-  hideError();
-  cancelAll();
-  const code = objection(file);
-  if (code) return showError({ code, message: "" });
-  const item = new Case(file, file.name, versions.has(version) ? version : undefined);
+// Asks the server for what `entry` says; it then holds the answer.
+async function answer(entry, options) {
   const begin = performance.now();
-  await guarded(async () => {
-    await working("Uploading the scan", (options) => item.open({}, options));
-    item.milliseconds = performance.now() - begin;
-    present(item);
+  const found = await ask(entry.scan, entry, options);
+  Object.assign(entry, found, { state: "done", code: null, message: "", when: Date.now(), took: performance.now() - begin });
+}
+
+const prepare = (entry, raw, options) => (entry.scan.picture ? preparePicture : prepareVolume)(entry, raw, options);
+
+function keep(entry) {
+  if (!entries.includes(entry)) entries.push(entry);
+  saving = saving.then(async () => {
+    const kept = !cleared && (await save(entry));
+    makeRoom(entries);
+    setText("kept-words", kept ? "Kept in this tab, encrypted, until it is closed." : "Gone when the page is left.");
   });
 }
 
-function present(item) {
-  current = item;
-  comparison.close();
-  settings.open(item.answer.threshold, item.answer.min_lesion_pixels);
-  nameVersions();
+async function take(files) {
+  hideError();
+  await guarded(async () => {
+    const { scans, skipped } = await sortOut(files);
+    const found = scans.map((scan) => newEntry(scan, chosenVersion()));
+    list.skip(skipped);
+    if (found.length === 1) return analyse(found[0]);
+    cancelAll();
+    awaited = true;
+    return queue.add(found);
+  });
+}
+
+// One scan, at once and on show; what was on show stays when it fails. `changes`: other settings for it.
+function analyse(entry, changes = {}) {
+  last = (more = {}) => analyse(entry, { ...changes, ...more });
+  hideError();
+  cancelAll();
+  awaited = false;
+  return guarded(async () => {
+    const next = { ...entry, ...changes };
+    const prepared = await working("Uploading the scan", async (options) => {
+      await answer(next, options);
+      return prepare(next, next.raw, options);
+    });
+    Object.assign(entry, next);
+    keep(entry);
+    list.update(entry);
+    await present(entry, prepared, true);
+  });
+}
+
+// A scan of the list has another state.
+function changed(entry, problem) {
+  if (!entries.includes(entry)) entries.push(entry);
+  list.update(entry);
+  if (problem) return lost(); // it goes on when the server is there again
+  if (["done", "failed"].includes(entry.state)) keep(entry);
+  if (entry.code === "unauthorized") showError(entry);
+  if (entry.state === "done" && awaited) choose(entry);
+}
+
+function retry(some) {
+  hideError();
+  queue.add(some);
+}
+
+function choose(entry) {
+  if (entry.state === "failed") {
+    last = (more = {}) => retry([Object.assign(entry, more)]);
+    return showError(entry);
+  }
+  if (entry.state !== "done") return null;
+  const byHand = !awaited;
+  awaited = false;
+  last = (more = {}) => analyse(entry, more);
+  if (byHand) hideError();
+  return guarded(async () => {
+    const prepared = await opening.working("Opening the result", async (options) => prepare(entry, await rawOf(entry, options), options));
+    await present(entry, prepared, byHand);
+  });
+}
+
+async function present(entry, prepared, byHand) {
+  shown = entry;
+  sessionStorage.setItem(SHOWN, entry.id);
   document.body.classList.add("has-result");
-  hideVolume();
-  show($("result"), true);
-  $("result").dataset.shown = Number($("result").dataset.shown ?? 0) + 1;
-  stack.open(item.count, item.richest);
-  finish(allFigures());
-  drawSoon();
-  $("verdict").focus({ preventScroll: true });
-  $("verdict-card").scrollIntoView({ block: "nearest" });
+  list.mark(entry);
+  nameVersions();
+  const prefix = entry.scan.picture ? "" : "volume-";
+  if (entry.scan.picture) {
+    hideVolume();
+    presentPicture(prepared);
+  } else {
+    hidePicture();
+    await presentVolume(prepared);
+  }
+  if (!byHand) return;
+  $(`${prefix}verdict`).focus({ preventScroll: true });
+  $(`${prefix}verdict-card`).scrollIntoView({ block: "nearest" });
 }
 
 function nameVersions() {
-  const { version } = current.answer.model;
+  const { version } = shown.answer.model;
   offerComparison([...versions.keys()], version);
   showModel(version, versions.get(version));
 }
 
-async function compare() {
-  const version = $("compare").value;
-  if (version) await comparison.open(current, version, settings);
-  else comparison.close();
-  await draw();
+async function resume() {
+  await sweep();
+  const before = await restore();
+  entries.unshift(...before);
+  for (const entry of before) list.update(entry);
+  const wanted = before.find(({ id }) => id === sessionStorage.getItem(SHOWN));
+  if (wanted?.state !== "done" || shown || queue.busy) return;
+  setText("kept-words", "Kept in this tab, encrypted, until it is closed.");
+  awaited = true;
+  await choose(wanted);
+}
+
+async function clear() {
+  cleared = true;
+  queue.stop();
+  cancelAll();
+  await saving;
+  await forget();
+  sessionStorage.removeItem(SHOWN);
+  location.reload();
+}
+
+function connectList() {
+  $("list-stop").addEventListener("click", () => queue.stop());
+  $("list-retry").addEventListener("click", () => retry(entries.filter(({ state }) => state === "failed")));
+  $("list-csv").addEventListener("click", () => offer(asTable(entries), "brainseg-results.csv"));
+  $("list-zip").addEventListener("click", () => guarded(async () => offer(await working("Collecting the results", (options) => archive(entries, options)), "brainseg-results.zip")));
+  $("clear").addEventListener("click", clear);
+  addEventListener("beforeunload", (event) => queue.busy && !cleared && event.preventDefault());
 }
 
 function connect() {
-  openIntake(analyseFiles, showError);
+  openIntake(take, showError);
+  connectPicture();
   connectVolume();
-  openReadout(() => ({ slice: current?.slices.get(stack.shown), settings }));
-  $("version").addEventListener("change", () => (current ? analyse(current.file) : shownVolume && volume(shownVolume)));
-  $("compare").addEventListener("change", () => guarded(compare));
-  $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.shown, settings)));
-  $("save-tiff").addEventListener("click", () => guarded(() => working("Drawing the masks", () => saveStack(current, settings))));
-  $("save-json").addEventListener("click", () => guarded(() => saveJson(current, allFigures(), settings)));
+  connectList();
+  $("version").addEventListener("change", () => shown && analyse(shown, { version: chosenVersion() }));
+  for (const id of ["gate-off", "volume-gate-off"]) $(id).addEventListener("click", () => analyse(shown, { gate: "off" }));
+  for (const id of ["print", "volume-print"]) $(id).addEventListener("click", () => print());
+  addEventListener("beforeprint", drawForPaper);
+  $("error-again").addEventListener("click", () => {
+    hideError();
+    last?.();
+  });
   $("series-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    last?.($("series").value);
+    last?.({ series: $("series").value });
   });
   $("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     setKey($("key").value.trim());
     hideError();
-    begin().then(() => last?.());
+    const refused = entries.filter(({ code }) => code === "unauthorized");
+    begin().then(() => (refused.length ? retry(refused) : last?.()));
   });
+  const { style } = document.documentElement, header = document.querySelector(".top");
+  new ResizeObserver(() => style.setProperty("--top", `${header.offsetHeight}px`)).observe(header);
 }
 
 async function begin() {
   await guarded(async () => {
     versions = await loadVersions();
-    if (current) nameVersions();
+    if (shown) nameVersions();
   });
 }
 
 connect();
-watchReady(() => versions.size || begin());
+watchReady(() => {
+  reconnected();
+  queue.go();
+  return versions.size || begin();
+});
 begin();
+resume();

@@ -1,4 +1,4 @@
-// The probability under the pointer.
+// The probability under the pointer, or where a finger tapped.
 
 import { $, percent, setText } from "./dom.js";
 import { STEPS } from "./mask.js";
@@ -7,16 +7,18 @@ const CANVASES = ["scan", "mask", "overlay", "heatmap"];
 
 // `state()` gives {slice, settings}; slice is undefined while none is on show.
 export function openReadout(state) {
+  function read({ target, clientX, clientY }) {
+    const { slice, settings } = state();
+    if (!slice?.steps) return;
+    const box = target.getBoundingClientRect();
+    const x = Math.min(slice.width - 1, Math.max(0, Math.floor(((clientX - box.left) / box.width) * slice.width)));
+    const y = Math.min(slice.height - 1, Math.max(0, Math.floor(((clientY - box.top) / box.height) * slice.height)));
+    const probability = slice.steps[y * slice.width + x] / STEPS;
+    const side = probability > settings.threshold ? "above" : "not above";
+    setText("readout", `x ${x}, y ${y}: probability ${percent(probability, 2)}, ${side} the threshold`);
+  }
   for (const id of CANVASES) {
-    $(id).addEventListener("pointermove", (event) => {
-      const { slice, settings } = state();
-      if (!slice) return;
-      const box = event.target.getBoundingClientRect();
-      const x = Math.min(slice.width - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * slice.width)));
-      const y = Math.min(slice.height - 1, Math.max(0, Math.floor(((event.clientY - box.top) / box.height) * slice.height)));
-      const probability = slice.steps[y * slice.width + x] / STEPS;
-      const side = probability > settings.threshold ? "above" : "not above";
-      setText("readout", `x ${x}, y ${y}: probability ${percent(probability, 2)}, ${side} the threshold`);
-    });
+    $(id).addEventListener("pointermove", read);
+    $(id).addEventListener("click", read); // a tap moves nothing
   }
 }

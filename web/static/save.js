@@ -9,7 +9,8 @@ export function offer(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-const stem = (name) => name.replace(/\.[^.]+$/, "") || "scan";
+// Without what is before the last slash, which a file's name cannot have, and without the ending.
+export const stem = (name) => name.split("/").at(-1).replace(/(\.nii)?\.[^.]+$/, "") || "scan";
 
 const round = (value, digits) => Number(value.toFixed(digits));
 
@@ -22,30 +23,34 @@ export async function saveMask(item, index, settings) {
 
 // The masks of all slices, which the server draws with the same settings.
 export async function saveStack(item, settings) {
-  const fields = { threshold: settings.threshold, min_lesion_pixels: settings.lesion, version: item.answer.model.version };
+  const fields = { threshold: settings.threshold, min_lesion_pixels: settings.lesion, version: item.answer.model.version, ...(item.gate === "off" ? { gate: "off" } : {}) };
   offer(await segment(item.file, fields, { accept: "image/tiff" }), `${stem(item.name)}-mask.tiff`);
 }
 
 // The contract's answer without pictures, brought to the settings on show. `figures`: one a slice.
-export function saveJson(item, figures, settings) {
+export function jsonOf(item, figures, settings) {
   const size = item.width * item.height;
-  const slices = figures.map(({ pixels, highest }, index) => ({
+  const slices = figures.map(({ refused, pixels, highest }, index) => ({
     ...item.answer.slices[index],
     index,
-    tumor_pixels: pixels,
-    tumor_coverage_percent: round((100 * pixels) / size, 3),
-    max_probability: round(highest, 5),
+    ...(refused ? {} : { tumor_pixels: pixels, tumor_coverage_percent: round((100 * pixels) / size, 3), max_probability: round(highest, 5) }),
     images: {},
   }));
-  const pixels = slices.reduce((sum, slice) => sum + slice.tumor_pixels, 0);
-  const answer = {
+  if (!item.assessed) return { ...item.answer, slices };
+  const pixels = slices.reduce((sum, slice) => sum + (slice.tumor_pixels ?? 0), 0);
+  return {
     ...item.answer,
     threshold: settings.threshold,
     min_lesion_pixels: settings.lesion,
     verdict: pixels ? "tumor_detected" : "no_tumor_detected",
     tumor_pixels: pixels,
     tumor_coverage_percent: round((100 * pixels) / item.answer.total_pixels, 3),
+    ...(item.answered(settings) || !item.answer.trust ? {} : { trust: { ...item.answer.trust, tumor_pixels_interval: null } }),
     slices,
   };
-  offer(new Blob([JSON.stringify(answer, null, 1)], { type: "application/json" }), `${stem(item.name)}.json`);
+}
+
+export function saveJson(item, figures, settings) {
+  const text = JSON.stringify(jsonOf(item, figures, settings), null, 1);
+  offer(new Blob([text], { type: "application/json" }), `${stem(item.name)}.json`);
 }

@@ -5,16 +5,37 @@ import { $, setText } from "./dom.js";
 
 const POLL_READY = 20_000, POLL_DOWN = 3_000;
 
-// `onReady` is called whenever the server has become ready.
-export async function watchReady(onReady, before = false) {
-  const report = await getJson("/api/v1/status").catch(() => null);
-  const ready = report?.status === "ready";
+let onReady = () => {};
+let ready = false, timer;
+
+function sign(report) {
+  ready = report?.status === "ready";
   $("ready").classList.toggle("ready", ready);
   $("ready").classList.toggle("down", !ready);
   setText("ready-text", ready ? "Ready" : report ? "Getting ready" : "Not reachable");
   $("ready").title = report?.reasons.join("; ") ?? "";
+}
+
+async function poll() {
+  clearTimeout(timer);
+  const report = await getJson("/api/v1/status").catch(() => null);
+  const before = ready; // lost() may have been called meanwhile
+  sign(report);
   if (ready && !before) onReady();
-  setTimeout(() => watchReady(onReady, ready), ready ? POLL_READY : POLL_DOWN);
+  timer = setTimeout(poll, ready ? POLL_READY : POLL_DOWN);
+}
+
+// `then` is called whenever the server has become ready.
+export function watchReady(then) {
+  onReady = then;
+  poll();
+}
+
+// A request could not reach the server: it is not called ready until it says so again.
+export function lost() {
+  sign(null);
+  clearTimeout(timer);
+  timer = setTimeout(poll, POLL_DOWN);
 }
 
 const option = (value, text) => Object.assign(document.createElement("option"), { value, textContent: text });

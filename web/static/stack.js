@@ -2,7 +2,7 @@
 
 import { $, setText, show } from "./dom.js";
 
-const TUMOR = "#ff8080", NOTHING = "#33414c", UNKNOWN = "#232d35", HERE = "#6cc7d6";
+const TUMOR = "#ff8080", NOTHING = "#33414c", UNKNOWN = "#232d35", REFUSED = "#8a97a3", HERE = "#6cc7d6";
 const WHEEL_STEP = 40; // pixels of wheel or trackpad a slice
 
 // 1, 2, 3, 5 -> "1–3, 5"
@@ -14,6 +14,13 @@ function spans(numbers) {
     else found.push([n, n]);
   }
   return found.map(([a, b]) => (a === b ? `${a}` : `${a}–${b}`)).join(", ");
+}
+
+// What a slice shows, for those who do not see it.
+function inWords(figure) {
+  if (!figure) return "being measured";
+  if (figure.refused) return "not assessed";
+  return figure.pixels ? "tumour" : "no tumour";
 }
 
 export class Stack {
@@ -65,6 +72,7 @@ export class Stack {
   mark() {
     $("slice").value = this.index;
     setText("slice-value", `${this.shown + 1} of ${this.count}`);
+    $("slice").setAttribute("aria-valuetext", `slice ${this.index + 1} of ${this.count}, ${inWords(this.figures[this.index])}`);
   }
 
   pick(event) {
@@ -92,9 +100,15 @@ export class Stack {
   // `figures`: one a slice, null where not known.
   showFigures(figures) {
     this.figures = figures;
-    const found = figures.flatMap((figure, index) => (figure?.pixels ? [index + 1] : []));
+    const where = (is) => figures.flatMap((figure, index) => (figure && is(figure) ? [index + 1] : []));
+    const found = where(({ pixels }) => pixels), refused = where((figure) => figure.refused);
     const unknown = figures.includes(null) ? "; others are being measured" : "";
-    setText("stack-words", found.length ? `Tumour on ${found.length} of ${this.count} slices: ${spans(found)}${unknown}` : `No tumour on any slice${unknown}`);
+    const unsaid = refused.length ? `; not assessed: ${spans(refused)}` : "";
+    const assessed = this.count - refused.length;
+    const nothing = refused.length ? `No tumour on ${assessed} of ${this.count} slices` : "No tumour on any slice";
+    if (!assessed) setText("stack-words", "No slice is assessed");
+    else setText("stack-words", `${found.length ? `Tumour on ${found.length} of ${this.count} slices: ${spans(found)}` : nothing}${unsaid}${unknown}`);
+    this.mark();
     this.draw();
   }
 
@@ -112,7 +126,7 @@ export class Stack {
     for (let i = 0; i < this.count; i++) {
       const figure = this.figures[i];
       const share = figure?.pixels ? 0.15 + 0.75 * (figure.pixels / most) : 0.06;
-      context.fillStyle = figure?.pixels ? TUMOR : figure ? NOTHING : UNKNOWN;
+      context.fillStyle = figure?.pixels ? TUMOR : figure?.refused ? REFUSED : figure ? NOTHING : UNKNOWN;
       context.fillRect(i * step + gap / 2, height * (1 - share), Math.max(1, step - gap), height * share);
     }
     context.strokeStyle = HERE;

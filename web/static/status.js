@@ -1,12 +1,23 @@
 // What is going on, and what went wrong.
 
 import { $, setText, show } from "./dom.js";
+import { lost } from "./server.js";
 import { words } from "./words.js";
 
 const SHOW_AFTER = 150; // ms; what is over sooner needs no bar
 
+const AGAIN = ["offline", "reconnected", "worker_lost", "queue_full", "not_ready", "rate_limited", "timeout", "internal_error", "interrupted", "cancelled"];
+
+let told = null; // the code on show
+
 export function hideError() {
+  told = null;
   show($("error"), false);
+}
+
+// The server is there again: that it cannot be reached is not true any more.
+export function reconnected() {
+  if (told === "offline") showError({ code: "reconnected", message: "" });
 }
 
 // `error`: {code, message}; one without a code is the page's own fault.
@@ -17,6 +28,9 @@ export function showError({ code, message }) {
   setText("error-detail", message ?? "");
   show($("key-form"), code === "unauthorized");
   show($("series-form"), code === "several_series");
+  show($("error-again"), AGAIN.includes(code));
+  told = code;
+  if (code === "offline") lost();
   show($("error"), true);
   $("error").scrollIntoView({ block: "nearest" });
   if (code === "unauthorized") $("key").focus();
@@ -80,3 +94,13 @@ export class Latest {
 }
 
 $("error-close").addEventListener("click", hideError);
+
+// Shows what goes wrong in `work`; what is cancelled, or said by the server's sign already, is nothing wrong.
+export async function guarded(work) {
+  try {
+    await work();
+  } catch (error) {
+    if (!["cancelled", "not_ready_yet"].includes(error.code)) showError(error);
+    if (!error.code) throw error;
+  }
+}

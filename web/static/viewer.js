@@ -48,7 +48,7 @@ export class Viewer {
     await this.nv.attachToCanvas(this.canvas);
   }
 
-  // `scan` and `mask`: the bytes of NIfTI files on one grid.
+  // `scan` and `mask`: the bytes of NIfTI files on one grid; `mask` is null where there is none.
   async open(scan, mask) {
     await this.start();
     for (const old of [...this.nv.volumes].reverse()) this.nv.removeVolume(old);
@@ -57,7 +57,7 @@ export class Viewer {
     this.window = windowOf(image.img);
     [image.cal_min, image.cal_max] = this.window;
     this.nv.addVolume(image);
-    this.nv.addVolume(await load(mask, "mask.nii.gz", { colormap: "tumour", opacity: this.opacity, cal_min: 0, cal_max: 1 }));
+    if (mask) this.nv.addVolume(await load(mask, "mask.nii.gz", { colormap: "tumour", opacity: this.opacity, cal_min: 0, cal_max: 1 }));
     this.nv.updateGLVolume();
     return this.window;
   }
@@ -75,6 +75,16 @@ export class Viewer {
 
   setView(name) {
     this.nv.setSliceType(VIEWS[name]);
+  }
+
+  // What is on show, without the mask onto one canvas and with it onto the other: copied before the browser forgets it.
+  copyTo(plain, marked) {
+    for (const [target, opacity] of [[plain, 0], [marked, this.opacity]]) {
+      if (this.nv.volumes.length > 1) this.nv.setOpacity(1, opacity);
+      this.nv.drawScene();
+      Object.assign(target, { width: this.canvas.width, height: this.canvas.height });
+      target.getContext("2d").drawImage(this.canvas, 0, 0);
+    }
   }
 
   // Moves the crosshair to `mm`, RAS+ as the answer has it.

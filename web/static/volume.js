@@ -1,37 +1,21 @@
-// A volume: sent with all its sequences, shown in three planes with the mask over it, its lesions in a list.
+// A volume on show: three planes with the mask over it, its lesions in a list.
 
-import { ApiError, segment } from "./api.js";
-import { $, describe, number, plural, setText, show } from "./dom.js";
-import { offer } from "./save.js";
-import { hideError, showError, working } from "./status.js";
+import { openVolume } from "./ask.js";
+import { ApiError } from "./api.js";
+import { $, describe, plural, setText, show } from "./dom.js";
+import { nameVerdict, showWarnings, timeText } from "./finding.js";
+import { offer, stem } from "./save.js";
+import { showTrust } from "./trust.js";
 import { Viewer } from "./viewer.js";
-import { readZip } from "./zip.js";
 
 const CHANNELS = { flair: "FLAIR", t1: "T1", t1c: "T1 with contrast" };
-const ml = (value) => `${value.toFixed(value < 10 ? 2 : 1)} ml`;
+export const ml = (value) => `${value.toFixed(value < 10 ? 2 : 1)} ml`;
 const mm = (values) => values.map((value) => value.toFixed(0)).join(", ");
 
-let shown = null; // {name, answer, files}
+let shown = null; // {entry, answer, files, archive, picture}
 const viewer = new Viewer($("planes"), (place, inside) =>
   setText("place", `Crosshair at ${mm(place)} mm (right, front, head), ${inside ? "in the mask" : "not in the mask"}`),
 );
-
-function bodyOf({ parts }) {
-  if (parts.length === 1 && parts[0][0] === "file") return parts[0][1];
-  const form = new FormData();
-  for (const [field, file] of parts) form.append(field, file, `${field}.nii`); // not the name: it may be a patient's
-  return form;
-}
-
-// Sends `scan`, as sortOut() gives it; -> the answer and the files beside it. `series`: a number, where it has several.
-async function ask(scan, fields, options) {
-  const outputs = scan.local ? "none" : "scan";
-  const answer = await segment(bodyOf(scan), { ...fields, outputs }, { ...options, accept: "application/zip" });
-  const files = await readZip(await answer.arrayBuffer());
-  const text = files.get("result.json");
-  if (!text) throw new ApiError("internal_error", "The answer has no result.json in it.");
-  return { answer: JSON.parse(new TextDecoder().decode(text)), files, archive: answer };
-}
 
 function lesionRow(lesion, index) {
   const button = Object.assign(document.createElement("button"), { type: "button", className: "lesion" });
@@ -51,29 +35,27 @@ function sequenceText({ channel, reason, resampled }) {
   return [CHANNELS[channel] ?? channel, [reason, ...moved].filter(Boolean).join("; ")];
 }
 
-function showAnswer({ name, answer }) {
-  const { input, lesions = [], verdict } = answer;
-  const tumour = verdict === "tumor_detected", assessed = verdict !== "not_assessed";
-  $("volume-verdict-card").classList.toggle("tumor", tumour);
-  $("volume-verdict-card").classList.toggle("clear", assessed && !tumour);
-  setText("volume-name", name);
-  setText("volume-verdict", tumour ? "Tumour detected" : assessed ? "No tumour detected" : "Not assessed");
+function showAnswer({ entry, answer, files }) {
+  const { input, verdict } = answer, lesions = answer.lesions ?? [];
+  const assessed = verdict !== "not_assessed";
+  nameVerdict("volume-", entry.name, verdict);
+  showTrust("volume-", answer, true);
+  for (const one of document.querySelectorAll("#volume .of-a-mask")) show(one, assessed);
   setText("volume-ml", answer.tumor_volume_ml === null ? "–" : ml(answer.tumor_volume_ml));
-  setText("volume-words", tumour ? `in ${plural(lesions.length, "lesion")} (voxels that touch by a corner belong together)` : "");
+  setText("volume-words", lesions.length ? `in ${plural(lesions.length, "lesion")} (voxels that touch by a corner belong together)` : "");
   setText("volume-model", `Model ${answer.model.version}, ${answer.model.architecture}`);
   const { geometry } = input;
   describe($("volume-facts"), [
     ["Grid", geometry ? geometry.size.join(" × ") : "unknown"],
     ["Spacing", geometry ? `${geometry.spacing_mm.map((one) => one.toFixed(2)).join(" × ")} mm` : "unknown"],
     ["Orientation", geometry ? geometry.orientation : "unknown"],
+    ["Answered", timeText(entry.when)],
     ...(answer.sequences ?? []).map(sequenceText),
   ]);
   $("volume-lesions").replaceChildren(...lesions.map(lesionRow));
   show($("volume-lesions-box"), lesions.length > 0);
-  const notes = answer.warnings.map(({ detail }) => Object.assign(document.createElement("li"), { textContent: detail }));
-  $("volume-warnings").replaceChildren(...notes);
-  show($("save-seg"), [...shown.files.keys()].some((file) => file === "seg.dcm"));
-  document.title = `${name}: ${$("volume-verdict").textContent} – BrainSeg`;
+  showWarnings("volume-warnings", answer.warnings);
+  show($("save-seg"), files.has("seg.dcm"));
 }
 
 function showWindow([low, high]) {
@@ -90,30 +72,40 @@ function openViewer() {
   if (largest) viewer.goTo(largest.centroid_mm);
 }
 
-// Segments and shows `scan`. Throws what showError() understands; `version` and `series` may be empty.
-export async function analyseVolume(scan, version, series = "") {
-  const result = await working("Uploading the scan", (options) => ask(scan, { version, series }, options));
-  const picture = scan.local ? new Uint8Array(await scan.local.arrayBuffer()) : result.files.get("scan.nii.gz");
-  shown = { name: scan.name, ...result };
-  document.body.classList.add("has-result");
-  show($("result"), false);
+// What is to be shown of an entry, from its answer `raw`.
+export async function prepareVolume(entry, raw, { signal } = {}) {
+  const opened = await openVolume(raw), { local } = entry.scan;
+  const picture = local ? new Uint8Array(await local.arrayBuffer()) : (opened.files.get("scan.nii.gz") ?? null);
+  if (signal?.aborted) throw new ApiError("cancelled", "Cancelled.");
+  return { entry, picture, ...opened };
+}
+
+export async function presentVolume(prepared) {
+  shown = prepared;
+  const { picture, files } = prepared;
   show($("volume"), true);
   showAnswer(shown);
-  if (picture && result.files.has("mask.nii.gz")) {
-    showWindow(await viewer.open(picture, result.files.get("mask.nii.gz")));
+  show($("volume-planes"), Boolean(picture));
+  if (picture) {
+    const range = await viewer.open(picture, files.get("mask.nii.gz") ?? null);
+    if (prepared !== shown) return;
+    showWindow(range);
     openViewer();
   }
   $("volume").dataset.shown = Number($("volume").dataset.shown ?? 0) + 1;
-  $("volume-verdict").focus({ preventScroll: true });
 }
 
 export function hideVolume() {
+  shown = null;
   show($("volume"), false);
-  document.title = "BrainSeg – tumour segmentation on MR slices";
 }
 
-const stem = () => shown.name.replace(/(\.nii)?\.[^.]+$/, "") || "scan";
-const save = (file, suffix, type) => offer(new Blob([shown.files.get(file)], { type }), `${stem()}${suffix}`);
+// The three planes without and with the mask, for paper: what WebGL draws is gone when a printer asks.
+export function drawForPaper() {
+  if (shown?.picture) viewer.copyTo($("paper-scan"), $("paper-mask"));
+}
+
+const save = (file, suffix, type) => offer(new Blob([shown.files.get(file)], { type }), `${stem(shown.entry.name)}${suffix}`);
 
 export function connectVolume() {
   for (const radio of document.querySelectorAll("input[name=view]")) {
@@ -125,5 +117,5 @@ export function connectVolume() {
   }
   $("save-nifti").addEventListener("click", () => save("mask.nii.gz", "-mask.nii.gz", "application/x-nifti"));
   $("save-seg").addEventListener("click", () => save("seg.dcm", "-seg.dcm", "application/dicom"));
-  $("save-all").addEventListener("click", () => offer(shown.archive, `${stem()}-brainseg.zip`));
+  $("save-all").addEventListener("click", () => offer(shown.archive, `${stem(shown.entry.name)}-brainseg.zip`));
 }

@@ -16,12 +16,15 @@ const WORDS = {
   several_series: ["There are several series in this scan", "Say which one to segment."],
   not_mr: ["This is no MR scan", "Send an MR series: FLAIR, with T1 before and after contrast where there are."],
   unnamed_sequences: ["Which file is which?", "Put FLAIR, T1 or T1c into the names of the NIfTI files; one must be FLAIR."],
-  several_pictures: ["One picture at a time", "Send a stack as one TIFF, or the pictures one after another."],
   rate_limited: ["That was a lot of scans in a short time", "Wait a moment, then try again."],
   worker_lost: ["The analysis broke off on this scan", "Try again. If it happens with this scan only, save it in another format."],
   queue_full: ["The server is busy", "Others are in front of you. Try again in a moment."],
   not_ready: ["The server is not ready yet", "The model is being loaded. Try again in a moment."],
   timeout: ["The analysis took too long", "Send fewer slices at a time."],
+  not_assessed: ["This scan was not assessed", "There is no mask of it. Ask again with the gate off to get one all the same."],
+  interrupted: ["Not answered: the page was left", "Try again."],
+  cancelled: ["Not answered: stopped", "Try again."],
+  reconnected: ["The connection broke", "The server can be reached again: try once more."],
   offline: ["The server cannot be reached", "Check that it is running and that you are connected."],
 };
 

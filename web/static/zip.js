@@ -1,4 +1,4 @@
-// Zip archives: a folder of DICOM files goes out as one, everything about a volume comes in as one.
+// Zip archives: a study of DICOM files goes out as one, everything about a volume comes in as one, a list is saved as one.
 
 const LOCAL = 0x04034b50, CENTRAL = 0x02014b50, END = 0x06054b50;
 const STORED = 0, DEFLATED = 8;
@@ -54,19 +54,20 @@ function header(signature, length, fields) {
   return view.buffer;
 }
 
-// `files` as one archive, stored as they are. Members are called by number: a file's name may be a patient's.
-export async function writeZip(files) {
+// [[name, Blob]] as one archive, stored as they are.
+export async function writeZip(members) {
   const parts = [], directory = [];
   let offset = 0;
-  for (const [index, file] of files.entries()) {
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    const name = new TextEncoder().encode(`${String(index + 1).padStart(5, "0")}.dcm`);
+  for (const [called, blob] of members) {
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    const name = new TextEncoder().encode(called);
     const sizes = (at) => [[at, crc32(bytes), 4], [at + 4, bytes.length, 4], [at + 8, bytes.length, 4], [at + 12, name.length, 2]];
-    parts.push(header(LOCAL, 30, [[4, 20, 2], [12, 0x21, 2], ...sizes(14)]), name, bytes);
-    directory.push(header(CENTRAL, 46, [[4, 20, 2], [6, 20, 2], [14, 0x21, 2], ...sizes(16), [42, offset, 4]]), name);
+    // 0x0800: the name is UTF-8.
+    parts.push(header(LOCAL, 30, [[4, 20, 2], [6, 0x0800, 2], [12, 0x21, 2], ...sizes(14)]), name, bytes);
+    directory.push(header(CENTRAL, 46, [[4, 20, 2], [6, 20, 2], [8, 0x0800, 2], [14, 0x21, 2], ...sizes(16), [42, offset, 4]]), name);
     offset += 30 + name.length + bytes.length;
   }
   const size = directory.reduce((sum, part) => sum + part.byteLength, 0);
-  const count = [[8, files.length, 2], [10, files.length, 2]];
+  const count = [[8, members.length, 2], [10, members.length, 2]];
   return new Blob([...parts, ...directory, header(END, 22, [...count, [12, size, 4], [16, offset, 4]])], { type: "application/zip" });
 }
