@@ -26,6 +26,7 @@ OTHERS = {
     b"BM": "BMP",
     b"\x1f\x8b": "gzip with no NIfTI in it",
     b"%PDF": "PDF",
+    b"{": "a JSON object",
     b"RIFF": "WebP or another RIFF file",
 }
 

@@ -142,8 +142,9 @@ def parse_fields(pairs: Iterable[tuple[str, str]]) -> Fields:
     values: dict[str, Any] = {}
     for name, text in pairs:
         if name not in PARSERS:
+            hint = " The version goes in the path: /predictions/MODEL/VERSION." if name == "version" else ""
             raise RequestError(
-                "invalid_parameter", f"Unknown field {name[:40]!r}; expected one of {', '.join(PARSERS)}."
+                "invalid_parameter", f"Unknown field {name[:40]!r}; expected one of {', '.join(PARSERS)}.{hint}"
             )
         if name in values:
             raise RequestError("invalid_parameter", f"Field {name} is given twice; give it once.")

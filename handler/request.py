@@ -61,7 +61,10 @@ def _scans(parts: Mapping[str, Any], content_type: str) -> tuple[dict[str, bytes
         names = [name for name in (FILE_PART, *SEQUENCE_PARTS) if name in parts]
         if not names:
             hint = " curl's -d sends a form: use -T FILE or -F file=@FILE." if "urlencoded" in content_type else ""
-            raise RequestError("no_image", f"The form has no field 'file' with the scan in it.{hint}")
+            came = ", ".join(repr(name[:40]) for name in list(parts)[:3])
+            raise RequestError(
+                "no_image", f"The form has {came} but no field 'file'; the scan goes in the field 'file'.{hint}"
+            )
         fields = [(name, _text(value, name)) for name, value in parts.items() if name not in names]
         return {name: _bytes(parts[name]) for name in names}, fields
     data = _bytes(parts.get(RAW_PART, b""))

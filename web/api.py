@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -77,7 +78,12 @@ def models() -> Response:
     view = here.watch.view()
     if view.fleet is None:
         raise RefusedError("not_ready", f"{view.reason}; try again.", 5)
-    return _json(models_answer(here.settings.model, view.fleet, here.cards, here.standings))
+    response = _json(models_answer(here.settings.model, view.fleet, here.cards, here.standings))
+    # Weak: the same answer also goes out packed.
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32], weak=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.make_conditional(request)
+    return response
 
 
 @api.get("/api/v1/openapi.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from web.api import api, door
@@ -14,6 +14,7 @@ from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
 from web.contract.translate import REFUSED_HEADER, main_reason
 from web.door import open_door
 from web.log import log_request
+from web.packing import pack
 from web.page import page
 from web.settings import Settings
 
@@ -40,10 +41,14 @@ def _begin() -> Response | None:
     g.request_id = request_id(request.headers.get(REQUEST_ID))
     g.began = time.perf_counter()
     g.code = "ok"
-    if request.method != "OPTIONS" or not request.path.startswith("/api/"):
+    if request.method != "OPTIONS" or request.url_rule is None:
         return None
-    allowed = door().origins.preflight({name.lower(): value for name, value in request.headers})
-    return None if allowed is None else Response(status=204, headers=allowed)
+    response = current_app.make_default_options_response()
+    response.status_code = 204
+    if request.path.startswith("/api/"):
+        asked = {name.lower(): value for name, value in request.headers}
+        response.headers.update(door().origins.preflight(asked) or {})
+    return response
 
 
 def _finish(response: Response) -> Response:
@@ -51,6 +56,7 @@ def _finish(response: Response) -> Response:
     here = door()
     response.headers[REQUEST_ID] = g.request_id
     response.headers.update(here.origins.headers(request.headers.get("Origin", "")))
+    pack(response, request.headers.get("Accept-Encoding", ""))
     response.headers.extend({k: v for k, v in SECURITY.items() if k not in response.headers})
     route = request.endpoint or "none"
     if route != "static" and "Cache-Control" not in response.headers:
@@ -69,7 +75,7 @@ def _finish(response: Response) -> Response:
 
 def _problem(refusal: RefusedError) -> Response:
     g.code = refusal.code
-    return Response(refusal.body(), refusal.status, refusal.headers())
+    return Response(refusal.body(g.request_id), refusal.status, refusal.headers())
 
 
 def _refused(refusal: RefusedError) -> Response:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from web.contract.fields import MIB, REQUEST_BYTES
+from web.contract.fields import MIB, REQUEST_BYTES, VERSION_PATTERN
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
 
@@ -82,4 +82,4 @@ class Settings:
 
 def valid_version(text: str) -> bool:
     """Whether ``text`` can be a model version at all; what cannot never reaches a URL."""
-    return bool(_NAME.fullmatch(text)) and not text.startswith(".")
+    return bool(re.fullmatch(VERSION_PATTERN, text))

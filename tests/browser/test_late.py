@@ -63,7 +63,7 @@ class Held:
 
     def refuse(self, code: str) -> None:
         refusal = RefusedError(code, "as the test wants it")
-        self.routes.pop().fulfill(status=refusal.status, headers=refusal.headers(), body=refusal.body())
+        self.routes.pop().fulfill(status=refusal.status, headers=refusal.headers(), body=refusal.body("test"))
 
 
 def assert_slice(driver: Driver, index: int, count: int = 34) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+from typing import TypeGuard
 
 import handler.accept
 import handler.answer
@@ -14,24 +16,45 @@ import handler.request
 import handler.trust.report
 from archive.store import ROOT
 from web.contract import fields as contract
-from web.contract import headers, translate
+from web.contract import headers, table, translate
+from web.way.wire import Reply
 
 
 def test_the_problems_are_the_handlers() -> None:
     assert {code: (p.status, p.title) for code, p in handler.errors.PROBLEMS.items()} == contract.PROBLEMS
 
 
-def test_a_problem_reads_the_same_from_both() -> None:
-    import json
+def test_the_readmes_table_of_problems_is_the_codes() -> None:
+    page = table.README.read_text(encoding="utf-8")
+    assert table.replaced(page) == page, "run: python -m web.contract.table"
 
+
+def test_which_problems_only_the_front_door_has() -> None:
+    """Read off the codes that are written in the handler, but for its list of all."""
+    raised: set[str] = set()
+    for file in sorted(set((ROOT / "handler").rglob("*.py")) - {ROOT / "handler" / "errors.py"}):
+        raised |= {node.value for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if is_code(node)}
+    assert raised == set(contract.PROBLEMS) - table.FRONT_DOOR
+
+
+def is_code(node: ast.AST) -> TypeGuard[ast.Constant]:
+    return isinstance(node, ast.Constant) and node.value in contract.PROBLEMS
+
+
+def test_a_problem_reads_the_same_from_both() -> None:
+    """The front door adds which request it was."""
     for code in contract.PROBLEMS:
-        ours = json.loads(contract.RefusedError(code, "why").body())
-        assert ours == handler.errors.RequestError(code, "why").body()
+        theirs = handler.errors.RequestError(code, "why").body()
+        ours = json.loads(contract.RefusedError(code, "why").body("id-1"))
+        assert ours == {**theirs, "instance": "urn:brainseg:request:id-1"}
+        reply = Reply(400, {"content-type": contract.PROBLEM_KIND}, json.dumps(theirs).encode())
+        assert json.loads(translate.passed_on(reply, "id-1").body) == ours
 
 
 def test_fields_outputs_kinds_and_limits_are_the_handlers() -> None:
     assert tuple(handler.fields.PARSERS) == contract.FIELDS
     assert handler.fields.OUTPUTS == contract.OUTPUTS
+    assert contract.VERDICTS == (handler.answer.TUMOR, handler.answer.NO_TUMOR, handler.answer.NOT_ASSESSED)
     assert handler.trust.report.REASONS == contract.REASONS
     assert handler.answer.REFUSED_HEADER == translate.REFUSED_HEADER
     assert handler.accept.KINDS == contract.KINDS

@@ -24,6 +24,12 @@ def form(files: object = None, data: object = None) -> tuple[bytes, dict[str, st
     return prepared.body, dict(prepared.headers)
 
 
+def detail_of(body: bytes, headers: dict[str, str], query: str = "") -> str:
+    with pytest.raises(RefusedError) as caught:
+        read_submission(body, headers, query)
+    return caught.value.detail
+
+
 def code_of(body: bytes, headers: dict[str, str], query: str = "") -> str:
     with pytest.raises(RefusedError) as caught:
         read_submission(body, headers, query)
@@ -88,6 +94,54 @@ def test_a_field_given_in_two_places_is_doubled() -> None:
     assert code_of(body, headers) == "invalid_parameter"
     body, headers = form([("file", ("a", PNG)), ("file", ("b", PNG))])
     assert code_of(body, headers) == "invalid_parameter"
+
+
+def test_a_doubled_field_is_told_with_both_places() -> None:
+    detail = detail_of(PNG, {**OCTETS, "x-brainseg-threshold": "0.5"}, "threshold=0.5")
+    assert "threshold is given in the query and in a header" in detail
+    assert "twice in the query" in detail_of(PNG, OCTETS, "slices=1&slices=1")
+    body, headers = form([("file", ("a", PNG)), ("version", (None, "1.0"))])
+    assert "version is given in the query and in the form" in detail_of(body, headers, "version=1.0")
+
+
+def test_an_empty_header_says_nothing() -> None:
+    sent = {**OCTETS, "X-BrainSeg-Threshold": "", "X-BrainSeg-Version": " "}
+    found = read_submission(PNG, sent, "threshold=0.4&version=2.0")
+    assert (found.fields, found.version) == ({"threshold": "0.4"}, "2.0")
+    assert read_submission(PNG, sent, "") == Submission(PNG, {}, "", None)
+
+
+def test_the_version_goes_where_fields_go() -> None:
+    assert read_submission(PNG, {**OCTETS, "X-BrainSeg-Version": "2.0"}, "").version == "2.0"
+    body, headers = form({"file": ("a", PNG)}, {"version": "2.0"})
+    found = read_submission(body, headers, "")
+    assert (found.version, found.fields) == ("2.0", {})
+    assert "X-BrainSeg-Version" not in found.headers()
+    body, headers = form({"file": ("a", PNG)}, {"version": "../models"})
+    assert code_of(body, headers) == "model_not_found"
+
+
+@pytest.mark.parametrize("part", [("scan.png", PNG), (None, PNG * 200)])
+def test_a_scan_in_a_part_of_another_name_is_sent_to_file(part: tuple[str | None, bytes]) -> None:
+    body, headers = form([("image", part)])
+    assert code_of(body, headers) == "invalid_parameter"
+    assert "file in the part 'image'; the scan goes in the part 'file'" in detail_of(body, headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b'{"file": "iVBO"}', "application/json", "a JSON object"),
+        (b" [1]", "application/json; charset=utf-8", "a JSON array"),
+        (b'"iVBO"', "application/vnd.x+json", "a JSON string"),
+    ],
+)
+def test_json_is_told_what_it_is(body: bytes, kind: str, words: str) -> None:
+    assert code_of(body, {"Content-Type": kind}) == "unsupported_format"
+    detail = detail_of(body, {"Content-Type": kind})
+    assert words in detail
+    assert "'file'" in detail
+    assert read_submission(PNG, {"Content-Type": kind}, "").scan == PNG
 
 
 def test_unknown_parts_and_headers_are_refused() -> None:

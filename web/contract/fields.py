@@ -7,14 +7,98 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-FIELDS = ("threshold", "min_lesion_pixels", "outputs", "slices", "intensity_range", "series", "register", "seg", "gate")
 OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
+VERDICTS = ("tumor_detected", "no_tumor_detected", "not_assessed")
 # Why a scan is not assessed.
 REASONS = (
     *("not_a_brain", "nearly_black", "saturated", "other_plane", "other_contrast"),
     *("upside_down", "cropped_head", "other_scale"),
 )
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+_OUTPUT = f"({'|'.join(OUTPUTS)})"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A setting of a request. ``schema``: JSON Schema of its value, patterns in the part of regular expressions that
+    every language knows; ``example``: a value that the answer shown in the document was made with, None where it was
+    not given."""
+
+    name: str
+    about: str
+    schema: Mapping[str, Any]
+    example: object = None
+
+
+def _text(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^{pattern}$"}
+
+
+def _one_of(*values: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(values)}
+
+
+# The document, the checks and what another origin may send follow from this table.
+TABLE = (
+    Field(
+        "threshold",
+        "Probability above which a pixel is tumour. Default: the model card's.",
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        0.5,
+    ),
+    Field(
+        "min_lesion_pixels",
+        "Connected components smaller than this, in pixels of the input, are dropped. Default: the model card's.",
+        {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+        20,
+    ),
+    Field(
+        "outputs",
+        f"Pictures to return with each slice: none, or some of {', '.join(OUTPUTS)}, each once, with commas between. "
+        "Default: mask,overlay of a picture, none of NIfTI or DICOM.",
+        _text(f"(none|{_OUTPUT}(,{_OUTPUT})*)"),
+        "none",
+    ),
+    Field(
+        "slices",
+        "Which slices to return pictures for: all, one index, or a span such as 0-19, counted from 0, both ends "
+        "included. Measurements always cover all. Default: all.",
+        _text("(all|[0-9]{1,6}(-[0-9]{1,6})?)"),
+        "0-0",
+    ),
+    Field(
+        "intensity_range",
+        "lo,hi: the intensities mapped to 0..1, lo below hi. Default: by sample type.",
+        _text(f"{_NUMBER},{_NUMBER}"),
+        "0,255",
+    ),
+    Field(
+        "series",
+        "Which series of an upload with several is the FLAIR, counted from 1 as several_series lists them. Default: "
+        "the one recognised.",
+        {"type": "integer", "minimum": 1, "maximum": 9999},
+    ),
+    Field(
+        "register",
+        "rigid: T1 and T1 with contrast are moved to where they agree with FLAIR. Default: none.",
+        _one_of("none", "rigid"),
+    ),
+    Field(
+        "seg",
+        "The kind of DICOM SEG, where one is asked for. Default: by the size of its frames.",
+        _one_of("binary", "labelmap"),
+    ),
+    Field(
+        "gate",
+        "Whether a scan of a kind that the model does not know is refused. Default: on.",
+        _one_of("on", "off"),
+    ),
+)
+FIELDS = tuple(field.name for field in TABLE)
+VERSION = "version"  # goes the same ways as a field, and into TorchServe's path
+VERSION_PATTERN = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,59}"
 HEADER_PREFIX = "X-BrainSeg-"
 FILE_PART = "file"
 SEQUENCE_PARTS = ("flair", "t1", "t1c")  # of a scan with geometry
@@ -23,6 +107,7 @@ KINDS = (
     *("application/x-nifti", "application/dicom", "application/zip"),
 )
 PROBLEM_KIND = "application/problem+json"
+INSTANCE = "urn:brainseg:request:"  # and the request's id: this occurrence of a problem
 NOTICE = "Research use only. Not a medical device."
 SEGMENT_PATH = "/api/v1/segment"
 HEALTH_PATHS = ("/livez", "/readyz", "/metrics", "/api/v1/status")  # answered whatever else waits
@@ -77,17 +162,19 @@ class RefusedError(Exception):
         self.retry_after = retry_after
         self.status, self.title = (PROBLEMS | HTTP_PROBLEMS)[code]
 
-    def body(self) -> bytes:
-        """``application/problem+json`` (RFC 9457)."""
-        return json.dumps(
-            {
-                "type": f"urn:brainseg:problem:{self.code}",
-                "title": self.title,
-                "status": self.status,
-                "detail": self.detail,
-                "code": self.code,
-            }
-        ).encode()
+    def members(self) -> dict[str, Any]:
+        """What every occurrence of the refusal says (RFC 9457)."""
+        return {
+            "type": f"urn:brainseg:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+
+    def body(self, request_id: str) -> bytes:
+        """``application/problem+json``."""
+        return json.dumps({**self.members(), "instance": INSTANCE + request_id}).encode()
 
     def headers(self) -> dict[str, str]:
         """Headers that go with the body."""
@@ -99,9 +186,18 @@ class RefusedError(Exception):
         return headers
 
 
-def unknown_field(name: str) -> RefusedError:
-    """For a field, header or query parameter that is not one of :data:`FIELDS`."""
-    return RefusedError("invalid_parameter", f"Unknown field {name[:40]!r}; expected one of {', '.join(FIELDS)}.")
+def unknown_field(name: str, holds_a_file: bool = False) -> RefusedError:
+    """For a field, header or query parameter that is not one of :data:`FIELDS`; ``holds_a_file``: a part of a form
+    that does."""
+    if holds_a_file:
+        return RefusedError(
+            "invalid_parameter",
+            f"The form has a file in the part {name[:40]!r}; the scan goes in the part {FILE_PART!r}, or the sequences "
+            f"of one in {', '.join(SEQUENCE_PARTS)}.",
+        )
+    return RefusedError(
+        "invalid_parameter", f"Unknown field {name[:40]!r}; expected one of {', '.join((*FIELDS, VERSION))}."
+    )
 
 
 @dataclass(frozen=True)

@@ -1,139 +1,232 @@
-"""The API in OpenAPI 3.1, built from the tables of :mod:`web.contract.fields`; a test holds the running server
-to it."""
+"""The API in OpenAPI 3.1, built from the tables of :mod:`web.contract.fields`; tests hold the running server, and the
+clients that generators make of it, to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from web.contract import examples
 from web.contract.fields import (
-    FIELDS,
     FILE_PART,
+    HEADER_PREFIX,
     HTTP_PROBLEMS,
     KINDS,
     NOTICE,
-    OUTPUTS,
     PROBLEM_KIND,
     PROBLEMS,
-    SEQUENCE_PARTS,
+    TABLE,
+    VERDICTS,
+    VERSION,
+    VERSION_PATTERN,
     field_header,
 )
-from web.contract.schemas import SCHEMAS, reference
+from web.contract.headers import SAFE_ID
+from web.contract.schemas import BINARY, SCHEMAS, TEXT, reference
 
-ABOUT = {
-    "threshold": ("probability above which a pixel is tumour, 0 < t < 1; default: the model card's", "0.5"),
-    "min_lesion_pixels": ("connected components smaller than this are dropped; default: the model card's", "20"),
-    "outputs": (
-        f"none, or some of {', '.join(OUTPUTS)}; default: mask,overlay of a picture, none of NIfTI or DICOM",
-        "mask,probability",
-    ),
-    "slices": ("which slices to return pictures for, a-b counted from 0; default: all", "0-0"),
-    "intensity_range": ("lo,hi: the intensities mapped to 0..1; default: by sample type", "0,255"),
-    "series": (
-        "which series of an upload is the FLAIR, counted from 1; default: the one recognised",
-        "1",
-    ),
-    "register": ("none or rigid: whether T1 and T1 with contrast are moved to where they agree with FLAIR", "none"),
-    "seg": ("binary or labelmap: the kind of DICOM SEG; default: by the size of its frames", "binary"),
-    "gate": ("on or off: whether a scan of a kind that the model does not know is refused; default: on", "on"),
-}
-SCANS = (
-    *("application/octet-stream", "image/png", "image/jpeg", "image/tiff"),
-    *("application/x-nifti", "application/dicom", "application/zip"),
-)
+# What any request may meet, and what one that needs a key may meet besides.
+ANY = ("bad_request", "request_timeout", "internal_error")
+GUARDED = ("unauthorized", *ANY, "queue_full")
 SEGMENT_CODES = (*PROBLEMS, "bad_request", "request_timeout")
-MODELS_CODES = ("bad_request", "unauthorized", "not_ready")
-_BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
+JSON = "application/json"
+RAW = "application/octet-stream"
+ABOUT = f"""Segmentation of brain tumours in MR scans. **{NOTICE}**
+
+A scan is sent as the bytes of its file, raw or as the part `{FILE_PART}` of a form; settings go in the query. Each may
+go, once, as a field of the form or as a header `{HEADER_PREFIX}…` instead (`{field_header("min_lesion_pixels")}`).
+
+Every refusal is `{PROBLEM_KIND}` with a stable `code`. A refusal with `Retry-After` is worth another try after so many
+seconds. Within version 1 keys and values are added; none changes its meaning or goes."""
+TAGS = {
+    "scans": "A scan in, what was found out.",
+    "models": "Which versions there are.",
+    "health": "For supervisors and Prometheus.",
+    "document": "This document.",
+}
+HEADERS: dict[str, Any] = {
+    "RequestId": {
+        "description": "The id of the request in the server's log: the client's own X-Request-Id where it sent one.",
+        "schema": {"type": "string", "pattern": f"^{SAFE_ID.pattern}$"},
+    },
+    "RetryAfter": {
+        "description": "Seconds after which another try is worth it; absent where none is.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "ETag": {"description": "Of this state of the answer, for If-None-Match.", "schema": TEXT},
+    "ModelVersion": {"description": "With a bare mask: the version that answered.", "schema": TEXT},
+    "Verdict": {"description": "With a bare mask.", "schema": {"type": "string", "enum": list(VERDICTS)}},
+    "Refused": {
+        "description": "Of a scan that was not assessed: why, the main reason first, with commas between.",
+        "schema": TEXT,
+    },
+    "TumorPixels": {"description": "With a bare mask.", "schema": {"type": "integer", "minimum": 0}},
+}
+_ID = {"X-Request-Id": reference("RequestId", "headers")}
+_WITH_MASK = {
+    "X-BrainSeg-Model-Version": reference("ModelVersion", "headers"),
+    "X-BrainSeg-Verdict": reference("Verdict", "headers"),
+    "X-BrainSeg-Tumor-Pixels": reference("TumorPixels", "headers"),
+}
 
 
-def _problems(codes: tuple[str, ...]) -> dict[str, Any]:
+def _problems(codes: Sequence[str]) -> dict[str, Any]:
     """An answer for each status among ``codes``."""
     known = PROBLEMS | HTTP_PROBLEMS
     by_status: dict[int, list[str]] = {}
     for code in codes:
         by_status.setdefault(known[code][0], []).append(code)
+    return {str(status): _problem(status, found) for status, found in sorted(by_status.items())}
+
+
+def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
+    known = PROBLEMS | HTTP_PROBLEMS
+    later = {"Retry-After": reference("RetryAfter", "headers")} if status in (429, 503) else {}
     return {
-        str(status): {
-            "description": "; ".join(f"`{code}`: {known[code][1]}" for code in found),
-            "content": {PROBLEM_KIND: {"schema": reference("Problem")}},
-        }
-        for status, found in sorted(by_status.items())
+        "description": "; ".join(f"`{code}`: {known[code][1]}" for code in codes),
+        "headers": _ID | later,
+        "content": {PROBLEM_KIND: {"schema": reference("Problem"), "examples": examples.problems(codes)}},
     }
 
 
-def _json(schema: dict[str, Any], description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _json(name: str, about: str, example: object) -> dict[str, Any]:
+    return {
+        "description": about,
+        "headers": _ID,
+        "content": {JSON: {"schema": reference(name), "examples": {"typical": {"value": example}}}},
+    }
 
 
 def _parameters() -> list[dict[str, Any]]:
     version = {
-        "name": "version",
+        "name": VERSION,
         "in": "query",
-        "description": "model version; default: the server's default",
-        "schema": {"type": "string"},
+        "description": "The model version to ask. Default: the one that is live.",
+        "schema": {"type": "string", "pattern": f"^{VERSION_PATTERN}$"},
+        "example": examples.VERSION,
     }
-    text = {"type": "string"}
     fields = [
-        {"name": name, "in": "query", "description": ABOUT[name][0], "schema": text, "example": ABOUT[name][1]}
-        for name in FIELDS
+        {"name": field.name, "in": "query", "description": field.about, "schema": dict(field.schema)}
+        | ({} if field.example is None else {"example": field.example})
+        for field in TABLE
     ]
-    headers = [
-        {"name": field_header(name), "in": "header", "description": f"as the query's {name}", "schema": text}
-        for name in FIELDS
-    ]
-    return [version, *fields, *headers]
+    return [version, *fields]
 
 
 def _segment_body() -> dict[str, Any]:
-    form = {
-        "type": "object",
-        "properties": dict.fromkeys((FILE_PART, *SEQUENCE_PARTS), _BINARY)
-        | {name: {"type": "string"} for name in FIELDS},
-        "anyOf": [{"required": [FILE_PART]}, {"required": [SEQUENCE_PARTS[0]]}],
-        "additionalProperties": False,
+    return {
+        "description": "JPEG, PNG, TIFF, NIfTI, DICOM or a zip of DICOM. What it is is seen from its bytes, so any "
+        "other Content-Type that is no form does as well.",
+        "required": True,
+        "content": {RAW: {"schema": BINARY}, "multipart/form-data": {"schema": reference("Form")}},
     }
-    raw: dict[str, Any] = {kind: {"schema": {}} for kind in SCANS}
-    return {"required": True, "content": raw | {"multipart/form-data": {"schema": form}}}
 
 
 def _segment() -> dict[str, Any]:
-    pictures: dict[str, Any] = {kind: {"schema": {}} for kind in KINDS[1:]}
-    ok = {
-        "description": "Mask, measurements and pictures; or by Accept the mask itself: image/png of a single slice, "
-        "image/tiff of a stack, application/x-nifti and application/dicom of a scan with geometry, and "
-        "application/zip with everything about it. Where the kind "
-        "liked best cannot hold the slices, the next that Accept allows.",
-        "content": {"application/json": {"schema": reference("Segmentation")}} | pictures,
+    masks: dict[str, Any] = {kind: {"schema": BINARY} for kind in KINDS if kind != JSON}
+    ok = _json("Segmentation", "What was found; or, by Accept, the mask itself", examples.SEGMENTATION)
+    ok["headers"] = _ID | _WITH_MASK | {"X-BrainSeg-Refused": reference("Refused", "headers")}
+    ok["content"] |= masks
+    return _operation(
+        "segment",
+        "scans",
+        "Segment a scan",
+        {"200": ok} | _problems(SEGMENT_CODES),
+        about="Answers with JSON, or by `Accept` with the mask itself: `image/png` of a single slice, `image/tiff` of "
+        "a stack, `application/x-nifti` and `application/dicom` of a scan with geometry, and `application/zip` with "
+        "everything about it. Where the kind liked best cannot hold the slices, the next that Accept allows.",
+        parameters=_parameters(),
+        requestBody=_segment_body(),
+    )
+
+
+def _operation(
+    identifier: str, tag: str, summary: str, responses: dict[str, Any], about: str, free: bool = False, **more: Any
+) -> dict[str, Any]:
+    """``free``: no key is needed."""
+    operation = {"operationId": identifier, "tags": [tag], "summary": summary, "description": about, **more}
+    return operation | ({"security": []} if free else {}) | {"responses": responses}
+
+
+def _models() -> dict[str, Any]:
+    versions = _json("Models", "The versions", examples.MODELS)
+    versions["headers"] = _ID | {"ETag": reference("ETag", "headers")}
+    unchanged = {"description": "Nothing has changed since the answer with this ETag", "headers": versions["headers"]}
+    known = {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The ETag of the answer that the client has.",
+        "schema": TEXT,
     }
+    return _operation(
+        "listModels",
+        "models",
+        "Versions, default and model cards",
+        {"200": versions, "304": unchanged} | _problems((*GUARDED, "not_ready")),
+        about="Which versions there are, which answers by default, what each is and since when, and its model card.",
+        parameters=[known],
+    )
+
+
+def _health() -> dict[str, Any]:
+    ready = _json("Readiness", "Ready", examples.READY)
+    not_ready = _json("Readiness", "Not ready, and why", examples.NOT_READY)
+    either = _json("Readiness", "Ready or not", examples.READY)
+    alive = {"200": _json("Alive", "It does", examples.ALIVE)} | _problems(ANY)
+    text = {"text/plain": {"schema": TEXT}}
+    counted = {"200": {"description": "Prometheus' text format", "headers": _ID, "content": text}}
     return {
-        "summary": "Segment a scan",
-        "operationId": "segment",
-        "parameters": _parameters(),
-        "requestBody": _segment_body(),
-        "responses": {"200": ok} | _problems(SEGMENT_CODES),
+        "/livez": {
+            "get": _operation(
+                "checkAlive", "health", "Does the front door run?", alive, "Whether the model does is /readyz's.", True
+            )
+        },
+        "/readyz": {
+            "get": _operation(
+                "checkReady",
+                "health",
+                "Would a scan sent now be answered?",
+                {"200": ready} | _problems(ANY) | {"503": not_ready},
+                "By the live version: each of its workers is there and has predicted rightly. Busy is not unready.",
+                True,
+            )
+        },
+        "/api/v1/status": {
+            "get": _operation(
+                "getStatus",
+                "health",
+                "As /readyz, always with 200",
+                {"200": either} | _problems(ANY),
+                "For pages, where a 503 would be an error in the browser's console.",
+                True,
+            )
+        },
+        "/metrics": {
+            "get": _operation(
+                "getMetrics",
+                "health",
+                "Counters and histograms",
+                counted | _problems(GUARDED[:-1]),
+                "For Prometheus. Needs a key where there are keys.",
+            )
+        },
     }
-
-
-def _get(identifier: str, summary: str, responses: dict[str, Any], free: bool = False) -> dict[str, Any]:
-    operation: dict[str, Any] = {"summary": summary, "operationId": identifier, "responses": responses}
-    return {"get": operation | ({"security": []} if free else {})}
 
 
 def _paths() -> dict[str, Any]:
-    guarded = _problems(("bad_request", "unauthorized"))
-    health = {"200": _json(reference("Readiness"), "Ready"), "503": _json(reference("Readiness"), "Not ready, and why")}
-    text = {"text/plain": {"schema": {"type": "string"}}}
-    exposition = {"200": {"description": "Prometheus' text format", "content": text}}
-    itself = {"200": _json({"type": "object"}, "OpenAPI")}
-    versions = {"200": _json(reference("Models"), "The versions")}
-    free = _problems(("bad_request",))
+    itself = {"description": "OpenAPI", "headers": _ID, "content": {JSON: {"schema": {"type": "object"}}}}
+    document = _operation(
+        "getDocument",
+        "document",
+        "This document",
+        {"200": itself} | _problems((*ANY, "queue_full")),
+        "OpenAPI 3.1, for generators of clients.",
+        True,
+    )
     return {
         "/api/v1/segment": {"post": _segment()},
-        "/api/v1/models": _get("models", "Versions, default and model cards", versions | _problems(MODELS_CODES)),
-        "/api/v1/openapi.json": _get("openapi", "This document", itself | free, True),
-        "/livez": _get("livez", "The front door runs", {"200": _json(reference("Alive"), "It does")} | free, True),
-        "/readyz": _get("readyz", "A scan sent now would be answered", health | free, True),
-        "/api/v1/status": _get("status", "As /readyz, always with 200", {"200": health["200"]} | free, True),
-        "/metrics": _get("metrics", "Counters and histograms", exposition | guarded),
+        "/api/v1/models": {"get": _models()},
+        "/api/v1/openapi.json": {"get": document},
+        **_health(),
     }
 
 
@@ -141,11 +234,23 @@ def document() -> dict[str, Any]:
     """The whole document, to be given as JSON."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "BrainSeg", "version": "1", "description": f"Brain-tumour segmentation. {NOTICE}"},
+        "info": {
+            "title": "BrainSeg",
+            "version": "1",
+            "summary": "Brain-tumour segmentation over REST",
+            "description": ABOUT,
+            "contact": {"name": "Whoever runs this server"},
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "The front door that gave this document"}],
+        "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
+        "security": [{}, {"key": []}],
         "paths": _paths(),
         "components": {
             "schemas": SCHEMAS,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "headers": HEADERS,
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "Needed where the server has keys."}
+            },
         },
-        "security": [{}, {"key": []}],
     }

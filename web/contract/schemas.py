@@ -1,149 +1,220 @@
-"""JSON schemas of the answers. Every key of the contract is required: unknown is null, never absent."""
+"""JSON schemas of the answers, each under the name that a generated client gives it. Every key of the contract is
+required: unknown is null, never absent. Keys may be added, so none is forbidden."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from web.contract.fields import HTTP_PROBLEMS, NOTICE, OUTPUTS, PROBLEMS, REASONS
+from web.contract.fields import (
+    FILE_PART,
+    HTTP_PROBLEMS,
+    INSTANCE,
+    NOTICE,
+    OUTPUTS,
+    PROBLEMS,
+    REASONS,
+    SEQUENCE_PARTS,
+    VERDICTS,
+)
 from web.health.standing import ROLES
 
 TEXT: dict[str, Any] = {"type": "string"}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+NUMBER: dict[str, Any] = {"type": "number"}
+AMOUNT: dict[str, Any] = {"type": "number", "minimum": 0}
 PROBABILITY: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
 PERCENT: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 100}
+SHA256: dict[str, Any] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+BINARY: dict[str, Any] = {"type": "string", "format": "binary"}  # as generators of clients know bytes
+PNG: dict[str, Any] = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
 
 
-def reference(name: str) -> dict[str, Any]:
-    """A reference to one of :data:`SCHEMAS`."""
-    return {"$ref": f"#/components/schemas/{name}"}
+def reference(name: str, place: str = "schemas") -> dict[str, Any]:
+    """A reference to one of :data:`SCHEMAS`, or of the components at ``place``."""
+    return {"$ref": f"#/components/{place}/{name}"}
 
 
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+def _object(about: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "description": about, "properties": properties, "required": list(properties)}
 
 
-def _list(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
+def _list(items: dict[str, Any], count: int | None = None) -> dict[str, Any]:
+    exact = {} if count is None else {"minItems": count, "maxItems": count}
+    return {"type": "array", "items": items, **exact}
 
 
-_MODEL = _object(
-    name=TEXT, version=TEXT, digest={"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}, architecture=TEXT
-)
-_NUMBER: dict[str, Any] = {"type": "number"}
-_SIZE = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3}
-_MILLIMETRES = {"type": "array", "items": _NUMBER, "minItems": 3, "maxItems": 3}
+def _one_of(*values: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(values)}
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_GEOMETRY = _object(
-    size=_SIZE,
-    spacing_mm=_MILLIMETRES,
-    affine_ras=_list(_list(_NUMBER)),
-    orientation=TEXT,
-    source={"enum": ["dicom", "sform", "qform", "pixdim"]},
-)
-_LESION = _object(
-    voxels=COUNT,
-    volume_ml=_NUMBER,
-    centroid_mm=_MILLIMETRES,
-    longest_mm=_NUMBER,
-    longest_on=_object(mm=_NUMBER, slice=COUNT, start=_list(COUNT), end=_list(COUNT)),
-    slices=_list(COUNT),
-)
-_SEQUENCE = _object(
-    channel={"enum": ["flair", "t1", "t1c"]},
-    recognised=TEXT,
-    reason=TEXT,
-    series=_or_null(COUNT),
-    format=_or_null({"enum": ["nifti", "dicom"]}),
-    sha256=_or_null(TEXT),
-    size=_or_null(_SIZE),
-    spacing_mm=_or_null(_MILLIMETRES),
-    resampled=_or_null({"enum": ["same_grid", "turned", "trilinear"]}),
-    covered_percent=_or_null(PERCENT),
-    registered=_or_null(_object(shift_mm=_NUMBER, turn_degrees=_NUMBER)),
-    intensity=_or_null(_object(mapping=TEXT, low=_NUMBER, high=_NUMBER, target=PROBABILITY)),
-)
-_INPUT = _object(
-    format={"enum": ["jpeg", "png", "tiff", "nifti", "dicom"]},
-    width=COUNT,
-    height=COUNT,
-    slices=COUNT,
-    sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
-    geometry=_or_null(_GEOMETRY),
-)
-_PNG = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
-_IMAGES = {"type": "object", "properties": dict.fromkeys(OUTPUTS, _PNG), "additionalProperties": False}
+def _said(schema: dict[str, Any], about: str) -> dict[str, Any]:
+    return {**schema, "description": about}
+
+
+_SIZE = _list({"type": "integer", "minimum": 1}, 3)
+_POINT = _list(NUMBER, 3)
+_YES_NO_UNKNOWN = _or_null({"type": "boolean"})
 _JUDGED = {
-    "accepted": {"type": ["boolean", "null"]},
+    "accepted": _said(_YES_NO_UNKNOWN, "Whether the scan is of a kind that the model knows."),
     "score": _or_null(PROBABILITY),
-    "reasons": _list({"enum": list(REASONS)}),
+    "reasons": _list(_one_of(*REASONS)),
 }
-_DOUBT = {"uncertain": {"type": ["boolean", "null"]}, "expected_dice": _or_null(PROBABILITY)}
-_TRUST = _object(
-    **_JUDGED,
-    gate={"enum": ["on", "off", "none"]},
-    **_DOUBT,
-    tumor_pixels_interval=_or_null({"type": "array", "items": COUNT, "minItems": 2, "maxItems": 2}),
-    tumor_volume_ml_interval=_or_null({"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}),
-    interval_level=_or_null(PROBABILITY),
-)
-_SLICE = _object(
-    index=COUNT,
-    tumor_pixels=_or_null(COUNT),
-    tumor_coverage_percent=_or_null(PERCENT),
-    max_probability=_or_null(PROBABILITY),
-    trust=_object(**_JUDGED, **_DOUBT),
-    sop_instance_uid=_or_null(TEXT),
-    images=_IMAGES,
-)
+_DOUBT = {
+    "uncertain": _said(_YES_NO_UNKNOWN, "Whether the model doubts its own mask."),
+    "expected_dice": _or_null(PROBABILITY),
+}
 
 SCHEMAS: dict[str, Any] = {
+    "Form": {
+        "type": "object",
+        "description": "A picture or a volume as `file`; or the sequences of one scan, each in a part of its own, at "
+        "least `flair`.",
+        "properties": dict.fromkeys((FILE_PART, *SEQUENCE_PARTS), BINARY),
+        "minProperties": 1,
+        "additionalProperties": False,
+    },
     "Segmentation": _object(
-        model=_MODEL,
-        input=_INPUT,
-        threshold=PROBABILITY,
-        min_lesion_pixels=COUNT,
-        verdict={"enum": ["tumor_detected", "no_tumor_detected", "not_assessed"]},
+        "What was found in a scan. What only a scan with geometry has is null for a picture.",
+        model=reference("Model"),
+        input=reference("Input"),
+        threshold=_said(PROBABILITY, "Probability above which a pixel counts as tumour."),
+        min_lesion_pixels=_said(COUNT, "Smaller components were dropped."),
+        verdict=_said(_one_of(*VERDICTS), "Whether any tumour pixel is left, or that nobody may say."),
         tumor_pixels=_or_null(COUNT),
         total_pixels=COUNT,
         tumor_coverage_percent=_or_null(PERCENT),
         max_probability=_or_null(PROBABILITY),
-        trust=_TRUST,
-        tumor_volume_ml=_or_null(_NUMBER),
+        trust=reference("Trust"),
+        tumor_volume_ml=_or_null(AMOUNT),
         lesion_count=_or_null(COUNT),
-        lesion_connectivity=_or_null({"const": 26}),
-        lesions=_or_null(_list(_LESION)),
-        sequences=_or_null(_list(_SEQUENCE)),
-        slices=_list(_SLICE),
-        warnings=_list(_object(code=TEXT, detail=TEXT)),
-        timing_ms={"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
-        notice={"const": NOTICE},
+        lesion_connectivity=_or_null({"type": "integer", "enum": [26]}),
+        lesions=_or_null(_list(reference("Lesion"))),
+        sequences=_or_null(_list(reference("Sequence"))),
+        slices=_list(reference("Slice")),
+        warnings=_list(reference("Warning")),
+        timing_ms=reference("Timing"),
+        notice={"type": "string", "const": NOTICE},
+    ),
+    "Model": _object(
+        "The model version that answered.",
+        name=TEXT,
+        version=TEXT,
+        digest={"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+        architecture=TEXT,
+    ),
+    "Input": _object(
+        "The scan as it was read; sizes in pixels.",
+        format=_one_of("jpeg", "png", "tiff", "nifti", "dicom"),
+        width=COUNT,
+        height=COUNT,
+        slices=COUNT,
+        sha256=SHA256,
+        geometry=_or_null(reference("Geometry")),
+    ),
+    "Geometry": _object(
+        "The grid that the mask is on.",
+        size=_SIZE,
+        spacing_mm=_POINT,
+        affine_ras=_list(_list(NUMBER, 4), 4),
+        orientation=TEXT,
+        source=_one_of("dicom", "sform", "qform", "pixdim"),
+    ),
+    "Lesion": _object(
+        "One connected component of the mask; lengths in mm.",
+        voxels=COUNT,
+        volume_ml=AMOUNT,
+        centroid_mm=_POINT,
+        longest_mm=AMOUNT,
+        longest_on=reference("Line"),
+        slices=_said(_list(COUNT, 2), "First and last slice."),
+    ),
+    "Line": _object(
+        "Where the longest diameter in a slice lies, its ends in pixels.",
+        mm=AMOUNT,
+        slice=COUNT,
+        start=_list(COUNT, 2),
+        end=_list(COUNT, 2),
+    ),
+    "Sequence": _object(
+        "What went into one channel of the network.",
+        channel=_one_of(*SEQUENCE_PARTS),
+        recognised=_said(TEXT, "By what it was recognised."),
+        reason=TEXT,
+        series=_or_null(COUNT),
+        format=_or_null(_one_of("nifti", "dicom")),
+        sha256=_or_null(TEXT),
+        size=_or_null(_SIZE),
+        spacing_mm=_or_null(_POINT),
+        resampled=_or_null(_one_of("same_grid", "turned", "trilinear")),
+        covered_percent=_or_null(PERCENT),
+        registered=_or_null(reference("Registration")),
+        intensity=_or_null(reference("Intensity")),
+    ),
+    "Registration": _object("How far a sequence was moved to agree with FLAIR.", shift_mm=NUMBER, turn_degrees=NUMBER),
+    "Intensity": _object("How intensities became 0..1.", mapping=TEXT, low=NUMBER, high=NUMBER, target=PROBABILITY),
+    "Slice": _object(
+        "Measurements of one slice, and the pictures of it that were asked for.",
+        index=COUNT,
+        tumor_pixels=_or_null(COUNT),
+        tumor_coverage_percent=_or_null(PERCENT),
+        max_probability=_or_null(PROBABILITY),
+        trust=reference("SliceTrust"),
+        sop_instance_uid=_or_null(TEXT),
+        images=reference("Images"),
+    ),
+    "Trust": _object(
+        "Whether the model knows such a scan, and how good its mask may be; null: this version cannot say.",
+        **_JUDGED,
+        gate=_said(_one_of("on", "off", "none"), "none: this version has no gate."),
+        **_DOUBT,
+        tumor_pixels_interval=_or_null(_list(COUNT, 2)),
+        tumor_volume_ml_interval=_or_null(_list(NUMBER, 2)),
+        interval_level=_or_null(PROBABILITY),
+    ),
+    "SliceTrust": _object("The same of one slice.", **_JUDGED, **_DOUBT),
+    "Images": {
+        "type": "object",
+        "description": "The pictures that were asked for, PNG in base64; those that were not are absent.",
+        "properties": dict.fromkeys(OUTPUTS, PNG),
+    },
+    "Warning": _object("What the client may not have meant.", code=TEXT, detail=TEXT),
+    "Timing": _object(
+        "Milliseconds spent on each stage.", decode=AMOUNT, preprocess=AMOUNT, inference=AMOUNT, render=AMOUNT
     ),
     "Problem": _object(
-        type=TEXT,
-        title=TEXT,
+        "A refusal (RFC 9457). Branch on `code`, show `detail`, quote `instance` to whoever runs the server.",
+        type={"type": "string", "pattern": "^urn:brainseg:problem:[a-z_]+$"},
+        title=_said(TEXT, "The same for every occurrence of a code."),
         status={"type": "integer", "minimum": 400, "maximum": 599},
-        detail=TEXT,
-        code={"enum": [*PROBLEMS, *HTTP_PROBLEMS]},
+        detail=_said(TEXT, "What came, what was expected, what to do."),
+        code=_one_of(*PROBLEMS, *HTTP_PROBLEMS),
+        instance={"type": "string", "pattern": f"^{INSTANCE}[A-Za-z0-9._-]+$"},
     ),
     "Models": _object(
+        "The versions of the model, newest last.",
         name=TEXT,
-        default=TEXT,
-        versions=_list(
-            _object(
-                version=TEXT,
-                default={"type": "boolean"},
-                role={"enum": list(ROLES)},
-                since={"type": ["string", "null"]},
-                workers=_object(wanted=COUNT, ready=COUNT),
-                card={"type": ["object", "null"]},
-            )
-        ),
+        default=_said(TEXT, "The version that answers where none is named."),
+        versions=_list(reference("Version")),
     ),
-    "Readiness": _object(status={"enum": ["ready", "not_ready"]}, reasons=_list(TEXT), degraded=_list(TEXT)),
-    "Alive": _object(status={"const": "alive"}),
+    "Version": _object(
+        "A version, whether it is live, and since when (UTC, ISO 8601).",
+        version=TEXT,
+        default={"type": "boolean"},
+        role=_one_of(*ROLES),
+        since=_or_null(TEXT),
+        workers=reference("Workers"),
+        card=_or_null({"type": "object", "description": "The model card; null while no worker gives it."}),
+    ),
+    "Workers": _object("Processes of a version.", wanted=COUNT, ready=COUNT),
+    "Readiness": _object(
+        "Whether a scan sent now would be answered.",
+        status=_one_of("ready", "not_ready"),
+        reasons=_said(_list(TEXT), "What the live version lacks; empty when ready."),
+        degraded=_said(_list(TEXT), "What other versions lack."),
+    ),
+    "Alive": _object("The front door runs.", status={"type": "string", "const": "alive"}),
 }

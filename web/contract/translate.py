@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from web.contract.fields import KINDS, PROBLEM_KIND, PROBLEMS, REASONS, Answer, RefusedError
+from web.contract.fields import INSTANCE, KINDS, PROBLEM_KIND, PROBLEMS, REASONS, Answer, RefusedError
 from web.way.wire import Reply
 
 DIED = b"Worker died"
@@ -40,10 +40,18 @@ def unserved(reply: Reply) -> bool:
     return not from_handler(reply) and reply.status == 503
 
 
-def passed_on(reply: Reply) -> Answer:
-    """The handler's answer as the client gets it."""
+def passed_on(reply: Reply, request_id: str) -> Answer:
+    """The handler's answer as the client gets it; a refusal says which request it was."""
     headers = {name.title(): value for name, value in reply.headers.items() if name in PASSED_ON}
-    return Answer(reply.status, headers, reply.body)
+    return Answer(reply.status, headers, _named(reply.body, request_id) if reply.kind == PROBLEM_KIND else reply.body)
+
+
+def _named(problem: bytes, request_id: str) -> bytes:
+    try:
+        members = json.loads(problem)
+    except ValueError:
+        return problem
+    return json.dumps({**members, "instance": INSTANCE + request_id}).encode() if isinstance(members, dict) else problem
 
 
 def problem_code(answer: Answer) -> str:

@@ -34,10 +34,15 @@ class Refused:
 
     def __init__(self, refusal: RefusedError, identity: str, also: dict[str, str]) -> None:
         self.refusal = refusal
+        self._identity = identity
         self._headers = {**refusal.headers(), **SECURITY, **NEVER_STORED, REQUEST_ID: identity, **also}
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        return f"{self.refusal.status} {self.refusal.title}", list(self._headers.items()), self.refusal.body()
+        return (
+            f"{self.refusal.status} {self.refusal.title}",
+            list(self._headers.items()),
+            self.refusal.body(self._identity),
+        )
 
 
 class _Nowhere(OverflowableBuffer):  # type: ignore[misc]  # waitress has no types

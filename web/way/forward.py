@@ -79,7 +79,7 @@ class Forward:
             if died(reply):
                 reply = self._again(trip)
         if from_handler(reply):
-            return passed_on(reply)
+            return passed_on(reply, request_id)
         raise refusal(reply, submission.version)
 
     def _version(self, asked: str | None) -> str:

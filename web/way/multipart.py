@@ -10,7 +10,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from web.contract.fields import FIELDS, FILE_PART, LONGEST_VALUE, SEQUENCE_PARTS, RefusedError, unknown_field
+from web.contract.fields import (
+    FIELDS,
+    FILE_PART,
+    LONGEST_VALUE,
+    SEQUENCE_PARTS,
+    VERSION,
+    RefusedError,
+    unknown_field,
+)
 
 MOST_PARTS = 32
 LONGEST_PART_HEADER = 4096
@@ -23,10 +31,11 @@ CUT = "The multipart body is cut off or not well-formed; send the scan as the pa
 
 @dataclass(frozen=True)
 class Part:
-    """``data``: a view of the body, valid while the body is."""
+    """``data``: a view of the body, valid while the body is. ``file``: whether a file name came with it."""
 
     name: str
     data: memoryview
+    file: bool = False
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -39,13 +48,22 @@ def boundary_of(content_type: str) -> bytes:
     return b"--" + (match[1] or match[2]).encode("latin-1", "replace")
 
 
-def _name(header: bytes) -> str:
+def _disposition(header: bytes) -> dict[bytes, bytes]:
+    """The parameters of a part's Content-Disposition, names in lower case, the first of several with one name."""
+    found: dict[bytes, bytes] = {}
     for line in header.split(b"\r\n"):
         if line.lower().startswith(b"content-disposition:"):
             for match in _PARAMETER.finditer(line):
-                if match[1].lower() == b"name":
-                    return (match[3] if match[2] is None else match[2]).decode("utf-8", "replace")
-    raise RefusedError("no_image", "A part of the form has no name; send the scan as the part 'file'.")
+                found.setdefault(match[1].lower(), match[3] if match[2] is None else match[2])
+    return found
+
+
+def _part(header: bytes, data: memoryview) -> Part:
+    found = _disposition(header)
+    if b"name" not in found:
+        raise RefusedError("no_image", "A part of the form has no name; send the scan as the part 'file'.")
+    named = b"filename" in found or b"filename*" in found
+    return Part(found[b"name"].decode("utf-8", "replace"), data, named)
 
 
 def parts(body: bytes, content_type: str) -> Iterator[Part]:
@@ -61,7 +79,7 @@ def parts(body: bytes, content_type: str) -> Iterator[Part]:
         end = body.find(b"\r\n" + delimiter, start + 2)
         if not body.startswith(b"\r\n", position) or start < 0 or end < 0:
             raise RefusedError("no_image", CUT)
-        yield Part(_name(body[position:start]), view[start + 4 : max(end, start + 4)])
+        yield _part(body[position:start], view[start + 4 : max(end, start + 4)])
         position = end + 2 + len(delimiter)
     raise RefusedError("no_image", f"The form has more than {MOST_PARTS} parts.")
 
@@ -89,10 +107,10 @@ def read_form(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryv
                     "invalid_parameter", f"The form has two parts '{part.name}'; send one scan a request."
                 )
             scans[part.name] = part.data
-        elif part.name in FIELDS:
+        elif part.name in (*FIELDS, VERSION):
             fields.append((part.name, _text(part)))
         else:
-            raise unknown_field(part.name)
+            raise unknown_field(part.name, part.file or len(part.data) > LONGEST_PART)
     if not scans:
         raise RefusedError("no_image", "The form has no field 'file' with the scan in it.")
     for name, data in scans.items():

@@ -15,13 +15,17 @@ from web.contract.fields import (
     LONGEST_ACCEPT,
     LONGEST_VALUE,
     REQUEST_BYTES,
+    VERSION,
     RefusedError,
     field_header,
+    unknown_field,
 )
 from web.settings import valid_version
 from web.way.multipart import read_form, write_form
 
 URLENCODED = "application/x-www-form-urlencoded"
+JSON = "application/json"
+JSON_BEGINS = {b"{": "a JSON object", b"[": "a JSON array", b'"': "a JSON string"}
 # The first bytes of JPEG, PNG, TIFF, BigTIFF, gzip, zip and NIfTI: enough to see that a body is a scan whatever its
 # header says. DICOM begins with 128 bytes of anything.
 MAGIC = (
@@ -54,45 +58,52 @@ class Submission:
         }
 
 
-def _query(text: str) -> tuple[list[tuple[str, str]], str | None]:
+def _query(text: str) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=20)
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=20)
     except (ValueError, UnicodeDecodeError):
         raise RefusedError("invalid_parameter", "The query string cannot be read; send name=value pairs.") from None
-    versions = [value for name, value in pairs if name == "version"]
-    if len(versions) > 1:
-        raise RefusedError("invalid_parameter", "Field version is given twice; give it once.")
-    if versions and not valid_version(versions[0]):
-        raise RefusedError("model_not_found", f"No version {versions[0][:40]!r}; GET /api/v1/models lists them.")
-    return [(n, v) for n, v in pairs if n != "version"], versions[0] if versions else None
 
 
 def _header_fields(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """An empty header says nothing: some clients send one for each setting that they know."""
     prefix = HEADER_PREFIX.lower()
     return [
         (name.lower().removeprefix(prefix).replace("-", "_"), value)
         for name, value in headers
-        if name.lower().startswith(prefix)
+        if name.lower().startswith(prefix) and value.strip()
     ]
 
 
-def merge(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """One value a field, wherever it came from. Raises ``invalid_parameter`` for a name that is unknown or comes
-    twice and for a value that no header can carry; all else about values is the handler's to judge."""
+def merge(given: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, str]:
+    """One value a field, wherever it came from; ``given``: names and values by the place that they were found in, in
+    words. Raises ``invalid_parameter`` for a name that is unknown or comes twice and for a value that no header can
+    carry; all else about values is the handler's to judge, and of the version's :func:`_version`'s."""
     fields: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in FIELDS:
-            raise RefusedError(
-                "invalid_parameter", f"Unknown field {name[:40]!r}; expected one of {', '.join(FIELDS)}."
-            )
+    places: dict[str, str] = {}
+    for place, name, value in ((place, *pair) for place, pairs in given.items() for pair in pairs):
+        if name not in (*FIELDS, VERSION):
+            raise unknown_field(name)
         if name in fields:
-            raise RefusedError("invalid_parameter", f"Field {name} is given twice; give it once.")
-        if len(value) > LONGEST_VALUE or not _HEADER_VALUE.fullmatch(value):
-            raise RefusedError("invalid_parameter", f"Field {name}: expected at most {LONGEST_VALUE} ASCII characters.")
-        if not value.strip():
-            raise RefusedError("invalid_parameter", f"Field {name} is empty; give a value or leave it out.")
-        fields[name] = value.strip()
+            where = f"twice in {place}" if places[name] == place else f"in {places[name]} and in {place}"
+            raise RefusedError("invalid_parameter", f"Field {name} is given {where}; give it once.")
+        places[name] = place
+        fields[name] = value if name == VERSION else _plain(name, value)
     return fields
+
+
+def _plain(name: str, value: str) -> str:
+    if len(value) > LONGEST_VALUE or not _HEADER_VALUE.fullmatch(value):
+        raise RefusedError("invalid_parameter", f"Field {name}: expected at most {LONGEST_VALUE} ASCII characters.")
+    if not value.strip():
+        raise RefusedError("invalid_parameter", f"Field {name} is empty; give a value or leave it out.")
+    return value.strip()
+
+
+def _version(asked: str | None) -> str | None:
+    if asked is not None and not valid_version(asked):
+        raise RefusedError("model_not_found", f"No version {asked[:40]!r}; GET /api/v1/models lists them.")
+    return asked
 
 
 def _is_scan(body: bytes) -> bool:
@@ -108,6 +119,13 @@ def _scans(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryview
         raise RefusedError(
             "no_image",
             "The form has no field 'file' with the scan in it. curl's -d sends a form: use -T FILE or -F file=@FILE.",
+        )
+    if (kind == JSON or kind.endswith("+json")) and not _is_scan(body):
+        what = JSON_BEGINS.get(body.lstrip()[:1], "said to be JSON")
+        raise RefusedError(
+            "unsupported_format",
+            f"The body is {what}; expected the bytes of a scan's file as they are, not base64 in JSON: raw, or as the "
+            f"part {FILE_PART!r} of a form. Settings go in the query.",
         )
     return {FILE_PART: body}, []
 
@@ -127,7 +145,7 @@ def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Subm
     Raises ``empty_body``, ``no_image``, ``invalid_parameter``, ``model_not_found``, ``not_acceptable`` (a long
     Accept header), ``unsupported_format`` (an encoded body) or ``too_large``."""
     plain = {name.lower(): value for name, value in headers.items()}
-    asked, version = _query(query)
+    asked = _query(query)
     if not body:
         raise RefusedError("empty_body", "The request has no body; send the bytes of a scan's file.")
     if plain.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
@@ -136,7 +154,8 @@ def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Subm
     size = sum(len(scan) for scan in scans.values())
     if size > REQUEST_BYTES:
         raise RefusedError("too_large", f"The scan has {size} bytes; at most {REQUEST_BYTES} are taken.")
-    fields = merge([*asked, *_header_fields(plain.items()), *form])
+    fields = merge({"the query": asked, "a header": _header_fields(plain.items()), "the form": form})
+    version = _version(fields.pop(VERSION, None))
     accept = _accept(plain.get("accept", ""))
     if set(scans) == {FILE_PART}:
         return Submission(scans[FILE_PART], fields, accept, version)
