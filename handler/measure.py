@@ -52,18 +52,34 @@ def restore(probability: NDArray[np.float32], height: int, width: int) -> NDArra
 
 def to_steps(probability: NDArray[np.float32]) -> NDArray[np.uint16]:
     """0..1 -> uint16 steps, rounded to the nearest."""
-    return np.rint(np.clip(probability, 0.0, 1.0) * np.float32(STEPS)).astype(np.uint16)
+    steps = np.clip(probability, 0.0, 1.0)
+    steps *= np.float32(STEPS)
+    return np.rint(steps, out=steps).astype(np.uint16)
+
+
+def extent(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """The rows and columns between the first and the last True of ``mask`` (h, w); None where there is none."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not rows.size:
+        return None
+    between = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[between].any(axis=0))
+    return between, slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def drop_small(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
     """``mask`` (h, w) without its 8-connected components of fewer than ``smallest`` pixels."""
-    if smallest <= 1 or not mask.any():
+    box = extent(mask) if smallest > 1 else None
+    if box is None:
         return mask
-    labels, count = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    keep = sizes >= smallest
+    labels, count = ndimage.label(mask[box], structure=EIGHT_NEIGHBOURS)
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= smallest
     keep[0] = False
-    return keep[labels]
+    if keep[1:].all():
+        return mask
+    kept = np.zeros_like(mask)
+    kept[box] = keep[labels]
+    return kept
 
 
 def mask_of(steps: NDArray[np.uint16], threshold: float, min_lesion_pixels: int) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from handler.accept import GEOMETRIC
 from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer, refused_headers
 from handler.card import ModelCard, read_card
 from handler.decode import open_scan
+from handler.encode import png
 from handler.engines import Engine, open_engine
 from handler.errors import RequestError
 from handler.fields import DEFAULT_OUTPUTS
@@ -219,7 +220,7 @@ def _bare(model: Model, subject: Subject, rendered: Rendered, settings: Settings
     if isinstance(subject, Scanned):
         drawn = drawn[settings.first : settings.last + 1]
     pictures = [mask.astype(np.uint8) * np.uint8(255) for mask in drawn]
-    return render.png(pictures[0]) if settings.kind == "image/png" else render.tiff(pictures)
+    return png(pictures[0]) if settings.kind == "image/png" else render.tiff(pictures)
 
 
 def _zip(model: Model, subject: Scanned, rendered: Rendered, settings: Settings, result: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,8 @@ def survey(pixels: NDArray[np.generic], intensity_range: Sequence[float]) -> Sur
     """Of ``pixels`` (n, h, w, c), when the samples ``intensity_range`` are mapped to 0..1."""
     low, high = intensity_range
     cut = low + DARK_INTENSITY * (high - low)
+    if pixels.dtype.kind != "f":
+        cut = math.floor(cut)  # the same pixels, compared as the integers they are, not as float64
     bright = sum(int(np.count_nonzero(image > cut)) for image in pixels)
     if pixels.dtype.kind != "f" or not pixels.size:
         return Survey(pixels.size, bright)

@@ -45,6 +45,16 @@ def reply(found: Summary, **changes: object) -> Answer:
     return json_answer(**arguments)
 
 
+def test_the_body_is_as_json_writes_it() -> None:
+    """The pictures are put between the rest as bytes; nobody sees a seam."""
+    found = reply(summary(5, 0, 2), images=[{"mask": b"one", "overlay": b"two"}, {}, {"scan": bytes(range(256))}])
+    body = json.loads(found.body)
+    assert found.body.decode() == json.dumps(body)
+    assert [list(one["images"]) for one in body["slices"]] == [["mask", "overlay"], [], ["scan"]]
+    assert list(body)[-4:] == ["slices", "warnings", "timing_ms", "notice"]
+    assert picture(body, "scan", 2) == bytes(range(256))
+
+
 def test_every_key_is_there() -> None:
     images = [{"mask": b"one", "overlay": b"two"}, {}]
     answer = reply(summary(5, 0), images=images, warnings=(Warn("grey_input", "one channel used for all three"),))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from handler import render
+from handler import encode, render
 from handler.errors import RequestError
 from handler.limits import Limits
 from handler.measure import SegmentedSlice, SliceMeasurement
@@ -158,7 +158,7 @@ class TestAnswerSize:
     @pytest.mark.parametrize("size", [64, 256, 700, 1500])
     def test_phantoms_take_no_more_than_estimated_and_not_far_less(self, size: int) -> None:
         phantom = np.asarray(Image.fromarray(draw(3, 0.08).image).resize((size, size), Image.Resampling.BICUBIC))
-        taken = int(len(render.png(phantom)) * render.BASE64)
+        taken = int(len(encode.png(phantom)) * render.BASE64)
         assert render.check_answer_size(size**2, 1, ("scan",), Limits(answer_bytes=3 * taken)) is None
         with pytest.raises(RequestError):
             render.check_answer_size(size**2, 1, ("scan",), Limits(answer_bytes=taken))

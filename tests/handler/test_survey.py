@@ -31,6 +31,17 @@ class TestNearlyBlack:
         assert not survey(pixels, (-1000, 0)).nearly_black
 
 
+@given(
+    samples=st.lists(st.integers(-128, 127), min_size=1, max_size=30),
+    low=st.floats(-300, 300, width=32),
+    span=st.floats(0.125, 4000, width=32),
+)
+def test_whole_numbers_are_counted_as_floats_would_be(samples: list[int], low: float, span: float) -> None:
+    whole = np.array(samples, np.int8)[None, None, :, None]
+    expected = survey(whole.astype(np.float64), (low, low + span)).bright
+    assert survey(whole, (low, low + span)).bright == expected
+
+
 @given(cuts=st.lists(st.integers(0, 40), min_size=1, max_size=4), dtype=st.sampled_from(["float32", "uint16"]))
 def test_pages_one_by_one_say_what_the_stack_says(cuts: list[int], dtype: str) -> None:
     stack = ramp(40 * 16, 16, 3, dtype).reshape(40, 16, 16, 3)
