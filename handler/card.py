@@ -18,13 +18,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Architecture:
-    """What :func:`handler.network.build` needs. ``encoder`` is a name of segmentation_models_pytorch."""
+    """What :func:`handler.network.build` needs. ``encoder`` is a name of segmentation_models_pytorch.
+
+    ``logits_at``: 1, 2 or 4; the decoder ends at that part of the input's side and its logits are brought up to it, so
+    that the costliest blocks, those on the full grid, are left out. There is a channel number for each block left."""
 
     decoder: str = "unet"
     encoder: str = "vgg16"
     decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
     in_channels: int = 3
     classes: int = 1
+    logits_at: int = 1
 
     @property
     def label(self) -> str:
@@ -161,6 +165,7 @@ def parse_card(text: str) -> ModelCard:
             raise ValueError(f"card_format is not {CARD_FORMAT}")
         raw.setdefault("trust", {})
         _check_names(raw, ModelCard, "the card")
+        raw["architecture"].setdefault("logits_at", 1)  # cards from before 2.1 have none
         for name, kind in PARTS.items():
             _check_names(raw[name], kind, name)
         architecture = {**raw["architecture"], "decoder_channels": tuple(raw["architecture"]["decoder_channels"])}

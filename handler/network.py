@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 
 from handler.card import Architecture, ModelCard
 
+LEFT_OUT = {1: 0, 2: 1, 4: 2}  # logits_at -> decoder blocks that are left out
+
 
 def build(architecture: Architecture) -> torch.nn.Module:
     """A network of random weights: float32 (n, in_channels, h, w) -> logits (n, classes, h, w), h and w divisible by
@@ -19,14 +21,25 @@ def build(architecture: Architecture) -> torch.nn.Module:
     decoders = {"unet": smp.Unet}
     if architecture.decoder not in decoders:
         raise ValueError(f"decoder {architecture.decoder!r}: expected one of {', '.join(decoders)}")
-    return decoders[architecture.decoder](
+    if architecture.logits_at not in LEFT_OUT:
+        raise ValueError(f"logits_at {architecture.logits_at}: expected one of {', '.join(map(str, LEFT_OUT))}")
+    channels, left_out = architecture.decoder_channels, LEFT_OUT[architecture.logits_at]
+    network = decoders[architecture.decoder](
         encoder_name=architecture.encoder,
-        encoder_depth=len(architecture.decoder_channels),
+        encoder_depth=len(channels) + left_out,
         encoder_weights=None,
-        decoder_channels=architecture.decoder_channels,
+        decoder_channels=(*channels, *[1] * left_out),
         in_channels=architecture.in_channels,
         classes=architecture.classes,
     )
+    if left_out:
+        network.decoder.blocks = network.decoder.blocks[:-left_out]
+        network.segmentation_head = torch.nn.Sequential(
+            torch.nn.Conv2d(channels[-1], architecture.classes, 3, padding=1),
+            # smp's own head would align corners, which shifts a mask by up to half a pixel.
+            torch.nn.Upsample(scale_factor=float(architecture.logits_at), mode="bilinear", align_corners=False),
+        )
+    return network
 
 
 def load(card: ModelCard, folder: Path) -> torch.nn.Module:

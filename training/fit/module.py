@@ -32,7 +32,10 @@ class TrainingDivergedError(RuntimeError):
 
 def architecture_of(recipe: Recipe) -> Architecture:
     """The handler's description of a recipe's network."""
-    return Architecture(encoder=recipe.model.encoder, decoder_channels=recipe.model.decoder_channels)
+    model = recipe.model
+    return Architecture(
+        encoder=model.encoder, decoder_channels=model.decoder_channels, logits_at=model.logits_at
+    )
 
 
 def network_of(recipe: Recipe) -> torch.nn.Module:

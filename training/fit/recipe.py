@@ -32,10 +32,12 @@ class ModelRecipe:
 
     `drop_path`: share of training steps in which the encoder's last residual block is skipped, falling linearly to 0
     at its first (stochastic depth, Huang et al. 2016); an encoder without such blocks is refused.
+    `logits_at`: see `handler.card.Architecture`.
     """
 
     encoder: str
     decoder_channels: tuple[Count, ...] = (256, 128, 64, 32, 16)
+    logits_at: Literal[1, 2, 4] = 1
     height: Count = 256
     width: Count = 256
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
