@@ -89,9 +89,13 @@ def test_weights_that_are_not_the_cards_are_not_packaged(tmp_path: Path) -> None
     assert not (tmp_path / "out.mar").exists()
 
 
-def test_efficientnets_size_dependent_padding_is_converted_exactly(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("channels", "logits_at"), [((32, 16, 16, 8, 8), 1), ((32, 16, 8, 8), 2)])
+def test_efficientnets_size_dependent_padding_is_converted_exactly(
+    channels: tuple[int, ...], logits_at: int, tmp_path: Path
+) -> None:
+    """So is the way back to the full grid of a decoder that ends before it."""
     torch.manual_seed(1)
-    architecture = Architecture(encoder="tu-tf_efficientnet_lite0", decoder_channels=(32, 16, 16, 8, 8))
+    architecture = Architecture(encoder="tu-tf_efficientnet_lite0", decoder_channels=channels, logits_at=logits_at)
     card = ModelCard("brainseg", "9.0", FileRecord("w", "", 0), architecture, InputSpec(64, 64))
     card = write_release(tmp_path, build(architecture).state_dict(), card)
     assert add_engines(card, tmp_path).parity["ncnn"]["max_probability_difference"] < 1e-4

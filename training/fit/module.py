@@ -33,9 +33,7 @@ class TrainingDivergedError(RuntimeError):
 def architecture_of(recipe: Recipe) -> Architecture:
     """The handler's description of a recipe's network."""
     model = recipe.model
-    return Architecture(
-        encoder=model.encoder, decoder_channels=model.decoder_channels, logits_at=model.logits_at
-    )
+    return Architecture(encoder=model.encoder, decoder_channels=model.decoder_channels, logits_at=model.logits_at)
 
 
 def network_of(recipe: Recipe) -> torch.nn.Module:

@@ -83,12 +83,15 @@ def test_start_weights_that_do_not_fit(smoke_run: Path, phantoms: Path, tmp_path
         ("vgg61", [16, 8, 8, 8, 8], r"Wrong encoder name `vgg61`\. Expected .*vgg16"),
         ("tu-nonsense", [16, 8, 8, 8, 8], "Unknown model"),
         ("vgg16", [16, 8, 8, 8, 8, 8, 8], "depth should be in range"),
+        ("vgg16", [16, 8, 8, 8, 8], "depth should be in range"),
     ],
 )
 def test_networks_that_cannot_be_built(
     encoder: str, channels: list[int], said: str, phantoms: Path, tmp_path: Path
 ) -> None:
-    changes = {"model.encoder": encoder, "model.decoder_channels": channels}
+    """Among them one whose decoder ends at half the side, and has a block for each side all the same."""
+    half = encoder == "vgg16" and len(channels) == 5
+    changes = {"model.encoder": encoder, "model.decoder_channels": channels, "model.logits_at": 2 if half else 1}
     recipe = load_recipe(str(changed_recipe("smoke", tmp_path / "changed.yaml", changes)))
     with pytest.raises(SettingsError, match=said):
         train(recipe, phantoms, tmp_path / "run", Start(), MACHINE, never_read)
