@@ -13,7 +13,6 @@ from web.contract.translate import died, from_handler, passed_on, refusal, unser
 from web.health.watch import FRESH_SECONDS, Watch
 from web.settings import Bounds
 from web.way.gate import Gate, GoneError, Work
-from web.way.length import is_long
 from web.way.submission import Submission
 from web.way.suspects import TRIES, Suspects
 from web.way.torchserve import TorchServe
@@ -69,7 +68,7 @@ class Forward:
                 raise RefusedError("not_ready", "The server is being stopped; try again in a while.", 5)
 
         version = self._version(submission.version)
-        work = Work(version, len(submission.scan), is_long(submission.scan))
+        work = Work(version, len(submission.scan), submission.long)
         with self._gate.place(work, client, check), self._wanted.kept(version) as told:
             trip = _Trip(submission, request_id, told, check)
             earlier = self._suspects.deaths(submission)

@@ -21,6 +21,7 @@ from web.contract.fields import (
     unknown_field,
 )
 from web.settings import valid_version
+from web.way.length import is_long
 from web.way.multipart import read_form, write_form
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -41,13 +42,14 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 class Submission:
     """``scan``: the file's bytes, or a form of several files, as ``content_type`` says. ``fields``:
     name -> text as sent, each name of :data:`web.contract.fields.FIELDS`. ``accept``: the client's Accept
-    header. ``version``: None for the default."""
+    header. ``version``: None for the default. ``long``: see :mod:`web.way.length`."""
 
     scan: bytes | memoryview
     fields: Mapping[str, str]
     accept: str
     version: str | None
     content_type: str = RAW
+    long: bool = False
 
     def headers(self) -> dict[str, str]:
         """The request's headers for TorchServe."""
@@ -157,7 +159,8 @@ def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Subm
     fields = merge({"the query": asked, "a header": _header_fields(plain.items()), "the form": form})
     version = _version(fields.pop(VERSION, None))
     accept = _accept(plain.get("accept", ""))
+    long = any(map(is_long, scans.values()))
     if set(scans) == {FILE_PART}:
-        return Submission(scans[FILE_PART], fields, accept, version)
+        return Submission(scans[FILE_PART], fields, accept, version, long=long)
     together, kind = write_form(scans)
-    return Submission(together, fields, accept, version, kind)
+    return Submission(together, fields, accept, version, kind, long)
