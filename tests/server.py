@@ -23,7 +23,7 @@ START_SECONDS = 600  # the first start converts and packages the released weight
 @dataclass
 class Server:
     """A running ``scripts/serve``. ``url``: TorchServe's predictions; ``door``: the front door. ``variables``: what its
-    environment has beside this one's; ``cwd``: where it is started."""
+    environment has beside this one's; ``options``: of ``scripts/serve``; ``cwd``: where it is started."""
 
     store: Path
     state: Path
@@ -33,6 +33,7 @@ class Server:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
     cwd: Path = ROOT
 
     @property
@@ -63,7 +64,7 @@ class Server:
         ports = ["--inference-port", self.inference_port, "--management-port", self.management_port]
         ports += ["--metrics-port", self.metrics_port, "--port", self.port]
         places = ["--state", self.state, "--model-store", self.store]
-        return [str(ROOT / "scripts" / "serve"), *map(str, [*ports, *places])]
+        return [str(ROOT / "scripts" / "serve"), *map(str, [*ports, *places]), *self.options]
 
     def start(self) -> None:
         """Starts and waits for the line that says it is ready; raises ``RuntimeError`` with what was printed."""

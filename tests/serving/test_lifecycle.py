@@ -10,15 +10,20 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import requests
 
 from archive.digests import write_record
 from archive.store import ROOT
-from serving.torchserve import TEMPORARY, free_port
+from serving.serve import DOOR_END_SECONDS, Running
+from serving.torchserve import TEMPORARY, free_port, make_places
+from tests.craft import tiff
+from tests.hostile import ask_and_go, head, read_answer
 from tests.processes import lives
 from tests.proxy import Heard, hostile_environment, listening
-from tests.rollout.stage import ARCHIVE, RELEASE, appended
+from tests.rollout.stage import ARCHIVE, RELEASE, appended, pausing
 from tests.server import Server
 from tests.waiting import until
 
@@ -104,6 +109,43 @@ def test_after_kill_9_it_starts_again_on_the_same_ports(tiny_store: Path, tmp_pa
         assert server.stop() == 0
     finally:
         server.kill()
+
+
+def test_the_end_waits_for_answers_as_long_as_it_says(tmp_path: Path) -> None:
+    """It once killed the front door after 10 s, whatever that was doing."""
+    waited: list[float] = []
+
+    class Door:
+        def send_signal(self, number: int) -> None:
+            assert number == signal.SIGTERM
+
+        def wait(self, seconds: float) -> int:
+            waited.append(seconds)
+            return 0
+
+    Running(make_places(tmp_path, tmp_path), 45.0, [("the front door", Door())]).stop()  # type: ignore[list-item]
+    assert waited == [45.0 + DOOR_END_SECONDS]
+
+
+def test_whom_the_end_cuts_off_is_answered_and_named(packaged: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(packaged / RELEASE, store / RELEASE)
+    write_record(appended(packaged / ARCHIVE, store / ARCHIVE, pausing(1)))
+    server = Server(store, tmp_path / "state", options=("--drain-seconds", "0.5"))
+    server.start()
+    try:
+        scan = tiff(np.full((200, 32, 32), 100, np.uint8))  # of minutes
+        connection = ask_and_go(server.port, head("X-Request-Id: stack", size=len(scan)) + scan)
+        until(lambda: _running(server), "the request does not run")
+        assert server.stop() == 0
+        assert read_answer(connection)[0] == 503
+        assert "cut off at the end: id=stack" in (server.state / "logs" / "web.log").read_text()
+    finally:
+        server.kill()
+
+
+def _running(server: Server) -> bool:
+    return "brainseg_front_running 1.0" in requests.get(f"{server.door}/metrics", timeout=120).text
 
 
 def test_a_long_state_path_works(tiny_store: Path, tmp_path: Path, lesion: bytes) -> None:
