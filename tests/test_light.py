@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -69,3 +70,10 @@ def test_otherwise_the_plain_index_is_taken_and_said(index: Path, tmp_path: Path
     assert "an NVIDIA device is here" in chosen(python, f"{missing} brainseg_has_gpu() {{ true; }};")
     assert "expected cuda" in chosen(python, missing, BRAINSEG_TORCH="rocm")
     assert "did not answer within 3 s" in chosen(python, f"{missing} BRAINSEG_CPU_INDEX=http://127.0.0.1:9;")
+
+
+def test_the_image_is_built_with_what_the_set_up_reads() -> None:
+    arguments = re.findall(r"^ARG (BRAINSEG_\w+)", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    assert arguments
+    set_up = (ROOT / "scripts" / "bootstrap.sh").read_text()
+    assert all(f"${{{name}:-}}" in set_up for name in arguments)
