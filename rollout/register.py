@@ -36,8 +36,12 @@ def check_disks(release: Release, store: Path, state: Path) -> None:
 
 
 def copy_archive(release: Release, store: Path) -> None:
-    """The verified bytes themselves into the model store: what was checked is what will be loaded."""
-    write_atomic(store / release.file_name, release.content)
+    """The verified bytes themselves into the model store: what was checked is what will be loaded. Raises
+    :class:`StartError` when they cannot be written; then nothing of them is left."""
+    try:
+        write_atomic(store / release.file_name, release.content)
+    except OSError as error:
+        raise StartError(f"{release.file_name} could not be copied into the model store: {error}") from error
 
 
 def resident_mib(pids: tuple[int, ...]) -> float:

@@ -145,6 +145,31 @@ def test_weights_that_do_not_match_their_card_are_refused(stage: Stage, plain: P
     assert stage.archives() == set()
 
 
+def test_a_disk_that_fills_while_the_archive_is_copied_leaves_nothing(stage: Stage, good: Path, lesion: bytes) -> None:
+    """There was room when it was looked at. As the kernel's bound on the size of files has it, at half of the archive;
+    what is written down is small enough."""
+    half = good.stat().st_size // 2
+    assert half > 2**16
+    with Load(stage.server, lesion) as load:
+        done = subprocess.run(
+            ["prlimit", f"--fsize={half}", *stage.command(good)],
+            capture_output=True,
+            text=True,
+            timeout=BOUND_SECONDS,
+            check=False,
+            env=environment(),
+        )
+    said = done.stdout + done.stderr
+    assert done.returncode == Exit.START, said
+    assert "Traceback" not in said
+    assert "could not be copied into the model store: [Errno 27]" in said
+    assert "version 2.0 is removed; 1.0 stays live" in said
+    _untouched(stage, load)
+    assert not list(stage.server.store.glob(".brainseg*"))
+    assert stage.declared()["change"] is None
+    assert stage.history()[-1]["decision"] == "refused"
+
+
 def test_a_dry_run_changes_nothing(stage: Stage, good: Path, scans: tuple[Path, float]) -> None:
     done = stage.deploy(good, "--dry-run", "--scans", scans[0])
     assert done.code == Exit.DONE, done.out
