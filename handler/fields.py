@@ -15,6 +15,7 @@ DEFAULT_OUTPUTS = ("mask", "overlay")  # of a scan without geometry; a volume ha
 REGISTRATIONS = ("none", "rigid")
 SEG_KINDS = ("binary", "labelmap")
 GATES = ("on", "off")
+TTA = ("none", "flip")
 HEADER_PREFIX = "x-brainseg-"
 LONGEST_VALUE = 200
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
@@ -28,7 +29,8 @@ class Fields:
     ``slices``: first and last index, both inclusive, counted from 0. ``series``: which series of an upload with several
     is the FLAIR, counted from 1 as ``several_series`` lists them. ``register``: whether T1 and T1 with contrast are
     moved to where they agree with the FLAIR. ``seg``: one of :data:`SEG_KINDS`. ``gate``: one of :data:`GATES`, ``off``
-    for a mask of what the model does not know."""
+    for a mask of what the model does not know. ``tta``: one of :data:`TTA`, whether each slice is looked at in the
+    mirror too."""
 
     threshold: float | None = None
     min_lesion_pixels: int | None = None
@@ -39,6 +41,7 @@ class Fields:
     register: bool = False
     seg: str | None = None
     gate: str = "on"
+    tta: str = "none"
 
 
 def _number(text: str) -> float:
@@ -115,6 +118,12 @@ def _gate(text: str) -> str:
     return text
 
 
+def _tta(text: str) -> str:
+    if text not in TTA:
+        raise ValueError(f"expected one of {', '.join(TTA)}")
+    return text
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     "threshold": _threshold,
     "min_lesion_pixels": _count,
@@ -125,6 +134,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "register": _register,
     "seg": _seg,
     "gate": _gate,
+    "tta": _tta,
 }
 
 

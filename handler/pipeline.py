@@ -21,6 +21,7 @@ from handler.card import ModelCard, read_card
 from handler.decode import open_scan
 from handler.encode import png
 from handler.engines import Engine, open_engine
+from handler.engines.mirrored import looking
 from handler.errors import RequestError
 from handler.fields import DEFAULT_OUTPUTS
 from handler.limits import DEFAULT_LIMITS, Limits
@@ -58,7 +59,7 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
 class Settings:
     """The fields of a request with the card's defaults filled in. ``kind`` of answer: one of
     :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive. ``seg``: the kind of a DICOM SEG, None
-    for the one that its size asks for."""
+    for the one that its size asks for. ``tta``: one of :data:`handler.fields.TTA`."""
 
     threshold: float
     min_lesion_pixels: int
@@ -68,6 +69,7 @@ class Settings:
     last: int
     seg: str | None = None
     gate: str = ON
+    tta: str = "none"
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) 
         last,
         fields.seg.upper() if fields.seg else None,
         fields.gate,
+        fields.tta,
     )
 
 
@@ -208,6 +211,7 @@ def _algorithm(model: Model, settings: Settings) -> Algorithm:
         ("weights", card.weights.sha256),
         ("threshold", f"{settings.threshold:g}"),
         ("min_lesion_pixels", str(settings.min_lesion_pixels)),
+        *((("tta", settings.tta),) if settings.tta != "none" else ()),
     )
     return Algorithm(card.version, shaped, card.name)
 
@@ -306,7 +310,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     with _timed(seconds, "decode"):
         subject = _open(request, model.limits)
     settings = settle(request, subject, model.card, model.limits)
-    steps = subject.steps(model.engine, model.card, deadline, settings.gate)
+    steps = subject.steps(looking(model.engine, settings.tta), model.card, deadline, settings.gate)
     seconds["decode"] += steps.decode_seconds
     seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
     _check_assessed(steps.trust, settings)
@@ -322,6 +326,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
         subject,
         settings.threshold,
         settings.min_lesion_pixels,
+        settings.tta,
         rendered.summary,
         rendered.images or [{}] * subject.slices,
         steps.warnings,

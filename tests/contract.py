@@ -188,6 +188,7 @@ ANSWER = _exactly(
         "min_lesion_pixels": COUNT,
         "verdict": {"enum": ["tumor_detected", "no_tumor_detected", "not_assessed"]},
         "tumor_pixels": _or_null(COUNT),
+        "tta": {"enum": ["none", "flip"]},
         "total_pixels": {"type": "integer", "minimum": 1},
         "tumor_coverage_percent": _or_null(PERCENT),
         "max_probability": _or_null(PROBABILITY),

@@ -113,6 +113,7 @@ class Client:
         outputs: Sequence[str] | None = None,
         slices: tuple[int, int] | None = None,
         intensity_range: tuple[float, float] | None = None,
+        tta: str | None = None,
     ) -> Segmentation:
         """``scan``: the bytes of a picture (JPEG, PNG, TIFF) or a volume (NIfTI, DICOM, a zip of a series), the
         path of such a file or of a folder of DICOM files, or volumes by sequence: ``flair``, and ``t1``, ``t1c`` where
@@ -126,6 +127,7 @@ class Client:
             "outputs": None if outputs is None else tuple(outputs),
             "slices": f"{slices[0]}-{slices[1]}" if slices else None,
             "intensity_range": intensity_range,
+            "tta": tta,
         }
         fields = {name: _text(value) for name, value in given.items() if value is not None}
         reply = self._segment(scan, fields, version, "application/json")
@@ -139,10 +141,11 @@ class Client:
         threshold: float | None = None,
         min_lesion_pixels: int | None = None,
         tiff: bool = False,
+        tta: str | None = None,
     ) -> bytes:
         """The mask alone, 0 or 255: a PNG of a single slice, or with ``tiff`` a page for each slice of a stack. Raises
         as :meth:`segment`."""
-        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels}
+        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "tta": tta}
         fields = {name: _text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "image/tiff" if tiff else "image/png").content
 
@@ -154,10 +157,11 @@ class Client:
         threshold: float | None = None,
         min_lesion_pixels: int | None = None,
         series: int | None = None,
+        tta: str | None = None,
     ) -> bytes:
         """The mask of a volume as ``.nii.gz``, on the FLAIR's own grid. ``scan`` and errors as of :meth:`segment`;
         ``series``: which one is the FLAIR, where an upload has several."""
-        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series}
+        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series, "tta": tta}
         fields = {name: _text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "application/x-nifti").content
 
@@ -169,11 +173,12 @@ class Client:
         threshold: float | None = None,
         min_lesion_pixels: int | None = None,
         series: int | None = None,
+        tta: str | None = None,
     ) -> bytes:
         """Everything about a volume in one zip: the mask as NIfTI, of a DICOM series also the SEG and the reports, and
         the measurements as ``result.json``. ``scan`` and errors as of :meth:`segment`; ``series``: which one is the
         FLAIR, where an upload has several."""
-        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series}
+        given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series, "tta": tta}
         fields = {name: _text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "application/zip").content
 

@@ -53,6 +53,7 @@ def _segment(client: Client, data: bytes, asked: Asked, stopped: Callable[[], bo
             min_lesion_pixels=asked.min_lesion_pixels,
             outputs=("mask", "overlay") if pictures else (),
             slices=slices,
+            tta=asked.tta,
         )
 
     return in_windows(fetch)
@@ -62,7 +63,11 @@ def _bundle(client: Client, data: bytes, asked: Asked, stopped: Callable[[], boo
     if stopped():
         raise StoppedError
     answer = client.archive(
-        data, version=asked.version, threshold=asked.threshold, min_lesion_pixels=asked.min_lesion_pixels
+        data,
+        version=asked.version,
+        threshold=asked.threshold,
+        min_lesion_pixels=asked.min_lesion_pixels,
+        tta=asked.tta,
     )
     return unpacked(answer)
 

@@ -73,6 +73,7 @@ def _segment_parser() -> argparse.ArgumentParser:
     add("--version", help="model version; else the server's default")
     add("--threshold", type=_share, help="0 < t < 1; else the model's")
     add("--min-lesion-pixels", type=_whole(0), metavar="N", help="smallest lesion; else the model's")
+    add("--tta", choices=("none", "flip"), help="flip: look at each slice in the mirror too, at twice the time")
     add("--parallel", type=_whole(1, 16), default=4, metavar="N", help="requests at a time (default 4)")
     add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server, a scan (300)")
     add("--skip", default="*_mask.*", metavar="PATTERN", help="in folders, leave out files of this name: by default "

@@ -29,6 +29,11 @@ class Asked:
     version: str
     threshold: float | None
     min_lesion_pixels: int | None
+    tta: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As a record has it; what was asked before there was ``tta`` is what it was."""
+        return {name: value for name, value in asdict(self).items() if name != "tta" or value is not None}
 
 
 def pictures(found: Segmentation) -> dict[str, bytes]:
@@ -78,7 +83,7 @@ def write_results(job: Job, asked: Asked, found: Segmentation, bundle: Mapping[s
     for path, (output, data) in drawn.items():
         write_atomic(path, data)
         digests[output] = {"file": _ending(path, job), "sha256": hashlib.sha256(data).hexdigest()}
-    record = {"file": job.name, "asked": asdict(asked), "pictures": digests, **_plain(found)}
+    record = {"file": job.name, "asked": asked.as_json(), "pictures": digests, **_plain(found)}
     write_atomic(job.record, (json.dumps(record, indent=1) + "\n").encode())
     return record
 
@@ -122,7 +127,7 @@ def read_done(job: Job, asked: Asked, sha256: str) -> Record | None:
     """The record of an earlier run when it is of the same scan, asked in the same way, and its pictures are there as
     they were written."""
     record = _read(job.record)
-    if record is None or record["input"]["sha256"] != sha256 or record["asked"] != asdict(asked):
+    if record is None or record["input"]["sha256"] != sha256 or record["asked"] != asked.as_json():
         return None
     try:
         for path, digest in _pictures_of(record, job.record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from brainseg_client.api import Client
@@ -38,6 +38,7 @@ class Options:
     patience: float
     skip: str
     api_key_file: Path | None
+    tta: str | None = None
 
 
 def say(text: str) -> None:
@@ -81,7 +82,7 @@ def _tell(out: Path, jobs: Sequence[Job], batch: Batch, rows: Sequence[Record], 
         + (f"{other} not assessed, " if other else "")
         + f"{batch.failed} failed ({batch.kept} done before). Tables: {shown(str(out / SCANS))}, {SLICES}. {NOTICE}"
     )
-    strange = sum("asked" in row and row["asked"] != asdict(asked) for row in rows)
+    strange = sum("asked" in row and row["asked"] != asked.as_json() for row in rows)
     if strange:
         say(f"{strange} rows of the tables are of earlier runs with other settings; the columns say which")
 
@@ -100,7 +101,7 @@ def _status(batch: Batch, left: int, told: bool) -> int:
 def _run(options: Options, jobs: Sequence[Job], client: Client) -> int:
     out = options.out
     sweep(out)
-    asked = Asked(_version(client, options.version), options.threshold, options.min_lesion_pixels)
+    asked = Asked(_version(client, options.version), options.threshold, options.min_lesion_pixels, options.tta)
     with hearing(client.stop_waiting) as told, counting("segmenting", len(jobs), sys.stderr) as advance:
         batch = run_batch(client, jobs, asked, options.parallel, advance, told)
     rows = _rows(out, jobs, batch)

@@ -55,6 +55,7 @@ class Door:
             },
             "threshold": threshold,
             "min_lesion_pixels": 0,
+            "tta": "none",
             "verdict": "no_tumor_detected",
             "tumor_pixels": 0,
             "total_pixels": 64,

@@ -162,10 +162,19 @@ def test_sequences_go_out_as_parts_without_their_names(door: Door, tmp_path: Pat
     flair = tmp_path / "JANE-7.nii.gz"
     flair.write_bytes(nifti(SMALL, packed=True))
     client = Client(door.url)
-    client.archive({"flair": flair, "t1": nifti(SMALL), "t1c": series_in(tmp_path / "c")}, threshold=0.25, series=2)
+    client.archive(
+        {"flair": flair, "t1": nifti(SMALL), "t1c": series_in(tmp_path / "c")}, threshold=0.25, series=2, tta="flip"
+    )
     headers, body = door.asked[0]
     assert headers["Content-Type"].startswith("multipart/form-data; boundary=")
-    for field in (b'"flair"', b'"t1"', b'"t1c"', b'"threshold"\r\n\r\n0.25\r\n', b'"series"\r\n\r\n2\r\n'):
+    for field in (
+        b'"flair"',
+        b'"t1"',
+        b'"t1c"',
+        b'"threshold"\r\n\r\n0.25\r\n',
+        b'"series"\r\n\r\n2\r\n',
+        b'"tta"\r\n\r\nflip\r\n',
+    ):
         assert body.count(b"form-data; name=" + field) == 1
     assert flair.read_bytes() in body
     assert b"JANE" not in body

@@ -36,6 +36,7 @@ def reply(found: Summary, **changes: object) -> Answer:
         "scan": scan(slices),
         "threshold": 0.5,
         "min_lesion_pixels": 3,
+        "tta": "none",
         "summary": found,
         "images": [{}] * slices,
         "warnings": (),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.errors import RequestError
-from handler.fields import OUTPUTS, PARSERS, Fields, header_fields, parse_fields
+from handler.fields import OUTPUTS, PARSERS, TTA, Fields, header_fields, parse_fields
 
 
 def refused(*pairs: tuple[str, str]) -> str:
@@ -42,6 +42,8 @@ def test_nothing_given_is_all_defaults() -> None:
         ("intensity_range", "-1.5e3, +2", (-1500, 2)),
         ("series", "12", 12),
         ("register", "none", False),
+        ("tta", "none", "none"),
+        ("tta", "flip", "flip"),
         ("register", "rigid", True),
         ("seg", "binary", "binary"),
         ("seg", "labelmap", "labelmap"),
@@ -68,6 +70,7 @@ def test_accepted(name: str, text: str, value: object) -> None:
         *[("series", text) for text in ("0", "", "-1", "1.5", "flair", "10000")],
         *[("register", text) for text in ("", "affine", "Rigid", "1")],
         *[("seg", text) for text in ("", "fractional", "BINARY")],
+        *[("tta", text) for text in ("", "Flip", "mirror", "1")],
         ("threshold", "0." + 300 * "5"),
     ],
 )
@@ -86,7 +89,7 @@ def test_unknown(name: str) -> None:
 def test_doubled(name: str) -> None:
     good = {
         **{"outputs": "mask", "intensity_range": "0,1", "slices": "0"},
-        **{"register": "rigid", "seg": "binary", "gate": "on"},
+        **{"register": "rigid", "seg": "binary", "gate": "on", "tta": "flip"},
     }.get(name, "0.5")
     good = "5" if name in ("min_lesion_pixels", "series") else good
     assert "twice" in refused((name, good), (name, good))
@@ -98,7 +101,7 @@ def test_any_text_is_parsed_or_refused(name: str, text: str) -> None:
         outcome = getattr(parse_fields([(name, text)]), name)
     except RequestError as refusal:
         outcome = refusal.code
-    assert outcome is None or isinstance(outcome, float | int | tuple) or outcome == "invalid_parameter"
+    assert outcome is None or isinstance(outcome, float | int | tuple) or outcome in ("invalid_parameter", *TTA)
 
 
 @given(threshold=st.floats(0, 1, exclude_min=True, exclude_max=True))

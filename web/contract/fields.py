@@ -95,6 +95,11 @@ TABLE = (
         "Whether a scan of a kind that the model does not know is refused. Default: on.",
         _one_of("on", "off"),
     ),
+    Field(
+        "tta",
+        "flip: each slice is looked at in the mirror too, at twice the network's time. Default: none.",
+        _one_of("none", "flip"),
+    ),
 )
 FIELDS = tuple(field.name for field in TABLE)
 VERSION = "version"  # goes the same ways as a field, and into TorchServe's path

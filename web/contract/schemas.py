@@ -85,6 +85,7 @@ SCHEMAS: dict[str, Any] = {
         min_lesion_pixels=_said(COUNT, "Smaller components were dropped."),
         verdict=_said(_one_of(*VERDICTS), "Whether any tumour pixel is left, or that nobody may say."),
         tumor_pixels=_or_null(COUNT),
+        tta={"enum": ["none", "flip"]},
         total_pixels=COUNT,
         tumor_coverage_percent=_or_null(PERCENT),
         max_probability=_or_null(PROBABILITY),
