@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from handler.limits import DEFAULT_LIMITS, Limits
 from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_mask
 from handler.request import FILE_PART, Request, parse_request
 from handler.subject import Picture, Steps, Subject
+from handler.trust.levels import Levels, levels_of
+from handler.trust.quality import Estimator, estimator_of, quality_of
 from handler.trust.report import ON, Trust
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.subject import WRITERS, ZIP, Scanned, everything, read
@@ -47,11 +50,17 @@ class Model:
     limits: Limits = DEFAULT_LIMITS
     deadline_seconds: float = float("inf")
 
+    @cached_property
+    def quality(self) -> Estimator | None:
+        """What the card expects of a mask; None where it says nothing. Raises ``ValueError`` for what it cannot say."""
+        return estimator_of(self.card.trust)
+
 
 def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float = float("inf")) -> Model:
     """The release in ``folder`` (card and weights). Raises ``ValueError`` when a file is not what the card says."""
     card = read_card(folder)
     card.weights.verify(folder)  # whatever engine runs: an archive that was tampered with is not to be served
+    estimator_of(card.trust)
     return Model(card, open_engine(engine, card, folder, threads), deadline_seconds=deadline_seconds)
 
 
@@ -172,11 +181,12 @@ def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings, trust
 @dataclass(frozen=True, eq=False)
 class Rendered:
     """``images``: of each slice, where the answer is JSON. ``masks``: bool (h, w), of the slices to be drawn where the
-    answer is a mask, of all slices of a scan with geometry."""
+    answer is a mask, of all slices of a scan with geometry. ``trust``: with what is to be expected of the masks."""
 
     summary: Summary
     images: list[dict[str, bytes]]
     masks: list[NDArray[np.bool_]]
+    trust: Trust
 
 
 def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) -> Rendered:
@@ -185,6 +195,7 @@ def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) ->
     measurements: list[SliceMeasurement] = []
     images: list[dict[str, bytes]] = []
     masks = []
+    levels: list[Levels | None] = []
     size = 0.0
     geometric = isinstance(subject, Scanned)
     for segmented in segment(steps, settings):
@@ -192,6 +203,8 @@ def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) ->
         inside = settings.first <= segmented.measurement.index <= settings.last
         if geometric or (settings.kind != "application/json" and inside):
             masks.append(segmented.mask)
+        wanted = model.quality and steps.trust.assessed(segmented.measurement.index)
+        levels.append(levels_of(segmented.steps, segmented.mask) if wanted else None)
         if settings.kind == "application/json":
             images.append(_draw(subject, segmented, settings, steps.trust))
             size += render.BASE64 * sum(map(len, images[-1].values()))
@@ -201,7 +214,9 @@ def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) ->
                 f"The pictures outgrew {model.limits.answer_bytes / 2**20:.0f} MiB, more than expected; "
                 "ask for fewer outputs (a mask always fits) or slices.",
             )
-    return Rendered(Summary(tuple(measurements), not steps.trust.refused), images, masks)
+    voxel_ml = subject.channels.flair.grid.voxel_ml if isinstance(subject, Scanned) else None
+    trust = steps.trust.with_quality(*quality_of(model.quality, levels, voxel_ml))
+    return Rendered(Summary(tuple(measurements), not steps.trust.refused), images, masks, trust)
 
 
 def _algorithm(model: Model, settings: Settings) -> Algorithm:
@@ -332,7 +347,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
         steps.warnings,
         seconds,
         spatial,
-        steps.trust,
+        rendered.trust,
     )
     if settings.kind == ZIP and isinstance(subject, Scanned):
         with _timed(seconds, "render"):
