@@ -16,6 +16,7 @@ from web.door import Door
 from web.edge.admission import too_large
 from web.health.cards import models_answer
 from web.health.metrics import KIND
+from web.readable import api_page, models_page, page, wanted
 from web.way.gate import GoneError
 from web.way.submission import read_submission
 
@@ -78,7 +79,10 @@ def models() -> Response:
     view = here.watch.view()
     if view.fleet is None:
         raise RefusedError("not_ready", f"{view.reason}; try again.", 5)
-    response = _json(models_answer(here.settings.model, view.fleet, here.cards, here.standings))
+    answer = models_answer(here.settings.model, view.fleet, here.cards, here.standings)
+    if wanted():
+        return models_page(answer)
+    response = _json(answer)
     # Weak: the same answer also goes out packed.
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32], weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
@@ -89,7 +93,7 @@ def models() -> Response:
 @api.get("/api/v1/openapi.json")
 def openapi() -> Response:
     """This API in OpenAPI 3.1."""
-    return _json(document())
+    return api_page(document()) if wanted() else _json(document())
 
 
 @api.get("/livez")
@@ -100,6 +104,8 @@ def livez() -> Response:
 
 def _readiness(otherwise: int) -> Response:
     report = door().readiness.report()
+    if wanted():
+        return page("status", 200 if report.ready else otherwise, report=report)
     body = {"status": "ready" if report.ready else "not_ready", "reasons": list(report.reasons)}
     body["degraded"] = list(report.degraded)
     return _json(body, 200 if report.ready else otherwise)

@@ -16,6 +16,7 @@ from web.door import open_door
 from web.log import log_request
 from web.packing import pack
 from web.page import page
+from web.readable import PAGES, problem_page, wanted
 from web.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ def _finish(response: Response) -> Response:
     here = door()
     response.headers[REQUEST_ID] = g.request_id
     response.headers.update(here.origins.headers(request.headers.get("Origin", "")))
+    if request.path in PAGES:
+        response.vary.add("Accept")
     pack(response, request.headers.get("Accept-Encoding", ""))
     response.headers.extend({k: v for k, v in SECURITY.items() if k not in response.headers})
     route = request.endpoint or "none"
@@ -75,6 +78,8 @@ def _finish(response: Response) -> Response:
 
 def _problem(refusal: RefusedError) -> Response:
     g.code = refusal.code
+    if wanted():
+        return problem_page(refusal)
     return Response(refusal.body(g.request_id), refusal.status, refusal.headers())
 
 

@@ -105,7 +105,7 @@ def test_a_version_without_a_gate_says_nothing(open_alone: OpenPage, alone: Alon
 def test_every_reason_has_its_words(page_tool: Driver) -> None:
     known = page_tool.call("reasons", "a[0].map((code) => m.reasonWords(code))", list(CODES))
     assert len({one["what"] for one in known}) == len(CODES)
-    assert all(one["instead"].startswith(("Send", "Say", "Export", "Turn")) for one in known)
+    assert all(one["instead"].startswith(("Send", "Save", "Turn")) for one in known)
     assert "new_code" in page_tool.call("reasons", "m.reasonWords('new_code').what")
 
 

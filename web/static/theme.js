@@ -7,6 +7,7 @@
 
   addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
+    if (!button) return; // a page that follows the choice
     const mark = () => button.setAttribute("aria-pressed", String(root.dataset.theme === "light"));
     button.addEventListener("click", () => {
       root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
