@@ -56,11 +56,12 @@ def pages() -> Iterator[str]:
 
 @dataclass
 class Alone:
-    """Answers the requests of a page. ``trust``: of a scan, by its digest: what differs from :data:`ACCEPTED`;
-    ``slices``: those that are refused alone. ``refused``: digest -> code, once. ``held``: requests wait for
-    :meth:`let_go`. ``cut``: the connection breaks."""
+    """Answers the requests of a page. ``card``: of the model, for the page to show. ``trust``: of a scan, by digest:
+    what differs from :data:`ACCEPTED`; ``slices``: those that are refused alone. ``refused``: digest -> code, once.
+    ``held``: requests wait for :meth:`let_go`. ``cut``: the connection breaks."""
 
     model: Model
+    card: Mapping[str, Any] | None = None
     trust: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     slices: dict[str, set[int]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -72,8 +73,9 @@ class Alone:
     def listen(self, page: Page) -> None:
         page.route("**/api/v1/segment?*", self._segment)
         page.route("**/api/v1/status", self._status)
-        card = {"version": "1.0", "card": None}
-        models = json.dumps({"name": "brainseg", "default": "1.0", "versions": [card]})
+        version = self.model.card.version
+        known = [{"version": version, "card": self.card}]
+        models = json.dumps({"name": "brainseg", "default": version, "versions": known})
         page.route("**/api/v1/models", lambda route: route.fulfill(body=models, content_type="application/json"))
 
     def let_go(self) -> None:

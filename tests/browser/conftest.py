@@ -29,12 +29,16 @@ expect.set_options(timeout=120_000)
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 
 
-@pytest.fixture(scope="session")
-def browser(playwright_driver: Playwright) -> Iterator[Browser]:
+def launch(playwright: Playwright) -> Browser:
     """Debian's Chromium, or the one that BRAINSEG_CHROMIUM names."""
     path = os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
     assert path, "no Chromium: apt-get install chromium, or set BRAINSEG_CHROMIUM"
-    found = playwright_driver.chromium.launch(executable_path=path, args=list(FLAGS))
+    return playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_driver: Playwright) -> Iterator[Browser]:
+    found = launch(playwright_driver)
     yield found
     found.close()
 

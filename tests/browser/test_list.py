@@ -8,6 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -15,7 +16,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from archive.store import SAMPLES
 from samples.head import draw_head
+from samples.make import HEAD
 from tests.browser.alone import Alone, digest
 from tests.browser.driver import Driver
 from tests.browser.faults import faults
@@ -168,6 +171,62 @@ def test_a_folder_of_patients_is_sorted_into_scans(page_tool: Driver) -> None:
         "ward/y": "file",
     }
     assert skipped == ["ward/empty.png"]
+
+
+def test_a_folder_that_is_chosen_is_a_list(open_page: OpenPage, tmp_path: Path, lesion: bytes, healthy: bytes) -> None:
+    """Before a server: Playwright hands a body that lies on disk to nobody."""
+    ward = tmp_path / "ward"
+    for name, data in {"p1/slice.png": lesion, "p2/slice.png": healthy, "p10/slice.png": lesion}.items():
+        (ward / name).parent.mkdir(parents=True, exist_ok=True)
+        (ward / name).write_bytes(data)
+    driver = open_page()
+    driver.page.set_input_files("#folder", ward)
+    answered(driver, 3)
+    assert list(verdicts(driver.page).items()) == [
+        ("ward/p1/slice.png", "Tumour detected"),
+        ("ward/p2/slice.png", "No tumour detected"),
+        ("ward/p10/slice.png", "Tumour detected"),
+    ]
+
+
+def test_a_folder_that_is_dropped_is_searched_below(page_tool: Driver) -> None:
+    """By the entries that a browser gives; more than a hundred files come in several readings."""
+    script = """(async () => {
+      const file = (path) => new File(["1"], path.split("/").at(-1));
+      const leaf = (path) => ({ isFile: true, fullPath: path, file: (done) => done(file(path)) });
+      const node = (path, inner) => ({ isDirectory: true, fullPath: path, createReader() {
+        const left = [...inner];
+        return { readEntries: (done) => done(left.splice(0, 100)) };
+      } });
+      const many = Array.from({ length: 250 }, (_, n) => leaf(`/ward/many/${n}.dcm`));
+      const top = node("/ward", [leaf("/ward/b.png"), node("/ward/many", many), leaf("/ward/a.png")]);
+      const found = await m.dropped({ items: [{ webkitGetAsEntry: () => top }], files: [] });
+      return found.map(({ path, file }) => `${path} ${file.name}`);
+    })()"""
+    found = page_tool.call("scans", script)
+    assert found[:3] == ["ward/a.png a.png", "ward/b.png b.png", "ward/many/0.dcm 0.dcm"]
+    assert len(found) == 252
+
+
+def test_volumes_and_pictures_in_one_list(open_alone: OpenPage, lesion: bytes) -> None:
+    driver = open_alone()
+    driver.drop_all({HEAD: (SAMPLES / HEAD).read_bytes(), "p.png": lesion})
+    answered(driver, 2)
+    volume = driver.page.locator(".row", has_text=HEAD)
+    expect(volume.locator(".row-more")).to_contain_text(" ml, ")
+    volume.click()
+    expect(driver.page.locator("#volume-name")).to_have_text(HEAD)
+    expect(driver.page.locator("#result")).to_be_hidden()
+    kept(driver)
+    driver.page.reload()
+    expect(driver.page.locator("#volume-name")).to_have_text(HEAD)
+    assert driver.page.title() == f"{HEAD}: Tumour detected – BrainSeg"
+    expect(driver.page.locator("#volume-lesions li")).to_have_count(1)
+    _, packed = driver.download("list-zip")
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        names = archive.namelist()
+    assert any(name.endswith("head/mask.nii.gz") for name in names)
+    assert not any("scan" in name for name in names), "scans go into no archive of results"
 
 
 def test_a_queue_is_stopped_and_goes_on_after_a_broken_connection(

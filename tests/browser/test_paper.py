@@ -57,6 +57,18 @@ def test_paper_has_name_date_version_verdict_and_pictures(open_alone: OpenPage, 
     assert paper.count(b"/Type /Page\n") <= 2
 
 
+def test_a_stack_on_paper_says_which_slice(open_alone: OpenPage, stack: bytes) -> None:
+    driver = open_alone()
+    driver.show(stack, "s.tiff")
+    driver.slide("slice", 2)
+    expect(driver.page.locator("#slice-value")).to_have_text("3 of 8")
+    driver.page.emulate_media(media="print")
+    text = driver.page.inner_text("main")
+    assert "3 of 8" in text
+    assert "Tumour on 6 of 8 slices" in text
+    expect(driver.page.locator("#slice")).to_be_hidden()
+
+
 def test_a_volume_on_paper_keeps_its_planes(open_alone: OpenPage) -> None:
     driver = open_alone()
     Answers(driver.page, bundle())
