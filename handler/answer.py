@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from handler.card import ModelCard
@@ -29,6 +29,10 @@ class Answer:
     content_type: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def with_headers(self, more: Mapping[str, str]) -> Answer:
+        """A copy with ``more`` headers."""
+        return replace(self, headers={**self.headers, **more})
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,17 @@ def _text(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, allow_nan=False).encode()
 
 
+def figures(summary: Summary) -> dict[str, Any]:
+    """What was found in all, as the answer says it; null where nothing was assessed."""
+    return {
+        "verdict": summary.verdict,
+        "tumor_pixels": summary.tumor_pixels if summary.assessed else None,
+        "total_pixels": summary.total_pixels,
+        "tumor_coverage_percent": _percent(summary.coverage_percent) if summary.assessed else None,
+        "max_probability": _probability(max(s.max_probability for s in summary.slices)) if summary.assessed else None,
+    }
+
+
 def json_answer(
     card: ModelCard,
     scan: Measured,
@@ -146,10 +161,11 @@ def json_answer(
     seconds: Mapping[str, float],
     spatial: Spatial | None = None,
     trust: Trust | None = None,
+    passport: Mapping[str, Any] | None = None,
 ) -> Answer:
     """``images``: PNG bytes by output name, one mapping a slice (empty where no pictures were asked for). ``spatial``:
-    None for a picture. ``trust``: None for a model without a gate. Numbers about tumour are null where nothing was
-    assessed."""
+    None for a picture. ``trust``: None for a model without a gate. ``passport``: its envelope, None where nobody asked.
+    Numbers about tumour are null where nothing was assessed."""
     trust = trust or ungated(scan.slices)
     instances = spatial.instances if spatial else [None] * scan.slices
     measured: dict[str, Any] = dict(FLAT)
@@ -174,17 +190,14 @@ def json_answer(
         "threshold": threshold,
         "min_lesion_pixels": min_lesion_pixels,
         "tta": tta,
-        "verdict": summary.verdict,
-        "tumor_pixels": summary.tumor_pixels if summary.assessed else None,
-        "total_pixels": summary.total_pixels,
-        "tumor_coverage_percent": _percent(summary.coverage_percent) if summary.assessed else None,
-        "max_probability": _probability(max(s.max_probability for s in summary.slices)) if summary.assessed else None,
+        **figures(summary),
         "trust": trust.as_json(),
         **measured,
     }
     after = {
         "warnings": [{"code": w.code, "detail": w.detail} for w in warnings],
         "timing_ms": {stage: round(1000 * spent, 2) for stage, spent in seconds.items()},
+        "passport": passport,
         "notice": NOTICE,
     }
     # The pictures are most of it: they are put where they belong as bytes, without a way through text and its escapes.

@@ -14,7 +14,7 @@ OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
 DEFAULT_OUTPUTS = ("mask", "overlay")  # of a scan without geometry; a volume has none by default
 REGISTRATIONS = ("none", "rigid")
 SEG_KINDS = ("binary", "labelmap")
-GATES = ("on", "off")
+GATES = SWITCH = ("on", "off")
 TTA = ("none", "flip")
 HEADER_PREFIX = "x-brainseg-"
 LONGEST_VALUE = 200
@@ -30,7 +30,8 @@ class Fields:
     is the FLAIR, counted from 1 as ``several_series`` lists them. ``register``: whether T1 and T1 with contrast are
     moved to where they agree with the FLAIR. ``seg``: one of :data:`SEG_KINDS`. ``gate``: one of :data:`GATES`, ``off``
     for a mask of what the model does not know. ``tta``: one of :data:`TTA`, whether each slice is looked at in the
-    mirror too."""
+    mirror too.
+    ``passport``: whether the answer carries a record of how it was made."""
 
     threshold: float | None = None
     min_lesion_pixels: int | None = None
@@ -42,6 +43,7 @@ class Fields:
     seg: str | None = None
     gate: str = "on"
     tta: str = "none"
+    passport: bool = False
 
 
 def _number(text: str) -> float:
@@ -124,6 +126,12 @@ def _tta(text: str) -> str:
     return text
 
 
+def _passport(text: str) -> bool:
+    if text not in SWITCH:
+        raise ValueError(f"expected one of {', '.join(SWITCH)}")
+    return text == "on"
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     "threshold": _threshold,
     "min_lesion_pixels": _count,
@@ -135,6 +143,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "seg": _seg,
     "gate": _gate,
     "tta": _tta,
+    "passport": _passport,
 }
 
 

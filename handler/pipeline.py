@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from handler.errors import RequestError
 from handler.fields import DEFAULT_OUTPUTS
 from handler.limits import DEFAULT_LIMITS, Limits
 from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_mask
+from handler.passport import Build, MaskDigest, header_of, record, unsigned
 from handler.request import FILE_PART, Request, parse_request
 from handler.subject import Picture, Steps, Subject
 from handler.trust.levels import Levels, levels_of
@@ -49,6 +50,7 @@ class Model:
     engine: Engine
     limits: Limits = DEFAULT_LIMITS
     deadline_seconds: float = float("inf")
+    build: Build = field(default_factory=Build)
 
     @cached_property
     def quality(self) -> Estimator | None:
@@ -61,7 +63,9 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
     card = read_card(folder)
     card.weights.verify(folder)  # whatever engine runs: an archive that was tampered with is not to be served
     estimator_of(card.trust)
-    return Model(card, open_engine(engine, card, folder, threads), deadline_seconds=deadline_seconds)
+    return Model(
+        card, open_engine(engine, card, folder, threads), deadline_seconds=deadline_seconds, build=Build.of(folder)
+    )
 
 
 @dataclass(frozen=True)
@@ -181,15 +185,19 @@ def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings, trust
 @dataclass(frozen=True, eq=False)
 class Rendered:
     """``images``: of each slice, where the answer is JSON. ``masks``: bool (h, w), of the slices to be drawn where the
-    answer is a mask, of all slices of a scan with geometry. ``trust``: with what is to be expected of the masks."""
+    answer is a mask, of all slices of a scan with geometry. ``trust``: with what is to be expected of the masks.
+    ``digest``: of the mask, where a passport is asked for."""
 
     summary: Summary
     images: list[dict[str, bytes]]
     masks: list[NDArray[np.bool_]]
     trust: Trust
+    digest: MaskDigest | None = None
 
 
-def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) -> Rendered:
+def _render(
+    model: Model, subject: Subject, steps: Steps, settings: Settings, digest: MaskDigest | None = None
+) -> Rendered:
     """Measurements and pictures. Raises ``response_too_large`` as soon as the pictures outgrow the limit, whatever the
     estimate said."""
     measurements: list[SliceMeasurement] = []
@@ -200,6 +208,8 @@ def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) ->
     geometric = isinstance(subject, Scanned)
     for segmented in segment(steps, settings):
         measurements.append(segmented.measurement)
+        if digest is not None:
+            digest.add(segmented.mask)
         inside = settings.first <= segmented.measurement.index <= settings.last
         if geometric or (settings.kind != "application/json" and inside):
             masks.append(segmented.mask)
@@ -216,7 +226,7 @@ def _render(model: Model, subject: Subject, steps: Steps, settings: Settings) ->
             )
     voxel_ml = subject.channels.flair.grid.voxel_ml if isinstance(subject, Scanned) else None
     trust = steps.trust.with_quality(*quality_of(model.quality, levels, voxel_ml))
-    return Rendered(Summary(tuple(measurements), not steps.trust.refused), images, masks, trust)
+    return Rendered(Summary(tuple(measurements), not steps.trust.refused), images, masks, trust, digest)
 
 
 def _algorithm(model: Model, settings: Settings) -> Algorithm:
@@ -319,6 +329,16 @@ def _check_assessed(trust: Trust, settings: Settings) -> None:
         )
 
 
+def _passport(model: Model, request: Request, settings: Settings, rendered: Rendered) -> dict[str, Any] | None:
+    """The envelope, not signed yet; None where none was asked for."""
+    if rendered.digest is None:
+        return None
+    in_force = replace(request.fields, threshold=settings.threshold, min_lesion_pixels=settings.min_lesion_pixels)
+    return unsigned(
+        record(model.build, model.card, model.engine, request.scans, in_force, rendered.summary, rendered.digest)
+    )
+
+
 def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float]) -> Outcome:
     deadline = time.monotonic() + model.deadline_seconds
     request = parse_request(parts, headers)
@@ -330,11 +350,13 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
     _check_assessed(steps.trust, settings)
     with _timed(seconds, "render"):
-        rendered = _render(model, subject, steps, settings)
+        rendered = _render(model, subject, steps, settings, MaskDigest() if request.fields.passport else None)
+        passport = _passport(model, request, settings, rendered)
+        carried = header_of(passport) if passport else {}
         if settings.kind not in ("application/json", ZIP):
             bare = _bare(model, subject, rendered, settings)
             reply = picture_answer(settings.kind, bare, model.card, rendered.summary)
-            return Outcome(reply, "ok", rendered.summary, seconds)
+            return Outcome(reply.with_headers(carried), "ok", rendered.summary, seconds)
         spatial = subject.spatial(np.stack(rendered.masks)) if isinstance(subject, Scanned) else None
     reply = json_answer(
         model.card,
@@ -348,9 +370,10 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
         seconds,
         spatial,
         rendered.trust,
+        passport=passport if settings.kind != ZIP else None,  # in a zip nobody could sign it any more
     )
     if settings.kind == ZIP and isinstance(subject, Scanned):
         with _timed(seconds, "render"):
             packed = _zip(model, subject, rendered, settings, reply.body)
         reply = picture_answer(ZIP, packed, model.card, rendered.summary)
-    return Outcome(reply, "ok", rendered.summary, seconds)
+    return Outcome(reply.with_headers(carried), "ok", rendered.summary, seconds)

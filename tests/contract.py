@@ -164,6 +164,13 @@ SLICE = _exactly(
         },
     }
 )
+PASSPORT = _exactly(
+    {
+        "payloadType": {"const": "application/vnd.brainseg.passport+json"},
+        "payload": PICTURE,
+        "signatures": _listed(_exactly({"keyid": TEXT, "sig": PICTURE})),
+    }
+)
 ANSWER = _exactly(
     {
         "model": _exactly(
@@ -201,6 +208,7 @@ ANSWER = _exactly(
         "slices": _listed(SLICE, minItems=1, maxItems=4096),
         "warnings": _listed(_exactly({"code": {"enum": list(WARNINGS)}, "detail": TEXT})),
         "timing_ms": _exactly({stage: {"type": "number", "minimum": 0} for stage in STAGES}),
+        "passport": _or_null(PASSPORT),
         "notice": {"const": NOTICE},
     }
 )

@@ -58,6 +58,7 @@ def segment() -> Response:
     client, here = _client(), door()
     submission = read_submission(_body(), dict(request.headers), request.query_string.decode("latin-1"))
     here.metrics.observe_scan(len(submission.scan))
+    here.passports.check(submission)
     expected = here.readiness.expected(submission.version)
     try:
         answer = here.forward(submission, g.request_id, client, _gone())
@@ -66,6 +67,7 @@ def segment() -> Response:
         return Response(status=HTTPStatus.REQUEST_TIMEOUT)  # which nobody reads
     if answer.status == 200:
         here.readiness.proven(expected)
+        answer = here.passports.signed(answer)
     else:
         g.code = problem_code(answer)
     return Response(answer.body, answer.status, dict(answer.headers))
@@ -94,6 +96,12 @@ def models() -> Response:
 def openapi() -> Response:
     """This API in OpenAPI 3.1."""
     return api_page(document()) if wanted() else _json(document())
+
+
+@api.get("/api/v1/passport-keys")
+def passport_keys() -> Response:
+    """The public keys that passports of this server are checked by; no key is needed."""
+    return _json({"keys": door().passports.listed()})
 
 
 @api.get("/livez")

@@ -19,6 +19,7 @@ from web.health.watch import Watch
 from web.settings import Settings
 from web.way.forward import Forward
 from web.way.gate import Gate
+from web.way.passports import Passports
 from web.way.torchserve import TorchServe
 from web.way.wanted import Wanted
 
@@ -38,12 +39,13 @@ class Door:
     readiness: Readiness
     forward: Forward
     metrics: Metrics
+    passports: Passports
     ending: threading.Event
 
 
 def open_door(settings: Settings) -> Door:
     """Connects nothing yet: TorchServe may still be starting. Raises ``OSError`` or ``ValueError`` for a file of API
-    keys or an origin that cannot be used."""
+    keys, a key for passports or an origin that cannot be used."""
     bounds, metrics, ending = settings.bounds, Metrics(), threading.Event()
     origins = Origins(settings.origins)
     access = Access(settings.api_keys, origins)
@@ -55,7 +57,8 @@ def open_door(settings: Settings) -> Door:
     readiness = Readiness(watch, Probe(server, cards, settings.samples), gate, wanted, standings.candidate)
     forward = Forward(server, watch, gate, wanted, bounds, metrics.count_retry, ending)
     door = Door(
-        settings, access, origins, edge, gate, watch, cards, standings, readiness, forward, metrics, ending
+        settings, access, origins, edge, gate, watch, cards, standings, readiness, forward, metrics,
+        Passports(settings.passport_keys), ending,
     )  # fmt: skip
     _gauges(door)
     return door

@@ -35,6 +35,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--samples", type=Path, help="folder of the page's sample scans")
     parser.add_argument("--deployment", type=Path, help="deployment.json in the state folder; it need not exist")
     parser.add_argument("--wanted", type=Path, help="folder in which workers see whether an answer is still wanted")
+    parser.add_argument("--passport-keys", type=Path, help="folder of the keys that sign passports; made when missing")
     parser.add_argument("--running", type=int, default=Bounds.running, help="requests with a version at a time")
     parser.add_argument("--rate", type=int, help="requests a minute and client; 0: no limit")
     parser.add_argument("--drain-seconds", type=float, default=Bounds.drain_seconds, help="for answers at the end")
@@ -64,6 +65,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         options.deployment,
         tuple(options.allow_origin),
         options.wanted,
+        options.passport_keys,
         bounds,
     )
 

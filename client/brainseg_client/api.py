@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -114,13 +114,14 @@ class Client:
         slices: tuple[int, int] | None = None,
         intensity_range: tuple[float, float] | None = None,
         tta: str | None = None,
+        passport: bool = False,
     ) -> Segmentation:
         """``scan``: the bytes of a picture (JPEG, PNG, TIFF) or a volume (NIfTI, DICOM, a zip of a series), the
         path of such a file or of a folder of DICOM files, or volumes by sequence: ``flair``, and ``t1``, ``t1c`` where
-        there are any. ``slices``: first and last slice to get pictures of; measurements cover all. What is None is left
-        to the server: it draws mask and overlay of pictures, nothing of volumes. Raises :class:`BrainSegError`, for a
-        scan larger than the contract allows before it is sent, ``OSError`` for a path that cannot be read, or
-        ``ValueError`` for a folder without DICOM files."""
+        there are any. ``slices``: first and last slice to get pictures of; measurements cover all. ``passport``: asks
+        for a signed record of how the answer was made. What is None is left to the server: it draws mask and overlay of
+        pictures, nothing of volumes. Raises :class:`BrainSegError`, for a scan larger than the contract allows before
+        it is sent, ``OSError`` for a path that cannot be read, or ``ValueError`` for a folder without DICOM files."""
         given = {
             "threshold": threshold,
             "min_lesion_pixels": min_lesion_pixels,
@@ -128,6 +129,7 @@ class Client:
             "slices": f"{slices[0]}-{slices[1]}" if slices else None,
             "intensity_range": intensity_range,
             "tta": tta,
+            "passport": "on" if passport else None,
         }
         fields = {name: _text(value) for name, value in given.items() if value is not None}
         reply = self._segment(scan, fields, version, "application/json")
@@ -186,6 +188,20 @@ class Client:
         """The versions on the server. Raises :class:`BrainSegError`."""
         reply = self._patiently(lambda: self._send("GET", "/api/v1/models"))
         return self._read(lambda: versions(reply.json()))
+
+    def replay(
+        self, scan: Source | Mapping[str, Source], version: str, settings: Mapping[str, str]
+    ) -> Mapping[str, Any] | None:
+        """The passport of the answer to ``scan`` with the ``settings`` of another passport, as fields; no pictures are
+        drawn. Raises as :meth:`segment`."""
+        fields = {**settings, "outputs": "none", "passport": "on"}
+        reply = self._segment(scan, fields, version, "application/json")
+        return self._read(lambda: segmentation(reply.json()).passport)
+
+    def passport_keys(self) -> Mapping[str, str]:
+        """The public keys by which this server's passports are checked: PEM by id. Raises :class:`BrainSegError`."""
+        reply = self._patiently(lambda: self._send("GET", "/api/v1/passport-keys"))
+        return self._read(lambda: {str(one["keyid"]): str(one["public_key"]) for one in reply.json()["keys"]})
 
     def ready(self) -> bool:
         """Whether a scan sent now would be answered; False too when there is no server."""

@@ -14,6 +14,7 @@ from brainseg_client.api import DEFAULT_URL
 from brainseg_client.interrupts import INTERRUPTED
 from brainseg_client.segment import NOTICE, USAGE, Options, say, segment
 from brainseg_client.study import StudyOptions, segment_study
+from brainseg_client.verify import VerifyOptions, verify
 
 URL_VARIABLE = "BRAINSEG_URL"
 T = TypeVar("T", bound=Callable[[str], Any])
@@ -113,8 +114,51 @@ def _segment(arguments: Sequence[str]) -> int:
     return segment(Options(**given))
 
 
+def _verify_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "brainseg verify",
+        description="Check the signature of PASSPORT and that it is of these scans; with a server, let it answer again "
+        "and compare mask and figures.",
+        epilog="Exit status: 0 it is as the passport says, 1 it is not, 2 wrong use, 3 no server or no access. "
+        f"{NOTICE}",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("passport", type=Path, metavar="PASSPORT", help="the answer, or its passport alone, as JSON")
+    add(
+        "scans",
+        nargs="+",
+        type=_part,
+        metavar="FILE",
+        help="the scan as it was sent; sequences as flair=FILE t1=FILE t1c=FILE",
+    )
+    add("--server", metavar="URL", help="replay there")
+    add("--keys", type=Path, metavar="PLACE", help="public key, or folder of *.pub; else those that the server lists")
+    add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
+    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    return parser
+
+
+def _part(text: str) -> tuple[str, Path]:
+    part, found, path = text.partition("=")
+    return (part, Path(path)) if found and part in ("flair", "t1", "t1c") else ("file", Path(text))
+
+
+_part.__name__ = "file"  # in argparse's messages
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    parser = _verify_parser()
+    given = vars(parser.parse_intermixed_args(arguments))
+    scans = dict(given["scans"])
+    if len(scans) != len(given["scans"]) or ("file" in scans and len(scans) > 1):
+        parser.error("one FILE by itself, or flair=FILE and others by name, each once")
+    return verify(VerifyOptions(**{**given, "scans": scans}))
+
+
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "segment": (_segment, "files and folders of scans: masks, overlays and tables"),
+    "verify": (_verify, "a passport: whose it is, of which scan, and the same again from a server"),
 }
 
 

@@ -79,7 +79,8 @@ class Segmentation:
 
     Of volumes only, else None, also from servers that know none; keys as in the contract's JSON: ``lesions`` (each with
     ``volume_ml``, ``centroid_mm``, …), ``geometry`` of the grid that the mask is on, ``sequences`` (which volume was
-    taken for what)."""
+    taken for what). ``passport``: the signed record of how the answer was made, where it was asked for; to be kept as
+    JSON and checked by :func:`brainseg_client.passport.read_passport`."""
 
     model: Model
     input: Scan
@@ -99,6 +100,7 @@ class Segmentation:
     geometry: Mapping[str, Any] | None = None
     sequences: tuple[Mapping[str, Any], ...] | None = None
     trust: Trust = Trust(gate="none")
+    passport: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def tumor_detected(self) -> bool:
@@ -172,6 +174,7 @@ def segmentation(raw: Mapping[str, Any], request_id: str = "") -> Segmentation:
         scan.get("geometry"),
         _several(raw.get("sequences")),
         _trust(raw.get("trust"), "none"),
+        raw.get("passport"),
     )
 
 

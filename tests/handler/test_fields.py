@@ -90,6 +90,7 @@ def test_doubled(name: str) -> None:
     good = {
         **{"outputs": "mask", "intensity_range": "0,1", "slices": "0"},
         **{"register": "rigid", "seg": "binary", "gate": "on", "tta": "flip"},
+        "passport": "on",
     }.get(name, "0.5")
     good = "5" if name in ("min_lesion_pixels", "series") else good
     assert "twice" in refused((name, good), (name, good))

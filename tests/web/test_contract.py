@@ -6,17 +6,20 @@ import ast
 import json
 from typing import TypeGuard
 
+import brainseg_client.passport
 import handler.accept
 import handler.answer
 import handler.errors
 import handler.fields
 import handler.limits
+import handler.passport
 import handler.pipeline
 import handler.request
 import handler.trust.report
 from archive.store import ROOT
 from web.contract import fields as contract
 from web.contract import headers, table, translate
+from web.way import passports
 from web.way.wire import Reply
 
 
@@ -57,6 +60,8 @@ def test_fields_outputs_kinds_and_limits_are_the_handlers() -> None:
     assert contract.VERDICTS == (handler.answer.TUMOR, handler.answer.NO_TUMOR, handler.answer.NOT_ASSESSED)
     assert handler.trust.report.REASONS == contract.REASONS
     assert handler.answer.REFUSED_HEADER == translate.REFUSED_HEADER
+    assert handler.passport.KIND == contract.PASSPORT_KIND == brainseg_client.passport.KIND
+    assert handler.passport.HEADER.title() == passports.HEADER
     assert handler.accept.KINDS == contract.KINDS
     assert handler.request.FILE_PART == contract.FILE_PART
     assert handler.answer.NOTICE == contract.NOTICE

@@ -44,6 +44,7 @@ SEGMENTATION: dict[str, Any] = {
     "slices": [{"index": 0, **_FOUND, "trust": {**_JUDGED, **_DOUBT}, "sop_instance_uid": None, "images": {}}],
     "warnings": [{"code": "grey_input", "detail": "one channel used for all three"}],
     "timing_ms": {"decode": 1.2, "preprocess": 0.6, "inference": 40.1, "render": 0.0},
+    "passport": None,
     "notice": NOTICE,
 }
 MODELS: dict[str, Any] = {
@@ -59,6 +60,16 @@ MODELS: dict[str, Any] = {
             "card": {"name": MODEL["name"], "version": VERSION, "threshold": 0.5, "min_lesion_pixels": 20},
         }
     ],
+}
+PASSPORT_KEYS: dict[str, Any] = {
+    "keys": [
+        {
+            "keyid": "7d1a0c55e0c3b9f2",
+            "algorithm": "ed25519",
+            "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+            "signs": True,
+        }
+    ]
 }
 READY: dict[str, Any] = {"status": "ready", "reasons": [], "degraded": []}
 NOT_READY: dict[str, Any] = {

@@ -100,6 +100,11 @@ TABLE = (
         "flip: each slice is looked at in the mirror too, at twice the network's time. Default: none.",
         _one_of("none", "flip"),
     ),
+    Field(
+        "passport",
+        "on: the answer carries a signed record of how it was made. Default: off.",
+        _one_of("on", "off"),
+    ),
 )
 FIELDS = tuple(field.name for field in TABLE)
 VERSION = "version"  # goes the same ways as a field, and into TorchServe's path
@@ -114,6 +119,7 @@ KINDS = (
 PROBLEM_KIND = "application/problem+json"
 INSTANCE = "urn:brainseg:request:"  # and the request's id: this occurrence of a problem
 NOTICE = "Research use only. Not a medical device."
+PASSPORT_KIND = "application/vnd.brainseg.passport+json"
 SEGMENT_PATH = "/api/v1/segment"
 HEALTH_PATHS = ("/livez", "/readyz", "/metrics", "/api/v1/status")  # answered whatever else waits
 MIB = 2**20

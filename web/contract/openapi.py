@@ -59,6 +59,7 @@ HEADERS: dict[str, Any] = {
         "description": "Of a scan that was not assessed: why, the main reason first, with commas between.",
         "schema": TEXT,
     },
+    "Passport": {"description": "With a bare mask and passport=on: the signed record, in base64.", "schema": TEXT},
     "TumorPixels": {"description": "With a bare mask.", "schema": {"type": "integer", "minimum": 0}},
 }
 _ID = {"X-Request-Id": reference("RequestId", "headers")}
@@ -66,6 +67,7 @@ _WITH_MASK = {
     "X-BrainSeg-Model-Version": reference("ModelVersion", "headers"),
     "X-BrainSeg-Verdict": reference("Verdict", "headers"),
     "X-BrainSeg-Tumor-Pixels": reference("TumorPixels", "headers"),
+    "X-BrainSeg-Passport": reference("Passport", "headers"),
 }
 
 
@@ -222,9 +224,18 @@ def _paths() -> dict[str, Any]:
         "OpenAPI 3.1, for generators of clients.",
         True,
     )
+    keys = _operation(
+        "listPassportKeys",
+        "models",
+        "Public keys of passports",
+        {"200": _json("PassportKeys", "The keys", examples.PASSPORT_KEYS)} | _problems((*ANY, "queue_full")),
+        "By which the signed record is checked that an answer carries with passport=on; no key is needed.",
+        True,
+    )
     return {
         "/api/v1/segment": {"post": _segment()},
         "/api/v1/models": {"get": _models()},
+        "/api/v1/passport-keys": {"get": keys},
         "/api/v1/openapi.json": {"get": document},
         **_health(),
     }

@@ -11,6 +11,7 @@ from web.contract.fields import (
     INSTANCE,
     NOTICE,
     OUTPUTS,
+    PASSPORT_KIND,
     PROBLEMS,
     REASONS,
     SEQUENCE_PARTS,
@@ -98,6 +99,7 @@ SCHEMAS: dict[str, Any] = {
         slices=_list(reference("Slice")),
         warnings=_list(reference("Warning")),
         timing_ms=reference("Timing"),
+        passport=_or_null(reference("Passport")),
         notice={"type": "string", "const": NOTICE},
     ),
     "Model": _object(
@@ -185,6 +187,21 @@ SCHEMAS: dict[str, Any] = {
     "Warning": _object("What the client may not have meant.", code=TEXT, detail=TEXT),
     "Timing": _object(
         "Milliseconds spent on each stage.", decode=AMOUNT, preprocess=AMOUNT, inference=AMOUNT, render=AMOUNT
+    ),
+    "Passport": _object(
+        "A signed record of how the answer was made: a DSSE envelope around JSON.",
+        payloadType={"type": "string", "const": PASSPORT_KIND},
+        payload=_said(TEXT, "The record in base64."),
+        signatures=_list(reference("Signature")),
+    ),
+    "Signature": _object("Ed25519, over payload and its type as DSSE has it.", keyid=TEXT, sig=_said(TEXT, "Base64.")),
+    "PassportKeys": _object("The public keys that passports are checked by.", keys=_list(reference("PassportKey"))),
+    "PassportKey": _object(
+        "One of them; those of before a rotation are kept.",
+        keyid=TEXT,
+        algorithm={"type": "string", "const": "ed25519"},
+        public_key=_said(TEXT, "PEM."),
+        signs=_said({"type": "boolean"}, "Whether it signs now."),
     ),
     "Problem": _object(
         "A refusal (RFC 9457). Branch on `code`, show `detail`, quote `instance` to whoever runs the server.",

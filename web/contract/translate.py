@@ -15,6 +15,7 @@ PASSED_ON = (
     "x-brainseg-tumor-pixels",
     "x-brainseg-notice",
     "x-brainseg-refused",
+    "x-brainseg-passport",
 )
 REFUSED_HEADER = "X-BrainSeg-Refused"  # of a scan that was not assessed: why, the main reason first
 
