@@ -20,6 +20,7 @@ from handler.accept import GEOMETRIC
 from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer, refused_headers
 from handler.card import ModelCard, read_card
 from handler.decode import open_scan
+from handler.drift import counted
 from handler.encode import png
 from handler.engines import Engine, open_engine
 from handler.engines.mirrored import looking
@@ -353,6 +354,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
         rendered = _render(model, subject, steps, settings, MaskDigest() if request.fields.passport else None)
         passport = _passport(model, request, settings, rendered)
         carried = header_of(passport) if passport else {}
+        carried |= counted(model.card.version, rendered.summary, steps.trust)
         if settings.kind not in ("application/json", ZIP):
             bare = _bare(model, subject, rendered, settings)
             reply = picture_answer(settings.kind, bare, model.card, rendered.summary)

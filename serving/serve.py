@@ -48,7 +48,7 @@ LOG_LINES = 15
 LOOPBACK = "127.0.0.1"
 FRONT_DOOR = "the front door"
 DOOR_SECONDS = 60
-PASSPORT_KEYS = "passport-keys"
+PASSPORT_KEYS, DRIFT_FILE = "passport-keys", "drift.json"
 END_SECONDS = 10.0
 DOOR_END_SECONDS = 15.0  # beyond its drain, in which it says what it cut off; only then TorchServe goes
 CONSOLE_BYTES = 2**20
@@ -225,6 +225,7 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]
     command += ["--deployment", str(running.places.state / DEPLOYMENT_FILE)]
     command += ["--passport-keys", str(running.places.state / PASSPORT_KEYS)]
+    command += ["--drift", str(running.places.state / DRIFT_FILE)]
     command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
     command += [word for origin in door.origins for word in ("--allow-origin", origin)]
     command += ["--wanted", str(running.places.wanted), "--drain-seconds", str(door.drain_seconds)]

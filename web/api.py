@@ -67,7 +67,7 @@ def segment() -> Response:
         return Response(status=HTTPStatus.REQUEST_TIMEOUT)  # which nobody reads
     if answer.status == 200:
         here.readiness.proven(expected)
-        answer = here.passports.signed(answer)
+        answer = here.passports.signed(here.drift.taken(answer))
     else:
         g.code = problem_code(answer)
     return Response(answer.body, answer.status, dict(answer.headers))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from web.access.origins import Origins
 from web.access.quota import Quota
@@ -11,6 +13,7 @@ from web.access.who import Access
 from web.edge.admission import Admission
 from web.edge.edge import Edge
 from web.health.cards import Cards
+from web.health.drift import Drift
 from web.health.metrics import Metrics
 from web.health.probe import Probe
 from web.health.readiness import Readiness
@@ -40,6 +43,7 @@ class Door:
     forward: Forward
     metrics: Metrics
     passports: Passports
+    drift: Drift
     ending: threading.Event
 
 
@@ -55,13 +59,20 @@ def open_door(settings: Settings) -> Door:
     gate = Gate(bounds, watch.ready_workers)
     standings = Standings(settings.deployment)
     readiness = Readiness(watch, Probe(server, cards, settings.samples), gate, wanted, standings.candidate)
+    drift = Drift(settings.drift, lambda version: _card(watch, cards, version))
     forward = Forward(server, watch, gate, wanted, bounds, metrics.count_retry, ending)
     door = Door(
         settings, access, origins, edge, gate, watch, cards, standings, readiness, forward, metrics,
-        Passports(settings.passport_keys), ending,
+        Passports(settings.passport_keys), drift, ending,
     )  # fmt: skip
     _gauges(door)
     return door
+
+
+def _card(watch: Watch, cards: Cards, version: str) -> Mapping[str, Any] | None:
+    fleet = watch.view(patient=False).fleet
+    found = fleet.find(version) if fleet else None
+    return cards.of(found) if found else None
 
 
 def _gauges(door: Door) -> None:
@@ -71,6 +82,24 @@ def _gauges(door: Door) -> None:
     metrics.gauge("brainseg_front_running_bytes", "Bytes of bodies with TorchServe", lambda: gate.running_bytes)
     metrics.gauge(
         "brainseg_front_ready", "1 when a scan would be answered", lambda: float(door.readiness.report().ready)
+    )
+    metrics.gauges(
+        "brainseg_front_drift_index",
+        "Population stability index of the last slices against the model card's: above 0.25 something has changed",
+        ("model_version", "quantity"),
+        door.drift.indices,
+    )
+    metrics.gauges(
+        "brainseg_front_drift_slices", "Slices in the window of the drift", ("model_version",), door.drift.slices
+    )
+    metrics.gauges(
+        "brainseg_front_drift_since_seconds",
+        "When the window of the drift begins",
+        ("model_version",),
+        door.drift.since,
+    )
+    metrics.gauge(
+        "brainseg_front_drift_gaps", "How often the window lost scans, as by a kill", lambda: float(door.drift.gaps)
     )
     metrics.gauges(
         "brainseg_front_version_degraded",

@@ -36,6 +36,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--deployment", type=Path, help="deployment.json in the state folder; it need not exist")
     parser.add_argument("--wanted", type=Path, help="folder in which workers see whether an answer is still wanted")
     parser.add_argument("--passport-keys", type=Path, help="folder of the keys that sign passports; made when missing")
+    parser.add_argument("--drift", type=Path, help="file of the window of figures; none: it ends with the process")
     parser.add_argument("--running", type=int, default=Bounds.running, help="requests with a version at a time")
     parser.add_argument("--rate", type=int, help="requests a minute and client; 0: no limit")
     parser.add_argument("--drain-seconds", type=float, default=Bounds.drain_seconds, help="for answers at the end")
@@ -66,6 +67,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         tuple(options.allow_origin),
         options.wanted,
         options.passport_keys,
+        options.drift,
         bounds,
     )
 
@@ -85,6 +87,7 @@ def serve(server: Server, app: Flask, stop: threading.Event) -> None:
     """Runs until ``stop`` is set and what has come in is answered."""
     door = _door(app)
     run(server, door.edge, stop, door.ending.set)
+    door.drift.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,7 +60,8 @@ class Settings:
     ``deployment``: where ``scripts/deploy`` writes down what is live (None, or no such file: nothing was deployed).
     ``origins``: of pages elsewhere that may call the API. ``wanted``: the folder in which a worker sees whether an
     answer is still wanted (None: it is not told). ``passport_keys``: the folder of the keys that sign passports, made
-    where there is none (None: no passports)."""
+    where there is none (None: no passports). ``drift``: the file of the window of figures (None: it ends with the
+    process)."""
 
     inference_url: str = "http://127.0.0.1:8080"
     management_url: str = "http://127.0.0.1:8081"
@@ -72,6 +73,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     wanted: Path | None = None
     passport_keys: Path | None = None
+    drift: Path | None = None
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:

@@ -52,7 +52,7 @@ def test_the_body_is_as_json_writes_it() -> None:
     body = json.loads(found.body)
     assert found.body.decode() == json.dumps(body)
     assert [list(one["images"]) for one in body["slices"]] == [["mask", "overlay"], [], ["scan"]]
-    assert list(body)[-4:] == ["slices", "warnings", "timing_ms", "notice"]
+    assert list(body)[-5:] == ["slices", "warnings", "timing_ms", "passport", "notice"]
     assert picture(body, "scan", 2) == bytes(range(256))
 
 

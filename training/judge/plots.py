@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -124,5 +124,16 @@ def stacked_bars(names: Sequence[str], lower: Sequence[int], upper: Sequence[int
     canvas, axes = _axes("", "slices")
     axes.bar(names, lower, color=_RED, label=labels[0])
     axes.bar(names, upper, bottom=lower, color=_GREY, label=labels[1])
+    axes.legend(fontsize=8)
+    return canvas
+
+
+def bars_side_by_side(names: Sequence[str], rows: Mapping[str, Sequence[float]], x: str, y: str) -> Canvas:
+    """For each name a bar of each of `rows`, by the row's own name."""
+    canvas, axes = _axes(x, y)
+    places, width = np.arange(len(names)), 0.8 / len(rows)
+    for number, ((label, values), colour) in enumerate(zip(rows.items(), (_BLUE, _GREY, _RED), strict=False)):
+        axes.bar(places + number * width, values, width, color=colour, label=label)
+    axes.set_xticks(places + 0.4 - width / 2, names, rotation=45, ha="right", fontsize=7)
     axes.legend(fontsize=8)
     return canvas

@@ -25,6 +25,7 @@ SEGMENTATION: dict[str, Any] = {
     "input": {"format": "png", "width": 256, "height": 256, "slices": 1, "sha256": "9b1d" * 16, "geometry": None},
     "threshold": 0.5,
     "min_lesion_pixels": 20,
+    "tta": "none",
     "verdict": "tumor_detected",
     **_FOUND,
     "total_pixels": 65536,

@@ -16,6 +16,7 @@ PASSED_ON = (
     "x-brainseg-notice",
     "x-brainseg-refused",
     "x-brainseg-passport",
+    "x-brainseg-counted",
 )
 REFUSED_HEADER = "X-BrainSeg-Refused"  # of a scan that was not assessed: why, the main reason first
 
