@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import io
 import json
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +28,7 @@ from tests.handler.volumes.series import (
 )
 from tests.handler.volumes.test_out_nifti import CODES, QFORM, SFORM
 from tests.handler.volumes.test_out_seg import ALGORITHM
+from tests.npm import npm_folder
 
 pytestmark = pytest.mark.slow
 
@@ -43,23 +40,7 @@ STATED = [1.0, 7.0, -5.0, None]
 @pytest.fixture(scope="module")
 def viewers() -> Path:
     """A folder with the packages of ``viewers/package.json``, installed once and kept."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not here: masks in OHIF's adapter and NiiVue were not looked at")
-    wanted = (SCRIPTS / "package.json").read_bytes()
-    folder = Path(tempfile.gettempdir()) / f"brainseg-viewers-{hashlib.sha256(wanted).hexdigest()[:16]}"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "installed").exists():
-            (folder / "package.json").write_bytes(wanted)
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]
-            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=500)
-            if ran.returncode:
-                pytest.skip(f"npm could not install OHIF's adapter and NiiVue: {ran.stderr.strip()[-300:]}")
-            (folder / "installed").touch()
-        for script in SCRIPTS.glob("*.mjs"):
-            shutil.copy(script, folder)
-    return folder
+    return npm_folder(SCRIPTS, "viewers")
 
 
 def run(viewers: Path, *arguments: str | Path) -> list[Any]:
