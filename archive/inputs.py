@@ -28,8 +28,9 @@ def sample_files() -> list[Path]:
 
 
 def release_files(release: Path, card: ModelCard) -> list[Path]:
-    """What of a release travels in its archive beside the card: weights and licence."""
-    return [release / name for name in (card.weights.file, "LICENSE") if (release / name).exists()]
+    """What of a release travels in its archive beside the card: weights, licence and the gate."""
+    names = (card.weights.file, "LICENSE", *card.trust_files)
+    return [release / name for name in names if (release / name).exists()]
 
 
 def _digest(paths: Sequence[Path], folder: Path) -> str:

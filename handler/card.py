@@ -128,6 +128,12 @@ class ModelCard:
         if Path(self.weights.file).name != self.weights.file:
             raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
 
+    @property
+    def trust_files(self) -> tuple[str, ...]:
+        """Names of the files beside the card that ``trust`` needs."""
+        weights = self.trust.get("gate", {}).get("weights", {})
+        return (weights["file"],) if weights else ()
+
     def to_json(self) -> str:
         content = {"card_format": CARD_FORMAT, **asdict(self)}
         if not self.trust:

@@ -31,6 +31,7 @@ from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_m
 from handler.passport import Build, MaskDigest, header_of, record, unsigned
 from handler.request import FILE_PART, Request, parse_request
 from handler.subject import Picture, Steps, Subject
+from handler.trust.gate import Gate, open_gate
 from handler.trust.levels import Levels, levels_of
 from handler.trust.quality import Estimator, estimator_of, quality_of
 from handler.trust.report import ON, Trust
@@ -45,13 +46,15 @@ SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as the front door ta
 
 @dataclass(frozen=True)
 class Model:
-    """A release ready to run. ``deadline_seconds``: after this long a request is answered with ``timeout``."""
+    """A release ready to run. ``deadline_seconds``: after this long a request is answered with ``timeout``. ``gate``:
+    None where the card has none."""
 
     card: ModelCard
     engine: Engine
     limits: Limits = DEFAULT_LIMITS
     deadline_seconds: float = float("inf")
     build: Build = field(default_factory=Build)
+    gate: Gate | None = None
 
     @cached_property
     def quality(self) -> Estimator | None:
@@ -65,7 +68,11 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
     card.weights.verify(folder)  # whatever engine runs: an archive that was tampered with is not to be served
     estimator_of(card.trust)
     return Model(
-        card, open_engine(engine, card, folder, threads), deadline_seconds=deadline_seconds, build=Build.of(folder)
+        card,
+        open_engine(engine, card, folder, threads),
+        deadline_seconds=deadline_seconds,
+        build=Build.of(folder),
+        gate=open_gate(card, folder),
     )
 
 
@@ -346,7 +353,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     with _timed(seconds, "decode"):
         subject = _open(request, model.limits)
     settings = settle(request, subject, model.card, model.limits)
-    steps = subject.steps(looking(model.engine, settings.tta), model.card, deadline, settings.gate)
+    steps = subject.steps(looking(model.engine, settings.tta), model.card, deadline, model.gate, settings.gate)
     seconds["decode"] += steps.decode_seconds
     seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
     _check_assessed(steps.trust, settings)

@@ -17,6 +17,7 @@ from handler.errors import RequestError
 from handler.preprocess import normalise, to_grid
 from handler.scan import ArraySource, Scan
 from handler.survey import Survey, survey
+from handler.trust.facts import Facts, facts
 from handler.wanted import ask
 
 logger = logging.getLogger(__name__)
@@ -26,13 +27,15 @@ PROGRESS_EVERY = 20  # slices between two lines in the log
 @dataclass(frozen=True)
 class Prediction:
     """``probabilities``: float32 (slices, h, w), 0..1, on the network's grid; ``survey``: of all samples; times in
-    seconds, ``decode_seconds`` for the pages that were decoded only here."""
+    seconds, ``decode_seconds`` for the pages that were decoded only here. ``facts``: of the slices, for a gate; none
+    unless they were asked for."""
 
     probabilities: NDArray[np.float32]
     survey: Survey
     decode_seconds: float
     preprocess_seconds: float
     inference_seconds: float
+    facts: Facts
 
 
 def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
@@ -98,9 +101,11 @@ def predict(
     scan: Scan,
     intensity_range: tuple[float, float] | None = None,
     deadline: float = float("inf"),
+    watched: bool = False,
 ) -> Prediction:
-    """Runs ``engine`` over all slices. Pages that are not in memory yet are all decoded first and kept on the network's
-    grid, so a broken one is found before it runs. Those in memory are brought there ``engine.batch`` at a time.
+    """Runs ``engine`` over all slices; ``watched``: facts for a gate are gathered too. Pages that are not in memory yet
+    are all decoded first and kept on the network's grid, so a broken one is found before it runs. Those in memory are
+    brought there ``engine.batch`` at a time.
 
     Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
     :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
@@ -108,6 +113,7 @@ def predict(
     result = np.empty((scan.slices, card.input.height, card.input.width), np.float32)
     begin = time.perf_counter()
     running = 0.0
+    looked = Facts.none()
     wanted, seen, decoding = intensity_range or scan.intensity_range, Survey(), 0.0
     block = engine.batch if isinstance(scan.source, ArraySource) else scan.slices
     grids = np.empty((0, card.input.height, card.input.width, 3), np.float32)
@@ -118,8 +124,10 @@ def predict(
             grids, part, spent = _see(scan, card, wanted, deadline, start, min(start + block, scan.slices))
             seen, decoding = seen.and_of(part), decoding + spent
         at = start % block
+        if watched:
+            looked = looked.and_of(facts(grids[at : at + stop - start]))
         result[start:stop], spent = predict_slices(engine, card, grids[at : at + stop - start])
         running += spent
         if start and start % PROGRESS_EVERY == 0:
             logger.info("stack: %d of %d slices", start, scan.slices)
-    return Prediction(result, seen, decoding, time.perf_counter() - begin - running - decoding, running)
+    return Prediction(result, seen, decoding, time.perf_counter() - begin - running - decoding, running, looked)

@@ -18,7 +18,8 @@ from handler.measure import restore, to_steps
 from handler.predict import predict
 from handler.scan import Scan, Warn
 from handler.survey import survey_warnings
-from handler.trust.report import Trust, ungated
+from handler.trust.gate import Gate
+from handler.trust.report import ON, Trust, ungated
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +55,11 @@ class Subject(Protocol):
     def check(self, kind: str) -> None:
         """Raises ``not_acceptable`` where an answer of ``kind`` cannot be made, before the network runs."""
 
-    def steps(self, engine: Engine, card: ModelCard, deadline: float, gate: str) -> Steps:
-        """Runs the network over all slices. ``gate``: ``on``, or ``off`` where it is overruled. Raises ``timeout`` past
-        ``deadline``, and what a page raises that turns out broken only when it is decoded."""
+    def steps(
+        self, engine: Engine, card: ModelCard, deadline: float, gate: Gate | None = None, asked: str = ON
+    ) -> Steps:
+        """Runs the network over all slices. ``gate``: the model's; ``asked``: ``off`` where it is overruled. Raises
+        ``timeout`` past ``deadline``, and what a page raises that turns out broken only when it is decoded."""
 
 
 class Picture:
@@ -77,16 +80,18 @@ class Picture:
     def check(self, kind: str) -> None:
         """Nothing: a mask as a picture can be made of any."""
 
-    def steps(self, engine: Engine, card: ModelCard, deadline: float, gate: str) -> Steps:
+    def steps(
+        self, engine: Engine, card: ModelCard, deadline: float, gate: Gate | None = None, asked: str = ON
+    ) -> Steps:
         begin = time.perf_counter()
         if self._holds:
             self._scan = self._scan.held()
         held = time.perf_counter() - begin
-        found = predict(engine, card, self._scan, self._range, deadline)
+        found = predict(engine, card, self._scan, self._range, deadline, gate is not None)
+        trust = ungated(self.slices) if gate is None else gate.judge(found.facts, asked)
+        found.probabilities[[not trust.assessed(index) for index in range(self.slices)]] = 0
         # One slice of the scan's own size at a time: a stack of large ones would not fit.
         slices = (to_steps(restore(p, self.height, self.width)) for p in found.probabilities)
         warnings = self._scan.warnings + survey_warnings(found.survey, self._range, self._asked)
         decoding = held + found.decode_seconds
-        return Steps(
-            slices, warnings, decoding, found.preprocess_seconds, found.inference_seconds, ungated(self.slices)
-        )
+        return Steps(slices, warnings, decoding, found.preprocess_seconds, found.inference_seconds, trust)

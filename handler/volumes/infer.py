@@ -14,6 +14,7 @@ from handler.errors import RequestError
 from handler.measure import mask_of, to_steps
 from handler.predict import predict_slices
 from handler.scan import Warn
+from handler.trust.facts import Facts, facts
 from handler.volumes.channels import Channels
 from handler.volumes.plane import Plane, Window, back, picture, plane_of, window_of
 from handler.wanted import ask
@@ -24,11 +25,13 @@ MOST_SLICES = 512  # that the network looks at for one request
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """``steps``: uint16 (slices, rows, columns) on the FLAIR's grid, probability * 65535; times in seconds."""
+    """``steps``: uint16 (slices, rows, columns) on the FLAIR's grid, probability * 65535; times in seconds.
+    ``facts``: of the slices that the network saw, for a gate; none unless they were asked for."""
 
     steps: NDArray[np.uint16]
     preprocess_seconds: float
     inference_seconds: float
+    facts: Facts
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +65,22 @@ def shown(channels: Channels) -> Shown:
     return Shown(plane, window_of(plane, stacks[1] > HEAD), stacks, warnings)
 
 
-def infer(engine: Engine, card: ModelCard, view: Shown, channels: Channels, deadline: float = float("inf")) -> Inferred:
-    """Runs ``engine`` over all slices of ``view``. Memory beyond the result is that of ``engine.batch`` slices.
+def infer(
+    engine: Engine,
+    card: ModelCard,
+    view: Shown,
+    channels: Channels,
+    deadline: float = float("inf"),
+    watched: bool = False,
+) -> Inferred:
+    """Runs ``engine`` over all slices of ``view``. ``watched``: facts for a gate are gathered too. Memory beyond the
+    result is that of ``engine.batch`` slices.
 
     Raises ``timeout`` when ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done."""
     begin, running = time.perf_counter(), 0.0
     count, height, width = view.plane.shape
     steps = np.zeros(channels.flair.grid.shape, np.uint16)
+    looked = Facts.none()
     found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
     for start in range(0, count, engine.batch):
         ask()
@@ -77,11 +89,14 @@ def infer(engine: Engine, card: ModelCard, view: Shown, channels: Channels, dead
         chosen = [stack[start : start + engine.batch] for stack in view.stacks]
         images = np.stack(chosen, axis=-1).astype(np.float32)
         images *= np.float32(1 / 255)
-        probabilities, spent = predict_slices(engine, card, picture(images, view.window, card.input))
+        images = picture(images, view.window, card.input)
+        if watched:
+            looked = looked.and_of(facts(images))
+        probabilities, spent = predict_slices(engine, card, images)
         running += spent
         for index, probability in enumerate(probabilities, start):
             found[index] = to_steps(back(probability, view.window, height, width))
-    return Inferred(steps, time.perf_counter() - begin - running, running)
+    return Inferred(steps, time.perf_counter() - begin - running, running, looked)
 
 
 def masks_of(steps: NDArray[np.uint16], plane: Plane, threshold: float, min_lesion_pixels: int) -> NDArray[np.bool_]:

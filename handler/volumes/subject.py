@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,9 +15,10 @@ from handler.card import ModelCard
 from handler.engines import Engine
 from handler.limits import Limits
 from handler.subject import Steps
-from handler.trust.report import ungated
+from handler.trust.gate import Gate
+from handler.trust.report import ON, Trust, ungated
 from handler.volumes.channels import Channels, channels_of
-from handler.volumes.infer import infer, masks_of, shown
+from handler.volumes.infer import Inferred, infer, masks_of, shown
 from handler.volumes.lesions import measure
 from handler.volumes.out import bundle, nifti, seg
 from handler.volumes.out.algorithm import Algorithm
@@ -44,12 +46,25 @@ class Scanned:
     def drawn(self, index: int) -> NDArray[np.uint8]:
         return np.stack([plane[index] for plane in self.channels.planes], axis=-1)
 
-    def steps(self, engine: Engine, card: ModelCard, deadline: float, gate: str) -> Steps:
-        found = infer(engine, card, self._view, self.channels, deadline)
+    def steps(
+        self, engine: Engine, card: ModelCard, deadline: float, gate: Gate | None = None, asked: str = ON
+    ) -> Steps:
+        found = infer(engine, card, self._view, self.channels, deadline, gate is not None)
+        trust = ungated(self.slices) if gate is None else self._kept(found, gate.judge(found.facts, asked))
         warnings = self.channels.warnings + self._view.warnings
         masks = partial(masks_of, found.steps, self._view.plane) if self._view.plane.reformatted else None
         spent = found.preprocess_seconds, found.inference_seconds
-        return Steps(iter(found.steps), warnings, 0.0, *spent, ungated(self.slices), masks)
+        return Steps(iter(found.steps), warnings, 0.0, *spent, trust, masks)
+
+    def _kept(self, found: Inferred, seen: Trust) -> Trust:
+        """``seen``, of the slices that the network saw, brought to those of the volume, where nothing is left of what
+        is not assessed. Slices in another plane are all judged as the scan is."""
+        plane = self._view.plane
+        stack = plane.to_stack(found.steps)  # a view
+        stack[[not seen.assessed(index) for index in range(len(stack))]] = 0
+        if plane.reformatted:
+            return replace(seen, slices=(seen.scan,) * self.slices)
+        return replace(seen, slices=seen.slices[:: -1 if plane.turned[0] else 1])
 
     def check(self, kind: str) -> None:
         """Raises ``not_acceptable`` where a mask of ``kind`` needs what the scan's headers lack."""

@@ -1,0 +1,1 @@
+"""Trust: the input gate is fitted, judged, and put into a release."""
