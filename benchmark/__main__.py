@@ -19,7 +19,10 @@ from rich.markup import escape
 from archive.inputs import is_current
 from archive.mar import package
 from archive.store import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, some_versions
+from benchmark import against as both
 from benchmark import report as reports
+from benchmark.builds import served
+from benchmark.compare import SHORT, Comparison, Effort
 from benchmark.engines import measure_engines
 from benchmark.load import Load, LoadResult, Shot, run_load, summarise
 from benchmark.servers import Target, flask_peer, stock_store, torchserve_with, unpacked
@@ -47,9 +50,9 @@ def _shot(target: Target, data: bytes) -> Shot:
     return Shot(seconds, timing["inference"] / 1000, timing["render"] / 1000)
 
 
-def _stack_seconds(target: Target) -> float | None:
+def _stack_seconds(target: Target, pages: bytes) -> float | None:
     begin = time.perf_counter()
-    reply = target.send(stack_tiff(draw_stack(5, STACK_PAGES)))
+    reply = target.send(pages)
     seconds = time.perf_counter() - begin
     try:
         return seconds if len(reply.json()["slices"]) == STACK_PAGES else None
@@ -75,8 +78,9 @@ def _measure(targets: Sequence[Target], requests_each: int, bars: Bars) -> list[
                 advance()
         for name, turns in parts.items():
             loads[name].append(summarise(clients, turns))
+    pages = stack_tiff(draw_stack(5, STACK_PAGES))
     return [
-        reports.ServerResult(one.name, tuple(loads[one.name]), one.worker_memory_mb(), _stack_seconds(one))
+        reports.ServerResult(one.name, tuple(loads[one.name]), one.worker_memory_mb(), _stack_seconds(one, pages))
         for one in targets
     ]
 
@@ -101,14 +105,51 @@ def _servers(versions: list[str], ours: Path, count: int, folder: Path, bars: Ba
         return _measure(targets, count, bars)
 
 
+def compare(
+    folder: Path,
+    output: Path,
+    effort: Effort,
+    stores: tuple[Path | None, Path | None] = (None, None),
+    peer: bool = True,
+) -> None:
+    """Serves the build in ``folder`` and this one side by side, measures both in turns, writes and shows what came of
+    it. ``stores``: their model stores, by default their own; ``peer``: measure Flask too."""
+    with tempfile.TemporaryDirectory(prefix="bs-") as temporary, closing(Bars(console)) as bars, ExitStack() as running:
+        states = [Path(temporary) / label for label in (both.THEN, both.NOW)]
+        builds = [
+            running.enter_context(served(label, checkout, state, store))
+            for label, checkout, state, store in zip((both.THEN, both.NOW), (folder, ROOT), states, stores, strict=True)
+        ]
+        flask = None
+        if peer:
+            with default_waiting():
+                release = release_folder(effort.first, stores[1] or MODEL_STORE)
+                flask = running.enter_context(flask_peer(release, f"{reports.FLASK} ({effort.first})"))
+        found = Comparison(builds, flask, effort, bars("builds", Comparison.turns(effort)))
+        found.run()
+    console.print(Markdown(both.write(found, effort, reports.machine(), output)))
+    console.print(escape(f"written to {output}"))
+
+
 def main(
-    output: Annotated[Path, typer.Option(help="Where benchmark.json, .md and .png go.")] = ROOT / "artifacts",
+    output: Annotated[Path, typer.Option(help="Where JSON, Markdown and plots go.")] = ROOT / "artifacts",
     rounds: Annotated[int, typer.Option(help="Rounds of the engine comparison.")] = 15,
     requests_each: Annotated[int, typer.Option("--requests", help="Requests for each number of clients.")] = 30,
     model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Checkout of an earlier build: both are served side by side and measured in turns."),
+    ] = None,
+    short: Annotated[bool, typer.Option("--short", help="With --against: one round, to see that all runs.")] = False,
 ) -> None:
     """Measure engines, servers and peers in one run. Takes some minutes; let the machine be quiet."""
     model_store = model_store.resolve()  # peers run in the project's folder
+    if against is not None:
+        try:
+            compare(against, output, SHORT if short else Effort(), (None, model_store))
+        except (ValueError, RuntimeError) as error:
+            raise typer.BadParameter(str(error)) from error
+        return
     try:
         versions = some_versions(model_store)
     except FileNotFoundError as error:

@@ -34,7 +34,6 @@ def test_the_whole_run_measures_everything_and_leaves_nothing_running(
     monkeypatch.setattr(reports, "CLIENTS", (1, 4))
     monkeypatch.setattr(benchmark, "WARM_UP", 1)
     monkeypatch.setattr(benchmark, "TURNS", 1)
-    monkeypatch.setattr(benchmark, "STACK_PAGES", 4)
     before = _programs()
     benchmark.main(tmp_path / "out", rounds=1, requests_each=3, model_store=tiny_store)
     report = json.loads((tmp_path / "out" / "benchmark.json").read_text())
