@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+from flask import request
 
+import web.api
 from tests.hostile import PATIENCE, ask_and_go, closed, code_of, head, read_answer, until
 from tests.web.inside import opened
 from tests.web.standin import Stage, standing_in
@@ -120,3 +123,20 @@ def test_work_that_stands_still_is_seen(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
     with Wanted(None).kept("1.0") as told:
         assert told == {}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_lies_in_memory_once(chunked: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a second time beside what the server itself keeps until it has answered."""
+    scan, seen = SCAN + bytes(2**20), []
+    read = web.api.read_submission
+
+    def watched(body: bytes, *others: Any) -> Any:
+        seen.append(body is request.environ["wsgi.input"].getvalue() and len(body) == len(scan))
+        return read(body, *others)
+
+    monkeypatch.setattr(web.api, "read_submission", watched)
+    with opened(settings(stage)) as inside:
+        sent = iter([scan]) if chunked else scan
+        assert requests.post(f"{inside.url}/api/v1/segment", data=sent, timeout=PATIENCE).status_code == 200
+    assert seen == [True]
