@@ -63,6 +63,7 @@ def segment() -> Response:
     here.metrics.observe_scan(len(submission.scan))
     here.passports.check(submission)
     expected = here.readiness.expected(submission.version)
+    g.version = expected.version if expected else "none"
     try:
         answer = here.forward(submission, g.request_id, client, _gone())
     except GoneError:

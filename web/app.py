@@ -42,6 +42,7 @@ def _begin() -> Response | None:
     g.request_id = request_id(request.headers.get(REQUEST_ID))
     g.began = time.perf_counter()
     g.code = "ok"
+    g.version = "none"
     if request.method != "OPTIONS" or request.url_rule is None:
         return None
     response = current_app.make_default_options_response()
@@ -69,6 +70,7 @@ def _finish(response: Response) -> Response:
     here.metrics.count_request(route, code)
     if route == "api.segment":
         here.metrics.observe_segment(seconds)
+        here.metrics.count_answer(g.version, code)
         if refused := response.headers.get(REFUSED_HEADER):
             here.metrics.count_refused(main_reason(refused))
     if request.path not in HEALTH_PATHS and route != "static":

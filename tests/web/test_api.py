@@ -176,6 +176,17 @@ def test_metrics_count_requests_by_code(door: str, lesion: bytes) -> None:
     assert count() == before + 1
 
 
+def test_every_metric_says_what_it_is(detector: Server, door: str, lesion: bytes) -> None:
+    assert post(door, lesion, "?outputs=none").ok
+    pages = [requests.get(url, timeout=120).text for url in (f"{door}/metrics", detector.metrics)]
+    for page in pages:
+        kinds = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
+        told = {line.split()[2] for line in page.splitlines() if line.startswith("# HELP") and len(line.split()) > 3}
+        assert kinds
+        assert kinds == told
+    assert 'brainseg_front_segmentations_total{code="ok",model_version="1.0"}' in pages[0]
+
+
 def test_every_answer_carries_the_security_headers(door: str) -> None:
     for path in ("/", "/static/main.js", "/livez", "/nothing", "/samples/lesion.png"):
         headers = requests.get(door + path, timeout=120).headers

@@ -3,18 +3,38 @@ gauges would come to nothing in several."""
 
 from __future__ import annotations
 
+import platform
+import tomllib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
+
+from web.contract.fields import HTTP_PROBLEMS, PROBLEMS, REASONS
 
 KIND = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 BYTES = (1e4, 1e5, 1e6, 4e6, 16e6, 64e6)
 Rows = list[tuple[dict[str, str], float]]
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each counter, which nobody asks for
+
+
+def build_version() -> str:
+    """Of the checkout that this file is in."""
+    try:
+        return str(tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        return "unknown"
 
 
 class _Family(Collector):
@@ -54,9 +74,34 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         self._scans = Histogram("brainseg_front_scan_bytes", "Sizes of scans", buckets=BYTES, registry=self._registry)
+        self._answers = Counter(
+            "brainseg_front_segmentations", "Answers to scans by the version asked and what became of them",
+            ("model_version", "code"), registry=self._registry,
+        )  # fmt: skip
+        build = Gauge(
+            "brainseg_front_build_info", "Always 1; which build runs", ("version", "python"), registry=self._registry
+        )
+        build.labels(build_version(), platform.python_version()).set(1)
+        ProcessCollector(registry=self._registry)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """A series that begins with its first event hides it: ``increase()`` sees no change in it."""
+        for code in ("ok", "gone", *PROBLEMS):
+            self._requests.labels("api.segment", code)
+        for code in (*PROBLEMS, *HTTP_PROBLEMS):
+            self._requests.labels("door", code)
+        for reason in (*REASONS, "other"):
+            self._refused.labels(reason)
+        for why in ("unread", "crowded"):
+            self._closed.labels(why)
 
     def count_request(self, route: str, code: str) -> None:
         self._requests.labels(route, code).inc()
+
+    def count_answer(self, version: str, code: str) -> None:
+        """``version``: one that is served, or ``none`` where the request never came so far."""
+        self._answers.labels(version, code).inc()
 
     def count_refused(self, reason: str) -> None:
         self._refused.labels(reason).inc()
