@@ -12,10 +12,15 @@ from rich.markup import escape
 
 from archive.store import MODEL_STORE, STATE
 from rollout.signers import chosen, write_signers
+from scripts.commands.options import PREFIX, from_file
 from serving import torchserve
 from serving.instance import StateError, end_left_behind, owned
 from serving.serve import LOOPBACK, Door, Running, StartError, check_ports, console, run, until_told
 from serving.torchserve import Ports
+from web.access.who import StartError as UnguardedError
+from web.access.who import check_start
+
+app = typer.Typer(add_completion=False, context_settings={"auto_envvar_prefix": PREFIX})
 
 
 def _port(port: int) -> int:
@@ -24,6 +29,7 @@ def _port(port: int) -> int:
     return port
 
 
+@app.command()
 def main(
     inference_port: Annotated[int, typer.Option(callback=_port, help="TorchServe's predictions.")] = 8080,
     management_port: Annotated[int, typer.Option(callback=_port, help="TorchServe's management.")] = 8081,
@@ -54,12 +60,21 @@ def main(
     ] = None,
     state: Annotated[Path, typer.Option(help="Token file, logs, temporary files.")] = STATE,
     model_store: Annotated[Path, typer.Option(help="Released weights and archives.")] = MODEL_STORE,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML with any of these options, as port = 8000.", exists=True, is_eager=True, callback=from_file
+        ),
+    ] = None,
 ) -> None:
-    """Serve BrainSeg until Ctrl-C: makes the archives that are missing, starts everything, says when it is ready."""
+    """Serve BrainSeg until Ctrl-C: makes the archives that are missing, starts everything, says when it is ready.
+
+    Each option is taken from its flag, else from the environment (BRAINSEG_PORT for --port), else from --config."""
     ports = Ports(inference_port, management_port, metrics_port)
     with until_told() as told, contextlib.ExitStack() as keep:
         running: Running | None = None
         try:
+            check_start(host, api_keys)
             keep.enter_context(owned(state))
             if count := end_left_behind(state):
                 console.print(escape(f"a server was killed here; ended {count} processes that it left behind"))
@@ -76,7 +91,7 @@ def main(
             running = Running(torchserve.make_places(state, model_store), drain_seconds)
             door = Door(host, port, api_keys, tuple(allow_origin or ()), drain_seconds, log_format)
             run(running, ports, door, profile, told, signers)
-        except (StartError, StateError, RuntimeError, OSError) as error:
+        except (StartError, UnguardedError, StateError, RuntimeError, OSError) as error:
             said = "stopped" if isinstance(error, RuntimeError) else "did not start"
             console.print(f"[red]BrainSeg {escape(said)}:[/red] {escape(str(error))}")
             sys.exit(1)
@@ -87,4 +102,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()
