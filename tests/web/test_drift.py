@@ -18,6 +18,7 @@ from handler import drift as counting
 from handler.answer import Summary
 from handler.measure import SliceMeasurement
 from handler.trust.report import ON, Judgement, Trust, ungated
+from tests.waiting import until
 from tests.web.inside import opened
 from tests.web.standin import Stage, standing_in
 from tests.web.test_passports import release  # noqa: F401  a fixture
@@ -82,6 +83,7 @@ def test_what_is_as_expected_and_what_is_not() -> None:
     usual = scan(*([0.05] * 60), *([0.95] * 40))
     drift = Drift(None, lambda version: card_of(usual))
     drift.observe(header(usual))
+    until(lambda: bool(drift.indices()))  # the card is asked in a thread
     same = {row["quantity"]: value for row, value in drift.indices()}
     assert set(same) == {"coverage_percent", "max_probability", "verdict"}  # no score without a gate
     assert max(same.values()) == 0
@@ -97,10 +99,12 @@ def test_too_few_slices_and_cards_without_a_reference_say_nothing() -> None:
     few = scan(*([0.5] * (LEAST_SLICES - 1)))
     drift = Drift(None, lambda version: card_of(few))
     drift.observe(header(few))
+    drift.close()  # by then the card was asked
     assert drift.indices() == []
     for card in (None, {}, {"trust": {}}, {"trust": None}, {"trust": {"drift": {"format": 99, "counts": {}}}}):
         bare = Drift(None, lambda version, card=card: card)  # type: ignore[misc]
         bare.observe(header(scan(*([0.5] * 200))))
+        bare.close()
         assert bare.indices() == []
         assert bare.slices()[0][1] == 200
 
@@ -122,7 +126,8 @@ def test_a_restart_goes_on_and_a_kill_is_said(tmp_path: Path, caplog: pytest.Log
     second = Drift(path, lambda version: None)
     assert (second.slices(), second.gaps) == (first.slices(), 0)
     assert second.since() == first.since()
-    second.observe(header(scan(0.4)))  # written at once, being the first; then never closed
+    second.observe(header(scan(0.4)))  # written soon, being the first; then never closed
+    until(lambda: json.loads(path.read_text())["running"])
     with caplog.at_level(logging.WARNING):
         third = Drift(path, lambda version: None)
     assert (third.slices()[0][1], third.gaps) == (4, 1)

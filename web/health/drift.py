@@ -84,12 +84,16 @@ def _block(raw: Mapping[str, Any]) -> _Block:
 
 class Drift:
     """``path``: of the file in the state folder; None: the window ends with the process. ``card``: the model card of a
-    version, None where it is not known. Safe to use from several threads."""
+    version, None where it is not known; asked in a thread of its own, for a busy worker gives it late, and until it is
+    known nothing is compared. Safe to use from several threads."""
 
     def __init__(self, path: Path | None, card: Callable[[str], Mapping[str, Any] | None]) -> None:
         self._path = path
         self._card = card
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._closed = False
+        self._references: dict[str, Counts] = {}
         self._windows: dict[str, list[_Block]] = {}
         self._gaps = 0
         self._written = -math.inf
@@ -119,18 +123,20 @@ class Drift:
                 del window[:-BLOCKS]
             window[-1].add(counts)
             due = time.monotonic() - self._written >= WRITE_SECONDS
+            if due:
+                self._written = time.monotonic()
         if due:
-            self._write(running=True)
+            threading.Thread(target=self._write, daemon=True, name="drift").start()
 
     def close(self) -> None:
         """Writes the window down, for the next start."""
-        self._write(running=False)
+        self._write(ended=True)
 
     def indices(self) -> Rows:
         """The index of each version and quantity, where the card has a reference and the window enough slices."""
         rows = []
         for version, seen in self._sums().items():
-            for name, wanted in (self.reference(version) or {}).items():
+            for name, wanted in (self._references.get(version) or {}).items():
                 if sum(seen.counts[name]) >= LEAST_SLICES and sum(wanted) > 0:
                     rows.append(({"model_version": version, "quantity": name}, index(seen.counts[name], wanted)))
         return rows
@@ -148,10 +154,13 @@ class Drift:
         """How often a front door has ended without writing its window down, or found one that it could not read."""
         return self._gaps
 
-    def reference(self, version: str) -> Counts | None:
-        """What the card of ``version`` expects; None where it says nothing of it."""
-        trust = (self._card(version) or {}).get("trust")
-        return counts_of(trust.get("drift")) if isinstance(trust, Mapping) else None
+    def _learn(self) -> None:
+        """What the cards expect, of those versions of which it is not known yet: a version never changes."""
+        for version in [name for name in list(self._windows) if name not in self._references]:
+            trust = (self._card(version) or {}).get("trust")
+            found = counts_of(trust.get("drift")) if isinstance(trust, Mapping) else None
+            if found is not None:
+                self._references[version] = found
 
     def _sums(self) -> dict[str, _Block]:
         with self._lock:
@@ -174,6 +183,9 @@ class Drift:
             windows = {str(name): [_block(one) for one in one["blocks"]] for name, one in raw["versions"].items()}
             self._gaps = int(raw["gaps"]) + bool(raw["running"])
             self._windows = {name: blocks for name, blocks in windows.items() if blocks}
+            for name, one in raw["versions"].items():
+                if (known := counts_of({"format": FORMAT, "counts": one["reference"]})) is not None:
+                    self._references[name] = known
         except FileNotFoundError:
             logger.info("drift: no window of before in the state folder; a new one begins")
             return
@@ -184,17 +196,21 @@ class Drift:
         if raw["running"]:
             logger.warning("drift: the front door ended without a word; up to %g s of scans are missing", WRITE_SECONDS)
 
-    def _write(self, running: bool) -> None:
+    def _write(self, ended: bool = False) -> None:
+        self._learn()
         if self._path is None:
             return
-        with self._lock:
-            self._written = time.monotonic()
-            versions = {name: [dict(vars(block)) for block in window] for name, window in self._windows.items()}
-        described = {name: {"blocks": blocks, "reference": self.reference(name)} for name, blocks in versions.items()}
-        raw = {"format": FORMAT, "running": running, "gaps": self._gaps, "versions": described}
-        temporary = self._path.with_name(f".{self._path.name}.{threading.get_ident()}")
-        try:
-            temporary.write_text(json.dumps(raw), encoding="utf-8")
-            temporary.replace(self._path)
-        except OSError as error:
-            logger.warning("drift: the window cannot be written: %s", error.strerror)
+        with self._writing:
+            if self._closed:
+                return  # one that was late must not say again that this front door runs
+            self._closed = ended
+            with self._lock:
+                blocks = {name: [dict(vars(block)) for block in window] for name, window in self._windows.items()}
+            versions = {name: {"blocks": one, "reference": self._references.get(name)} for name, one in blocks.items()}
+            raw = {"format": FORMAT, "running": not ended, "gaps": self._gaps, "versions": versions}
+            temporary = self._path.with_name(f".{self._path.name}.part")
+            try:
+                temporary.write_text(json.dumps(raw), encoding="utf-8")
+                temporary.replace(self._path)
+            except OSError as error:
+                logger.warning("drift: the window cannot be written: %s", error.strerror)
