@@ -107,7 +107,7 @@ class Alone:
         code = self.refused.pop(digest(scan), None)
         if code:
             refusal = RefusedError(code, "as the test wants it")
-            return route.fulfill(status=refusal.status, headers=refusal.headers(), body=refusal.body())
+            return route.fulfill(status=refusal.status, headers=refusal.headers(), body=refusal.body("an-id"))
         fields = {f"X-BrainSeg-{name}": value for name, value in query.items() if name not in ("version", "gate")}
         headers = {"Content-Type": "application/octet-stream", "Accept": request.headers["accept"], **fields}
         found = answer(self.model, {"body": scan}, headers).answer

@@ -159,7 +159,8 @@ def test_a_folder_of_patients_is_sorted_into_scans(page_tool: Driver) -> None:
     files = [[path, base64.b64encode(data).decode()] for path, data in given.items()]
     script = """m.sortOut(a[0].map(([path, text]) => ({ path, file: new File([Uint8Array.from(atob(text), (c) =>
       c.charCodeAt(0))], path.split("/").at(-1)) }))).then(({ scans, skipped }) => [Object.fromEntries(scans.map(
-      (scan) => [scan.name, scan.picture ? "picture" : scan.parts.map(([field]) => field).join("+")])), skipped])"""
+      (scan) => [scan.name, scan.picture ? "picture" : scan.files ? `${scan.files.length} files` :
+      scan.parts.map(([field]) => field).join("+")])), skipped])"""
     scans, skipped = page_tool.call("scans", script, files)
     assert scans == {
         "ward/1.png": "picture",
@@ -167,8 +168,8 @@ def test_a_folder_of_patients_is_sorted_into_scans(page_tool: Driver) -> None:
         "ward/p2/flair.nii.gz": "flair+t1+t1c",
         "ward/q_flair.nii.gz": "t1+flair",
         "ward/alone.nii.gz": "file",
-        "ward/x": "file",
-        "ward/y": "file",
+        "ward/x": "3 files",
+        "ward/y": "3 files",
     }
     assert skipped == ["ward/empty.png"]
 

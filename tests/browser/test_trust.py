@@ -83,10 +83,12 @@ def test_doubt_is_said_in_words_with_the_interval(open_alone: OpenPage, alone: A
     assert "unsure" in driver.text("#trust-doubt")
     assert "0.62" in driver.text("#trust-doubt")
     assert "between 1,101 and 2,250 pixels (90 % interval)" in driver.text("#trust-size")
+    assert "Expected Dice\n0.62, unsure" in driver.text("#facts")
     expect(driver.page.locator("#gate-off")).to_be_hidden()
     assert not faults(driver.page, axe)
     driver.slide("threshold", 0.3)  # the interval is of the mask at the model's own threshold
     expect(driver.page.locator("#trust-size")).to_be_hidden()
+    assert "Expected Dice" not in driver.text("#facts")
 
 
 def test_a_version_without_a_gate_says_nothing(open_alone: OpenPage, alone: Alone, lesion: bytes) -> None:

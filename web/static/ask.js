@@ -2,6 +2,7 @@
 
 import { ApiError, segment } from "./api.js";
 import { Case } from "./case.js";
+import { pack } from "./scans.js";
 import { readZip } from "./zip.js";
 
 const LARGEST = 64 * 2 ** 20;
@@ -12,7 +13,7 @@ export const partsOf = (scan) => scan.parts ?? (scan.picture ? [["picture", scan
 // A code of words.js for a scan not worth sending, else null.
 export function objection(scan) {
   if (scan.code) return scan.code;
-  const sizes = partsOf(scan).map(([, file]) => file.size);
+  const sizes = (scan.files ?? partsOf(scan).map(([, file]) => file)).map(({ size }) => size);
   if (sizes.includes(0)) return "empty_body";
   return sizes.reduce((sum, size) => sum + size, 0) > LARGEST ? "too_large" : null;
 }
@@ -54,6 +55,7 @@ async function answerOf(scan, raw) {
 export async function ask(scan, settings, options) {
   const code = objection(scan);
   if (code) throw new ApiError(code, "");
+  await pack(scan);
   const raw = scan.picture
     ? await new Case(scan.picture, scan.name, settings.version, settings.gate).fetch({}, options)
     : await askVolume(scan, settings, options);

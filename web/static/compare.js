@@ -54,7 +54,9 @@ export class Comparison {
     drawDifference($("compare-difference"), slice, one, two);
     const coverage = [one, two].map((mask) => percent(mask.reduce((sum, value) => sum + value, 0) / mask.length, 3));
     setText("comparison-title", `${names[0]} and ${names[1].toLowerCase()}`);
-    setText("comparison-words", `On ${first.count > 1 ? `slice ${index + 1}` : "this slice"} ${coverage[0]} against ${coverage[1]} of the pixels, both at threshold ${Number(settings.threshold.toFixed(4))}; the masks agree to Dice ${dice(one, two).toFixed(3)}.`);
+    const silent = [first, other].findIndex((item) => item.refused(index));
+    if (silent >= 0) setText("comparison-words", `${names[silent]} does not assess this slice.`);
+    else setText("comparison-words", `On ${first.count > 1 ? `slice ${index + 1}` : "this slice"} ${coverage[0]} against ${coverage[1]} of the pixels, both at threshold ${Number(settings.threshold.toFixed(4))}; the masks agree to Dice ${dice(one, two).toFixed(3)}.`);
     setText("first-caption", `${names[0]} · ${coverage[0]}`);
     setText("second-caption", `${names[1]} · ${coverage[1]}`);
     setText("only-first", `${names[0].toLowerCase()} only`);

@@ -18,6 +18,7 @@ export function newEntry(scan, version) {
 // -> whether the entry survives a reload.
 export async function save(entry) {
   const { scan, raw, ...facts } = entry;
+  if (scan.files && !scan.parts) return false; // it was never sent
   if (!entry.filed) {
     for (const [field, file] of partsOf(scan)) if (!(await put(`file/${entry.id}/${field}`, file))) return false;
     entry.filed = facts.filed = true;

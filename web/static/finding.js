@@ -70,7 +70,8 @@ export function showWarnings(id, warnings) {
 }
 
 // `sizes`: of the regions in the mask, largest first.
-export function showFacts({ answer, milliseconds, when, threshold }, figure, sizes) {
+// `quality`: of the slice's mask, where it is known.
+export function showFacts({ answer, milliseconds, when, threshold }, figure, sizes, quality) {
   const { width, height, format } = answer.input;
   const named = sizes.slice(0, 3).map(number).join(", ") + (sizes.length > 3 ? ", …" : "");
   const measured = [
@@ -79,6 +80,7 @@ export function showFacts({ answer, milliseconds, when, threshold }, figure, siz
     ["Connected regions", sizes.length ? `${sizes.length} (${named} px)` : "none"],
     ["Highest probability", chance(figure.highest)],
     ["Threshold", String(Number(threshold.toFixed(4)))],
+    ...(quality?.expected_dice != null ? [["Expected Dice", `${quality.expected_dice.toFixed(2)}${quality.uncertain ? ", unsure" : ""}`]] : []),
   ];
   describe($("facts"), [
     ...(figure.refused ? [["Tumour", "not assessed"]] : measured),

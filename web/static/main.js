@@ -173,7 +173,7 @@ function connect() {
   connectPicture();
   connectVolume();
   connectList();
-  $("version").addEventListener("change", () => shown && analyse(shown, { version: chosenVersion() }));
+  $("version").addEventListener("change", () => shown && analyse(shown, { version: chosenVersion(), gate: "on" }));
   for (const id of ["gate-off", "volume-gate-off"]) $(id).addEventListener("click", () => analyse(shown, { gate: "off" }));
   for (const id of ["print", "volume-print"]) $(id).addEventListener("click", () => print());
   addEventListener("beforeprint", drawForPaper);

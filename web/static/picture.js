@@ -67,7 +67,7 @@ async function draw() {
     drawScale($("scale"), settings.threshold);
   }
   item.threshold = settings.threshold;
-  showFacts(item, item.figures(index, settings), regions(mask, slice.width, slice.height));
+  showFacts(item, item.figures(index, settings), regions(mask, slice.width, slice.height), item.answered(settings) ? item.answer.slices[index].trust : null);
   if (item.count === 1) finish([item.figures(0, settings)]);
   await comparison.show(item, index, settings);
 }

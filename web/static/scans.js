@@ -59,11 +59,16 @@ function commonFolder(some) {
   return first.slice(0, depth).join("/");
 }
 
-// Files of a study go out as one archive.
-async function study(some) {
+// Files of a study go out as one archive, which is made when its turn has come.
+function study(some) {
   if (some.length === 1) return alone(some[0]);
-  const archive = await writeZip(some.map(({ file }, index) => [`${String(index + 1).padStart(5, "0")}.dcm`, file])); // not the name: it may be a patient's
-  return { name: commonFolder(some) || `${some.length} files`, parts: [["file", archive]], local: null };
+  return { name: commonFolder(some) || `${some.length} files`, files: some.map(({ file }) => file), local: null };
+}
+
+export async function pack(scan) {
+  if (!scan.files || scan.parts) return;
+  const members = scan.files.map((file, index) => [`${String(index + 1).padStart(5, "0")}.dcm`, file]); // not the name: it may be a patient's
+  scan.parts = [["file", await writeZip(members)]];
 }
 
 async function studies(dicoms, unknown) {
@@ -74,7 +79,7 @@ async function studies(dicoms, unknown) {
   }
   // Files without DICOM's mark may be DICOM all the same; of which study, is clear where there is one.
   if (unknown.length && groups.size <= 1) groups.set([...groups.keys()][0] ?? "", [...([...groups.values()][0] ?? []), ...unknown]);
-  return { scans: await Promise.all([...groups.values()].map(study)), skipped: groups.size > 1 ? unknown : [] };
+  return { scans: [...groups.values()].map(study), skipped: groups.size > 1 ? unknown : [] };
 }
 
 // Two scans of one name would be told apart by nothing.
@@ -88,8 +93,8 @@ function distinct(scans) {
   return scans;
 }
 
-// -> {scans, skipped}. `scans`: {name, picture: File}, {name, parts: [[field, Blob]], local} or {name, code}, of which
-// nothing can be made. `local`: the file to show, where the browser can show it. `skipped`: paths of what is no scan.
+// -> {scans, skipped}. `scans`: {name, picture: File}, {name, parts: [[field, Blob]], local}, {name, files, local}, which
+// pack() makes parts of, or {name, code}, of which nothing can be made. `local`: the file to show, where the browser can show it. `skipped`: paths of what is no scan.
 export async function sortOut(given) {
   const known = given.filter(({ file }) => !JUNK.test(file.name));
   const some = known.filter(({ file }) => file.size), empty = known.filter(({ file }) => !file.size);
