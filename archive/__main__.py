@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from archive.convert import ParityError
+from archive.convert import AUTO, CHOICES, told
+from archive.engines.convert import ConversionError
+from archive.engines.parity import ParityError
 from archive.errors import UntrustedError
 from archive.inputs import why_stale
 from archive.mar import package, sign_archive
@@ -39,8 +41,15 @@ def main(
     sign: Annotated[
         Path | None, typer.Option(help="Sign with the private key in this file; scripts/keys makes one.")
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help=f"{', '.join(CHOICES)}; auto measures on this machine what is installed and takes the fastest."
+        ),
+    ] = AUTO,
 ) -> None:
-    """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal bytes."""
+    """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal
+    bytes, where the engine is named."""
     if as_version is not None and len(versions or ()) != 1:
         given = len(versions or ())
         console.print(
@@ -67,10 +76,12 @@ def main(
                     f"or release it as {version}"
                 )
             with console.status(f"packaging {escape(version)}"):
-                package(release, archive, as_version or "", key)
-        except (ValueError, RuntimeError, ParityError, OSError) as error:
+                card = package(release, archive, as_version or "", key, engine)
+        except (ValueError, RuntimeError, ParityError, ConversionError, OSError) as error:
             console.print(f"[red]not packaged:[/red] {escape(str(error))}")
             raise typer.Exit(1) from error
+        for line in told(card):
+            console.print(escape(f"{version}: {line}"))
         console.print(escape(f"{archive} {sha256_of(archive)}"))
 
 

@@ -1,164 +1,112 @@
-"""A release's weights -> the files of the ncnn engine, and the proof that it computes the same."""
+"""The engine of a release: candidates are converted, proven equal to the reference, measured here; one is chosen."""
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-import warnings
-from collections.abc import Mapping, Sequence
+import contextlib
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pnnx
-import torch
-from numpy.typing import NDArray
-from timm.layers.conv2d_same import Conv2dSame
-
-from archive.known import HALF_PROBABILITY_TOLERANCE
+from archive.engines.convert import CONVERTERS, ConversionError
+from archive.engines.measure import Speed, fastest, measure
+from archive.engines.parity import HALF_INPUTS, HALF_TOLERANCE, ParityError, compare, difference
 from handler.card import FileRecord, ModelCard
-from handler.engines import Engine, open_engine
-from handler.engines.ncnn_engine import PARAM_FILE, SIDE_STEP, WEIGHTS_FILE, NcnnEngine
+from handler.engines import ENGINES, Engine, installed, open_engine
 from handler.engines.torch_engine import HALF, TorchEngine
-from handler.files import write_atomic
-from handler.network import load
-from handler.predict import calibrated
-from handler.preprocess import normalise
 from handler.resources import plan
-from samples.phantom import draw
 
-# The bar for an engine: farther from the reference in a probability, or a pixel that changes sides although the
-# reference is this far from the threshold, and there is no archive.
-TOLERANCE = 1e-3
-# The same for half precision, the torch engine's on CUDA: what known answers are compared with there.
-HALF_TOLERANCE = HALF_PROBABILITY_TOLERANCE
-# A CPU without float16 arithmetic takes seconds a slice for it, so only the first phantom is compared, at both sizes.
-HALF_INPUTS = 2
+AUTO, REFERENCE = "auto", "torch"
+CHOICES = (AUTO, *ENGINES)
 
 
-class ParityError(Exception):
-    """An engine does not compute what the reference computes."""
+@dataclass
+class Candidates:
+    """``engines``, ready to run, their ``files`` and ``parity`` records, and why others were ``left_out``."""
+
+    engines: dict[str, Engine] = field(default_factory=dict)
+    files: dict[str, tuple[FileRecord, ...]] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, card: ModelCard, folder: Path, reference: Engine) -> None:
+        """Converts the release in ``folder`` for the engine ``name``; kept if it computes what ``reference`` does."""
+        try:
+            files = self._converted(name, card, folder)
+            engine = open_engine(name, card.with_changes(engines={name: files}), folder, reference.threads)
+            record = compare(card, reference, engine)
+        except (ConversionError, ParityError, ValueError) as error:
+            self.left_out[name] = str(error)
+            return
+        self.engines[name], self.files[name], self.parity[name] = engine, files, record
+
+    def _converted(self, name: str, card: ModelCard, folder: Path) -> tuple[FileRecord, ...]:
+        """Two engines may read the same file."""
+        same = next((other for other in self.files if CONVERTERS[other] is CONVERTERS[name]), None)
+        return self.files[same] if same else CONVERTERS[name](card, folder)
 
 
-def _static(convolution: Conv2dSame) -> torch.nn.Module:
-    """TensorFlow's "same" padding depends on the input's size, which ncnn cannot express. For sizes divisible by the
-    stride, and the network's always are, it is a constant: d (k - 1) + 1 - s in all, the smaller half first."""
-    pads = []
-    for kernel, stride, dilation in zip(
-        reversed(convolution.kernel_size), reversed(convolution.stride), reversed(convolution.dilation), strict=True
-    ):
-        total = max(dilation * (kernel - 1) + 1 - stride, 0)
-        pads += [total // 2, total - total // 2]
-    plain = torch.nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        (convolution.kernel_size[0], convolution.kernel_size[1]),
-        (convolution.stride[0], convolution.stride[1]),
-        0,
-        (convolution.dilation[0], convolution.dilation[1]),
-        convolution.groups,
-        convolution.bias is not None,
-    )
-    plain.load_state_dict(convolution.state_dict())
-    return torch.nn.Sequential(torch.nn.ZeroPad2d((pads[0], pads[1], pads[2], pads[3])), plain)
+def _wanted(engine: str) -> list[str]:
+    """The engines to convert for; none for the reference, which runs the weights as they are."""
+    if engine not in CHOICES:
+        raise ValueError(f"engine {engine!r}: expected one of {', '.join(CHOICES)}")
+    if engine not in (AUTO, REFERENCE) and not installed(engine):
+        raise ValueError(f"engine {engine}: its library is not installed here. Install {engine}, or take auto.")
+    return [name for name in CONVERTERS if name == engine or (engine == AUTO and installed(name))]
 
 
-def with_static_padding(network: torch.nn.Module) -> torch.nn.Module:
-    """``network``, its size-dependent paddings replaced by constant ones, in place."""
-    for name, child in network.named_children():
-        if isinstance(child, Conv2dSame):
-            setattr(network, name, _static(child))
-        else:
-            with_static_padding(child)
-    return network
+def add_engines(card: ModelCard, folder: Path, engine: str = AUTO) -> ModelCard:
+    """The card of the release in ``folder`` (card and weights) with the files of one engine, written beside them, its
+    parity record, and in ``serving`` why it is this one: ``milliseconds`` a slice of every candidate on this machine,
+    ``left_out`` with the reason of each that could not be had. ``engine``: the one to take, then nothing is measured
+    and equal inputs give equal files; ``auto``: the fastest, PyTorch itself where nothing else can be had.
 
-
-def _pnnx(traced: Path, shapes: Sequence[tuple[int, int]]) -> None:
-    """Runs pnnx beside ``traced``. Two shapes: with one, pnnx bakes it in, and other sizes give wrong pixels."""
-    named = [f"inputshape{i or ''}=[1,3,{h},{w}]f32" for i, (h, w) in zip((0, 2), shapes, strict=True)]
-    program = Path(pnnx.__file__).parent / "pnnx"
-    command = [str(program), traced.name, *named, "fp16=0"]
-    command += [f"ncnnparam={PARAM_FILE}", f"ncnnbin={WEIGHTS_FILE}"]
-    done = subprocess.run(command, cwd=traced.parent, capture_output=True, text=True, check=False)
-    text = done.stdout + done.stderr
-    if done.returncode or "ignore " in text:
-        raise ParityError(f"pnnx could not convert the network for ncnn: {text.strip()[-1000:]}")
-
-
-def convert(card: ModelCard, folder: Path, output: Path) -> tuple[FileRecord, ...]:
-    """Writes the ncnn files of the release in ``folder`` to ``output`` ; their records. In float32: pnnx
-    folds BatchNorm into the convolutions, and rounding the products to fp16 again costs 4e-3 of probability."""
-    network = with_static_padding(load(card, folder))
-    height, width = card.input.height, card.input.width
-    shapes = [(height, width), (height + SIDE_STEP, width + 2 * SIDE_STEP)]
-    inside = tempfile.TemporaryDirectory(prefix="brainseg-pnnx-", dir=output.parent)
-    with inside as workspace, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit.trace is deprecated; pnnx reads nothing else
-        traced = Path(workspace) / "network.pt"
-        torch.jit.trace(network, torch.zeros(1, 3, height, width)).save(str(traced))  # type: ignore[no-untyped-call]
-        _pnnx(traced, shapes)
-        for name in (PARAM_FILE, WEIGHTS_FILE):
-            write_atomic(output / name, (traced.parent / name).read_bytes())
-    return tuple(FileRecord.of(output / name) for name in (PARAM_FILE, WEIGHTS_FILE))
-
-
-def parity_inputs(card: ModelCard) -> list[NDArray[np.float32]]:
-    """The fixed set: phantoms with and without lesion, noise, black, white; at the network's size and at others."""
-    side = SIDE_STEP * 8
-    images = [
-        (draw(seed, radius, side).image / 255).astype(np.float32) for seed, radius in ((1, 0.09), (2, 0.0), (3, 0.04))
-    ]
-    images += [np.random.default_rng(4).random((side, side, 3), np.float32)]
-    images += [np.zeros((side, side, 3), np.float32), np.ones((side, side, 3), np.float32)]
-    cuts = [image[:h, :w] for image in images for h, w in ((side, side), (side - SIDE_STEP, side - 2 * SIDE_STEP))]
-    return [normalise(cut[None].astype(np.float32), card.input.mean, card.input.std) for cut in cuts]
-
-
-def difference(
-    card: ModelCard, reference: Engine, engine: Engine, tolerance: float, count: int | None = None
-) -> dict[str, Any]:
-    """How far ``engine`` is from ``reference`` on the first ``count`` of :func:`parity_inputs` (None: all). ``within``:
-    no probability differs by more than ``tolerance``, and no pixel that is farther than that from the threshold changes
-    sides."""
-    largest, flipped = 0.0, 0
-    inputs = parity_inputs(card)[:count]
-    for image in inputs:
-        want = calibrated(reference.logits(image), card.calibration)
-        got = calibrated(engine.logits(image), card.calibration)
-        # max() would pass over NaN, and so would a comparison: it counts as a difference without bound.
-        largest = max(largest, float(np.nan_to_num(np.abs(want - got), nan=np.inf).max()))
-        clear = np.abs(want - card.threshold) > tolerance
-        flipped += int(np.count_nonzero(clear & ((want > card.threshold) != (got > card.threshold))))
-    return {
-        "inputs": len(inputs),
-        "max_probability_difference": round(largest, 8),
-        "flipped_pixels": flipped,
-        "tolerance": tolerance,
-        "reference": reference.name,
-        "within": bool(largest <= tolerance and not flipped),
+    Raises ``ValueError`` for an unknown engine, :class:`ParityError` or :class:`ConversionError` where the one that was
+    named cannot be had."""
+    wanted = _wanted(engine)
+    reference = open_engine(REFERENCE, card, folder, plan().threads)
+    found = Candidates()
+    for name in wanted:
+        found.add(name, card, folder, reference)
+    if engine in found.left_out:
+        raise ConversionError(f"engine {engine} cannot run this network: {found.left_out[engine]}")
+    speeds: dict[str, Speed] = {}
+    if engine == AUTO:
+        speeds = measure(card, _rivals(found, reference))
+    chosen = fastest(speeds) if speeds else engine
+    kept = {chosen: found.files[chosen]} if chosen in found.files else {}
+    _remove(folder, [file for name, files in found.files.items() if name != chosen for file in files], kept)
+    half = TorchEngine(card, folder, plan().threads, half=True)
+    proven = {name: record for name, record in found.parity.items() if name == chosen}
+    # Not within: no reason to refuse the archive, for CUDA then computes in float32.
+    proven[HALF] = difference(card, reference, half, HALF_TOLERANCE, HALF_INPUTS)
+    serving = {
+        "engine": chosen,
+        "chosen": "measured" if speeds else "named",
+        "threads": reference.threads,
+        "milliseconds": {name: asdict(speed) for name, speed in speeds.items()},
+        "left_out": found.left_out,
     }
+    return card.with_changes(engines=kept, parity=proven, serving=serving)
 
 
-def compare(card: ModelCard, reference: Engine, engine: Engine) -> Mapping[str, Any]:
-    """The record of :func:`difference`; raises :class:`ParityError` when it is not within :data:`TOLERANCE`."""
-    record = difference(card, reference, engine, TOLERANCE)
-    if not record["within"]:
-        raise ParityError(f"engine {engine.name} differs from {reference.name}: {record}")
-    return record
+def _rivals(found: Candidates, reference: Engine) -> list[Engine]:
+    """A server beside a GPU takes PyTorch, whatever is chosen: what is chosen is for those without."""
+    on_cpu = not isinstance(reference, TorchEngine) or reference.device.type == "cpu"
+    return [*found.engines.values(), *([reference] if on_cpu or not found.engines else [])]
 
 
-def add_engines(card: ModelCard, folder: Path) -> ModelCard:
-    """Converts the release in ``folder`` (card and weights; the files are written beside them), proves parity, and
-    returns the card with the engine's files and the record. Raises :class:`ParityError`."""
-    records = convert(card, folder, folder)
-    converted = card.with_changes(engines={NcnnEngine.name: records})
-    threads = plan().threads
-    reference = open_engine("torch", converted, folder, threads)
-    engine = open_engine(NcnnEngine.name, converted, folder, threads)
-    half = TorchEngine(converted, folder, threads, half=True)
-    proven = {
-        NcnnEngine.name: compare(card, reference, engine),
-        # Not within: no reason to refuse the archive, for CUDA then computes in float32.
-        HALF: difference(card, reference, half, HALF_TOLERANCE, HALF_INPUTS),
-    }
-    return converted.with_changes(parity=proven)
+def _remove(folder: Path, files: list[FileRecord], kept: dict[str, tuple[FileRecord, ...]]) -> None:
+    names = {record.file for records in kept.values() for record in records}
+    for record in files:
+        if record.file not in names:
+            with contextlib.suppress(FileNotFoundError):  # two engines may share one
+                (folder / record.file).unlink()
+
+
+def told(card: ModelCard) -> list[str]:
+    """What packaging tells of the engine, a line each."""
+    serving = card.serving
+    lines = [f"engine left out: {name}: {reason}" for name, reason in serving["left_out"].items()]
+    speeds = [f"{name} {speed['lone']:.1f}, {speed['stack']:.1f}" for name, speed in serving["milliseconds"].items()]
+    measured = f" (ms a slice alone, in a stack: {'; '.join(speeds)})" if speeds else ""
+    return [*lines, f"engine {serving['engine']}, {serving['chosen']}{measured}"]

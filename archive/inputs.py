@@ -44,7 +44,8 @@ def _digest(paths: Sequence[Path], folder: Path) -> str:
 
 def build_digest() -> str:
     """Over what every archive of this checkout is made from: the handler, its settings, how it is converted."""
-    converter = [ROOT / "archive" / "convert.py", ROOT / "constraints.txt"]
+    converter = [ROOT / "archive" / "convert.py", *sorted((ROOT / "archive" / "engines").glob("*.py"))]
+    converter += [ROOT / "constraints.txt"]
     return _digest([*handler_sources(), SERVICE, CONFIG, *sample_files(), *converter], ROOT)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archive.convert import add_engines
+from archive.convert import AUTO, add_engines
 from archive.digests import DIGESTS_FILE, SIGNATURE_FILE, Digests, member_of, write_record
 from archive.inputs import CONFIG, SERVICE, digests_for, handler_sources, release_files, sample_files
 from archive.known import record
@@ -23,7 +23,6 @@ from archive.store import MODEL_NAME, ROOT
 from archive.verify import read_release
 from archive.workspace import SPARE_BYTES, alone_in, check_room, workspace
 from handler.card import ModelCard, read_card
-from handler.engines.ncnn_engine import NcnnEngine
 from handler.files import write_atomic
 from handler.pipeline import open_model
 from handler.resources import plan
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
-STORED = (".safetensors", ".png", ".bin")  # do not shrink
+STORED = (".safetensors", ".png", ".bin", ".onnx")  # do not shrink
 
 
 def _stage(release: Path, card: ModelCard, folder: Path) -> None:
@@ -105,12 +104,15 @@ def _keep(output: Path, content: bytes) -> None:
         write_record(output)
 
 
-def package(release: Path, output: Path, version: str = "", key: Ed25519PrivateKey | None = None) -> ModelCard:
+def package(
+    release: Path, output: Path, version: str = "", key: Ed25519PrivateKey | None = None, engine: str = AUTO
+) -> ModelCard:
     """Writes the archive of the release folder ``release`` to ``output``, whole or not at all, its digest beside it;
-    returns the card that went in, with its engine files, their parity record and its known answers. ``version``: the
-    number it goes under, the card's if none; ``key``: signs it. Raises ``ValueError`` when the weights are not those of
-    the card, :class:`ParityError` when an engine does not compute the same, ``RuntimeError`` when the archiver fails,
-    :class:`NoRoomError` when a disk is full."""
+    returns the card that went in, with its engine's files, their parity record and its known answers. ``version``: the
+    number it goes under, the card's if none; ``key``: signs it; ``engine``: see :func:`archive.convert.add_engines`.
+    Raises ``ValueError`` when the weights are not those of the card, :class:`ParityError` or :class:`ConversionError`
+    when the engine that was named cannot be had, ``RuntimeError`` when the archiver fails, :class:`NoRoomError` when a
+    disk is full."""
     card = read_card(release)
     card = card.with_changes(version=version or card.version)
     digests = digests_for(release)
@@ -118,10 +120,10 @@ def package(release: Path, output: Path, version: str = "", key: Ed25519PrivateK
         staged = folder / "staged"
         staged.mkdir()
         _stage(release, card, staged)
-        card = add_engines(card, staged)
+        card = add_engines(card, staged, engine)
         card.write(staged)
         # Not "auto": the answers of an archive must not depend on whether it was packaged beside a GPU.
-        model = open_model(staged, NcnnEngine.name, plan().threads)
+        model = open_model(staged, card.serving["engine"], plan().threads)
         # How volumes are scaled is the handler's, which travels in the archive too: the card says which it is.
         card = card.with_changes(known_answers=record(model, sample_files()), data={**card.data, "volumes": RECORD})
         card.write(staged)

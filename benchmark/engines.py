@@ -1,5 +1,5 @@
 """The forward pass: engines interleaved, warmed up, medians. Each engine has a process of its own, for in one process
-the thread pools of PyTorch and ncnn would get in each other's way."""
+the thread pools of PyTorch and others would get in each other's way."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from handler.preprocess import normalise
 from samples.phantom import draw
 
 WARM_UP = 2
-EAGER, EAGER_LAST, NCNN, NCNN_CROPPED = (
+EAGER, EAGER_LAST, OURS, OURS_CROPPED = (
     "torch eager, NCHW",
     "torch eager, channels-last",
-    "ncnn",
-    "ncnn, cropped to the head",
+    "the release's engine",
+    "the release's engine, cropped to the head",
 )
 # The names that one process measures.
-PROCESSES = ((EAGER,), (EAGER_LAST,), (NCNN, NCNN_CROPPED))
+PROCESSES = ((EAGER,), (EAGER_LAST,), (OURS, OURS_CROPPED))
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def _passes(folder: Path, threads: int, names: tuple[str, ...]) -> Mapping[str, 
         return {EAGER: _eager(card, folder, whole, torch.contiguous_format)}
     if names == (EAGER_LAST,):
         return {EAGER_LAST: _eager(card, folder, whole, torch.channels_last)}
-    engine = open_engine("ncnn", card, folder, threads)
-    return {NCNN: Pass(lambda: engine.logits(whole)), NCNN_CROPPED: _cropped(card, engine.logits, image)}
+    engine = open_engine(str(card.serving.get("engine", "auto")), card, folder, threads)
+    return {OURS: Pass(lambda: engine.logits(whole)), OURS_CROPPED: _cropped(card, engine.logits, image)}
 
 
 def _serve(connection: Connection, folder: Path, threads: int, names: tuple[str, ...]) -> None:
@@ -135,7 +135,7 @@ def measure_engines(
         for version, folder in folders.items():
             for names in PROCESSES:
                 # PyTorch gets what it is used to; our own engine waits as it does when it serves.
-                with default_waiting(names[0] != NCNN):
+                with default_waiting(names[0] != OURS):
                     process = _Process(folder, threads, names)
                 stack.callback(process.close)
                 processes |= {(version, name): process for name in names}

@@ -11,14 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmark.engines import EAGER, NCNN, NCNN_CROPPED, EngineResult
+from benchmark.engines import EAGER, OURS, OURS_CROPPED, EngineResult
 from benchmark.load import LoadResult
 from handler.files import write_atomic
 from handler.resources import available_cores
 
 STOCK, FLASK = "stock handler, eager", "Flask and matplotlib"
 CLIENTS = (1, 2, 4, 8, 16)
-LIBRARIES = ("torch", "ncnn", "torchserve", "numpy", "pillow", "flask", "matplotlib")
+LIBRARIES = ("torch", "onnxruntime", "ncnn", "torchserve", "numpy", "pillow", "flask", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,12 @@ def ratio_table(report: Report) -> str:
     versions = list(dict.fromkeys(r.version for r in report.engines))
     ours = [servers[f"BrainSeg {version}, latency"] for version in versions]
     four = CLIENTS.index(4)
-    first = engines[versions[0], NCNN].seconds
+    first = engines[versions[0], OURS].seconds
     rows: dict[str, list[str]] = {
-        "forward pass, ncnn against PyTorch eager NCHW": [f"{engines[v, NCNN].ratio:.1f}x" for v in versions],
-        "the same, as released (with its crop, if any)": [f"{engines[v, NCNN_CROPPED].ratio:.1f}x" for v in versions],
+        "forward pass, the release's engine against PyTorch eager NCHW": [
+            f"{engines[v, OURS].ratio:.1f}x" for v in versions
+        ],
+        "the same, as released (with its crop, if any)": [f"{engines[v, OURS_CROPPED].ratio:.1f}x" for v in versions],
         "one request, p50, against Flask": [f"{flask.loads[0].p50 / one.loads[0].p50:.1f}x" for one in ours],
         "requests a second, 4 clients, against Flask": [
             f"{one.loads[four].per_second / flask.loads[four].per_second:.1f}x" for one in ours
@@ -114,8 +116,8 @@ def ratio_table(report: Report) -> str:
         "outside the forward pass, ms, 1 client": [_ms(one.loads[0].outside_forward_p50 or 0) for one in ours],
         "of these for mask and overlay": [f"{1000 * (one.loads[0].pictures_p50 or 0):.1f}" for one in ours],
         "resident memory of a worker, MB": [f"{one.worker_memory_mb:.0f}" for one in ours],
-        f"forward pass, ncnn, whole slice, against {versions[0]}": [
-            f"{first / engines[v, NCNN].seconds:.1f}x" for v in versions
+        f"forward pass, the release's engine, whole slice, against {versions[0]}": [
+            f"{first / engines[v, OURS].seconds:.1f}x" for v in versions
         ],
     }
     head = [f"| | {' | '.join(versions)} |", "|---|" + "---|" * len(versions)]

@@ -12,6 +12,7 @@ from handler.files import sha256_of, write_atomic
 
 CARD_FILE = "model-card.json"
 CARD_FORMAT = 1
+LATER = ("trust", "serving")  # fields that cards of before lack
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -91,9 +92,9 @@ class ModelCard:
 
     ``threshold``: 0 < t < 1, a pixel is tumour above it; ``min_lesion_pixels``: components smaller than this are
     dropped; both are defaults that a request may override. ``engines``: files by engine, and ``parity``: how far
-    each is from the reference, both written at packaging. ``trust``: ``gate`` and ``quality``, as :mod:`handler.trust`
-    reads them; cards of before lack it. ``data``, ``recipe``, ``metrics``, ``known_answers`` and
-    ``libraries`` are JSON objects documented by the code that writes them.
+    each is from the reference, and ``serving``: which of them was chosen and why, written at packaging. ``trust``:
+    ``gate`` and ``quality``, as :mod:`handler.trust` reads them; cards of before lack both. ``data``, ``recipe``,
+    ``metrics``, ``known_answers`` and ``libraries`` are JSON objects documented by the code that writes them.
     """
 
     name: str
@@ -117,6 +118,7 @@ class ModelCard:
     intended_use: str = "Research use only. Not a medical device."
     limits: tuple[str, ...] = ()
     trust: Mapping[str, Any] = field(default_factory=dict)
+    serving: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -136,8 +138,9 @@ class ModelCard:
 
     def to_json(self) -> str:
         content = {"card_format": CARD_FORMAT, **asdict(self)}
-        if not self.trust:
-            del content["trust"]  # a card of before stays what it was, byte for byte
+        for name in LATER:
+            if not content[name]:
+                del content[name]  # a card of before stays what it was, byte for byte
         return json.dumps(content, indent=2, sort_keys=False) + "\n"
 
     def write(self, folder: Path) -> Path:
@@ -169,7 +172,8 @@ def parse_card(text: str) -> ModelCard:
         raw = json.loads(text)
         if raw.pop("card_format") != CARD_FORMAT:
             raise ValueError(f"card_format is not {CARD_FORMAT}")
-        raw.setdefault("trust", {})
+        for name in LATER:
+            raw.setdefault(name, {})
         _check_names(raw, ModelCard, "the card")
         raw["architecture"].setdefault("logits_at", 1)  # cards from before 2.1 have none
         for name, kind in PARTS.items():
@@ -186,6 +190,7 @@ def parse_card(text: str) -> ModelCard:
             "known_answers": tuple(raw["known_answers"]),
             "limits": tuple(raw["limits"]),
             "trust": dict(raw["trust"]),
+            "serving": dict(raw["serving"]),
         }
         return ModelCard(**raw)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from handler.bilinear import bilinear
 
 # Probabilities are kept as 16-bit steps and the threshold is compared with the step. So the 16-bit probability picture
 # holds all there is to know: who redraws a mask from it gets the server's mask, pixel for pixel.
@@ -43,11 +44,7 @@ def restore(probability: NDArray[np.float32], height: int, width: int) -> NDArra
     :func:`handler.preprocess.resize`: bilinear, pixel centres aligned, antialiased when shrinking."""
     if probability.shape == (height, width):
         return probability
-    tensor = torch.from_numpy(np.ascontiguousarray(probability))[None, None]
-    resized = torch.nn.functional.interpolate(
-        tensor, size=(height, width), mode="bilinear", align_corners=False, antialias=True
-    )
-    return resized[0, 0].numpy()
+    return bilinear(probability, height, width)
 
 
 def to_steps(probability: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +24,8 @@ from handler.trust.facts import Facts, facts
 from handler.wanted import ask
 
 logger = logging.getLogger(__name__)
-PROGRESS_EVERY = 20  # slices between two lines in the log
+PROGRESS_EVERY = 20  # slices between two lines in the log, at least
+ROUNDS = 4  # calls of each thread between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -52,24 +56,52 @@ def _grouped(boxes: list[Box | None]) -> dict[tuple[int, int], list[int]]:
     return groups
 
 
+@functools.cache
+def _callers(count: int) -> ThreadPoolExecutor:
+    """Threads that call an engine, kept for the next request."""
+    return ThreadPoolExecutor(count, "slice")
+
+
+def _each(engine: Engine, work: Callable[[list[int]], None], items: list[list[int]]) -> Iterable[None]:
+    """``work`` on each of ``items``, as many at a time as ``engine`` wants; results in their order. A lone item stays
+    in this thread, and the engine's threads are all its own."""
+    if engine.at_once < 2 or len(items) < 2:
+        return map(work, items)
+    return _callers(engine.at_once).map(work, items)
+
+
+def _calls(engine: Engine, boxes: list[Box | None]) -> list[list[int]]:
+    """Indices of the slices of each call of ``engine``: at most its batch, all of one shape."""
+    groups = _grouped(boxes).values()
+    return [group[at : at + engine.batch] for group in groups for at in range(0, len(group), engine.batch)]
+
+
 def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """Probabilities (n, h, w) of ``images`` (n, h, w, 3), 0..1, on the network's grid, and the seconds the engine took.
     Outside the head's box the probability is 0. Raises ``ArithmeticError`` when the engine answers with NaN."""
     result = np.zeros(images.shape[:3], np.float32)
     boxes = [head_box(image, card.crop) for image in images]
-    running = 0.0
-    for indices in _grouped(boxes).values():
+
+    def call(indices: list[int]) -> None:
         windows = [images[i][box.slices] for i in indices if (box := boxes[i]) is not None]
         tensor = normalise(np.stack(windows), card.input.mean, card.input.std)
-        begin = time.perf_counter()
         found = calibrated(engine.logits(tensor), card.calibration)
-        running += time.perf_counter() - begin
         if np.isnan(found).any():
             raise ArithmeticError(f"engine {engine.name} answered with NaN")
         for i, probability in zip(indices, found, strict=True):
             if (box := boxes[i]) is not None:
                 result[i][box.slices] = probability
-    return result, running
+
+    begin = time.perf_counter()
+    for _ in _each(engine, call, _calls(engine, boxes)):
+        pass
+    return result, time.perf_counter() - begin
+
+
+def together(engine: Engine) -> int:
+    """Slices worth giving to :func:`predict_slices` at a time: enough that no thread of the engine's waits long for the
+    last of them."""
+    return engine.batch if engine.at_once < 2 else engine.batch * engine.at_once * ROUNDS
 
 
 def _check_time(deadline: float, done: int, slices: int) -> None:
@@ -105,7 +137,7 @@ def predict(
 ) -> Prediction:
     """Runs ``engine`` over all slices; ``watched``: facts for a gate are gathered too. Pages that are not in memory yet
     are all decoded first and kept on the network's grid, so a broken one is found before it runs. Those in memory are
-    brought there ``engine.batch`` at a time.
+    brought there :func:`together` at a time.
 
     Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
     :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
@@ -115,11 +147,12 @@ def predict(
     running = 0.0
     looked = Facts.none()
     wanted, seen, decoding = intensity_range or scan.intensity_range, Survey(), 0.0
-    block = engine.batch if isinstance(scan.source, ArraySource) else scan.slices
+    step, told = together(engine), 0
+    block = step if isinstance(scan.source, ArraySource) else scan.slices
     grids = np.empty((0, card.input.height, card.input.width, 3), np.float32)
-    for start in range(0, scan.slices, engine.batch):
+    for start in range(0, scan.slices, step):
         _check_time(deadline, start, scan.slices)
-        stop = min(start + engine.batch, scan.slices)
+        stop = min(start + step, scan.slices)
         if start % block == 0:
             grids, part, spent = _see(scan, card, wanted, deadline, start, min(start + block, scan.slices))
             seen, decoding = seen.and_of(part), decoding + spent
@@ -128,6 +161,7 @@ def predict(
             looked = looked.and_of(facts(grids[at : at + stop - start]))
         result[start:stop], spent = predict_slices(engine, card, grids[at : at + stop - start])
         running += spent
-        if start and start % PROGRESS_EVERY == 0:
+        if start >= told + PROGRESS_EVERY:
             logger.info("stack: %d of %d slices", start, scan.slices)
+            told = start
     return Prediction(result, seen, decoding, time.perf_counter() - begin - running - decoding, running, looked)

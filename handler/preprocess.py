@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from handler.bilinear import bilinear
 from handler.card import InputSpec
 from handler.intensity import to_unit, to_unit_rgb
 from handler.scan import Scan
@@ -18,11 +18,11 @@ def resize(images: NDArray[np.float32], height: int, width: int) -> NDArray[np.f
     shrinking; the aspect ratio is not kept ("squashed", as published). Equal sizes return the input itself."""
     if images.shape[1:3] == (height, width):
         return images
-    tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-    resized = torch.nn.functional.interpolate(
-        tensor, size=(height, width), mode="bilinear", align_corners=False, antialias=True
-    )
-    return resized.numpy().transpose(0, 2, 3, 1)
+    resized = np.empty((len(images), height, width, images.shape[3]), np.float32)
+    for image, target in zip(images, resized, strict=True):
+        for channel in range(image.shape[2]):
+            target[..., channel] = bilinear(image[..., channel], height, width)
+    return resized
 
 
 def normalise(rgb: NDArray[np.float32], mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ from handler.wanted import FOLDER_VARIABLE
 
 SOCKET_PATH_LIMIT = 100  # bytes; the system's is 108, a Unix socket beyond it fails without a word
 STOP_SECONDS = 20
+WORKER_START = ROOT / "serving" / "worker"
 TEMPORARY = "torchserve-tmp"  # is deleted, so it must be nobody else's name
 
 
@@ -150,6 +151,7 @@ def start(places: Places, settings: Path, java_home: Path, plan: Plan) -> subpro
         "BRAINSEG_THREADS": str(plan.threads),
         FOLDER_VARIABLE: str(places.wanted),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(WORKER_START),  # one module, which keeps PyTorch out of workers that do not run it
     }
     command = python("-m", "ts.model_server", "--start", "--foreground", "--ncs", "--ts-config", str(settings))
     command += ["--model-store", str(places.model_store), "--log-config", str(ROOT / "deploy" / "log4j2.xml")]

@@ -14,6 +14,7 @@ import pytest
 
 from archive.programs import environment, python
 from archive.store import ROOT
+from serving.torchserve import WORKER_START
 from tests.server import Server
 
 # What every command imports early, what only some do, our own rooms, and what Python imports by itself.
@@ -92,8 +93,21 @@ def test_torchserve_passes_it_on_to_its_workers(tiny_server: Server) -> None:
         assert (variables["PYTHONSAFEPATH"], variables["PYTHONNOUSERSITE"]) == ("1", "1")
         path = [Path(entry) for entry in variables["PYTHONPATH"].split(os.pathsep)]
         # An empty entry would be the worker's folder; the archive unpacked by TorchServe is all there is.
+        assert path.count(WORKER_START) == 1
+        path.remove(WORKER_START)
         assert all(entry.is_relative_to(tiny_server.state) or "brainseg-" in str(entry) for entry in path if entry.name)
         assert ROOT not in path
+
+
+@pytest.mark.server
+def test_a_worker_that_does_not_run_pytorch_does_not_hold_it(tiny_server: Server) -> None:
+    """Half a gigabyte a worker. What it answers with is tested everywhere else."""
+    assert [path.name for path in WORKER_START.iterdir() if path.suffix] == ["sitecustomize.py"]
+    for pid in tiny_server.worker_pids():
+        mapped = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+        assert "ncnn" in mapped
+        assert "libtorch" not in mapped
+        assert psutil.Process(pid).memory_info().rss < 350 * 2**20
 
 
 def test_python_is_started_in_one_way_only() -> None:

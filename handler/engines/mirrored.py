@@ -15,7 +15,7 @@ class Mirrored:
     """``engine`` at twice its time, with the mean of the logits of a slice and of its left-right mirror image."""
 
     def __init__(self, engine: Engine) -> None:
-        self.name, self.threads, self.batch = engine.name, engine.threads, engine.batch
+        self.name, self.threads, self.batch, self.at_once = engine.name, engine.threads, engine.batch, engine.at_once
         self._engine = engine
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

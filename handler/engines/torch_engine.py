@@ -25,6 +25,7 @@ class TorchEngine:
     want it, where packaging found it within a tolerance of its own, and never on a CPU, which emulates it."""
 
     name = "torch"
+    at_once = 1  # PyTorch divides one call among its threads
 
     def __init__(self, card: ModelCard, folder: Path, threads: int, half: bool | None = None) -> None:
         torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ from handler.card import ModelCard
 from handler.engines import Engine
 from handler.errors import RequestError
 from handler.measure import mask_of, to_steps
-from handler.predict import predict_slices
+from handler.predict import predict_slices, together
 from handler.scan import Warn
 from handler.trust.facts import Facts, facts
 from handler.volumes.channels import Channels
@@ -74,7 +74,7 @@ def infer(
     watched: bool = False,
 ) -> Inferred:
     """Runs ``engine`` over all slices of ``view``. ``watched``: facts for a gate are gathered too. Memory beyond the
-    result is that of ``engine.batch`` slices.
+    result is that of :func:`together` slices.
 
     Raises ``timeout`` when ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done."""
     begin, running = time.perf_counter(), 0.0
@@ -82,11 +82,12 @@ def infer(
     steps = np.zeros(channels.flair.grid.shape, np.uint16)
     looked = Facts.none()
     found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
-    for start in range(0, count, engine.batch):
+    step = together(engine)
+    for start in range(0, count, step):
         ask()
         if time.monotonic() > deadline:
             raise RequestError("timeout", f"{start} of {count} slices were done in time. Send thicker or fewer slices.")
-        chosen = [stack[start : start + engine.batch] for stack in view.stacks]
+        chosen = [stack[start : start + step] for stack in view.stacks]
         images = np.stack(chosen, axis=-1).astype(np.float32)
         images *= np.float32(1 / 255)
         images = picture(images, view.window, card.input)

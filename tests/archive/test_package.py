@@ -15,8 +15,9 @@ import typer
 from numpy.typing import NDArray
 
 from archive.__main__ import main
-from archive.convert import HALF_TOLERANCE, ParityError, add_engines, compare, difference
+from archive.convert import add_engines
 from archive.digests import DIGESTS_FILE, record_path, write_record
+from archive.engines.parity import HALF_TOLERANCE, ParityError, compare, difference
 from archive.inputs import is_current, why_stale
 from archive.mar import pack, package
 from archive.store import ROOT
@@ -45,13 +46,13 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A tiny release and its archive."""
     store = tmp_path_factory.mktemp("store")
     release = write_tiny_release(store)
-    package(release, store / "brainseg-1.0.mar")
+    package(release, store / "brainseg-1.0.mar", engine="ncnn")
     return release, store / "brainseg-1.0.mar"
 
 
 def test_twice_the_same_bytes(packaged: tuple[Path, Path], tmp_path: Path) -> None:
     release, archive = packaged
-    package(release, tmp_path / "again.mar")
+    package(release, tmp_path / "again.mar", engine="ncnn")
     assert (tmp_path / "again.mar").read_bytes() == archive.read_bytes()
 
 
@@ -121,7 +122,7 @@ def test_half_precision_is_held_to_its_own_tolerance(packaged: tuple[Path, Path]
 class Shifted:
     """An engine whose logits are off by ``shift``."""
 
-    name, threads, batch = "shifted", 1, 1
+    name, threads, batch, at_once = "shifted", 1, 1, 1
 
     def __init__(self, shift: float) -> None:
         self.shift = shift
@@ -198,7 +199,7 @@ def test_sha256sum_reads_the_record(packaged: tuple[Path, Path]) -> None:
 
 def test_under_another_number_the_same_weights(packaged: tuple[Path, Path], tmp_path: Path) -> None:
     release, archive = packaged
-    package(release, tmp_path / "brainseg-1.0.1.mar", "1.0.1")
+    package(release, tmp_path / "brainseg-1.0.1.mar", "1.0.1", engine="ncnn")
     again, first = read_release(tmp_path / "brainseg-1.0.1.mar"), read_release(archive)
     assert again.version == "1.0.1"
     assert (again.card.weights, again.digests) == (first.card.weights, first.digests)

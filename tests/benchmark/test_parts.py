@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import report as reports
-from benchmark.engines import EAGER, NCNN, NCNN_CROPPED, EngineResult
+from benchmark.engines import EAGER, OURS, OURS_CROPPED, EngineResult
 from benchmark.load import Load, LoadResult, Shot, percentile, run_load, summarise
 from benchmark.waiting import default_waiting
 
@@ -71,7 +71,7 @@ def test_the_report_says_the_ratios(tmp_path: Path) -> None:
     engines = [
         EngineResult(version, name, seconds / factor, ratio, 1.0)
         for version, factor in (("1.0", 1.0), ("2.0", 4.0))
-        for name, seconds, ratio in ((EAGER, 0.4, 1.0), (NCNN, 0.1, 4.0), (NCNN_CROPPED, 0.08, 5.0))
+        for name, seconds, ratio in ((EAGER, 0.4, 1.0), (OURS, 0.1, 4.0), (OURS_CROPPED, 0.08, 5.0))
     ]
     servers = [
         reports.ServerResult(name, tuple(_load(c, p50, outside) for c in reports.CLIENTS), 700.0, None)
@@ -83,10 +83,10 @@ def test_the_report_says_the_ratios(tmp_path: Path) -> None:
     ]
     reports.write(reports.Report({"cores": 2}, tuple(engines), tuple(servers)), tmp_path)
     text = (tmp_path / "benchmark.md").read_text()
-    assert "| forward pass, ncnn against PyTorch eager NCHW | 4.0x | 4.0x |" in text
+    assert "| forward pass, the release's engine against PyTorch eager NCHW | 4.0x | 4.0x |" in text
     assert "| one request, p50, against Flask | 10.0x | 20.0x |" in text
     assert "| outside the forward pass, ms, 1 client | 12 | 11 |" in text
     assert "| of these for mask and overlay | 3.0 | 2.8 |" in text
-    assert "| forward pass, ncnn, whole slice, against 1.0 | 1.0x | 4.0x |" in text
+    assert "| forward pass, the release's engine, whole slice, against 1.0 | 1.0x | 4.0x |" in text
     assert json.loads((tmp_path / "benchmark.json").read_text())["machine"] == {"cores": 2}
     assert (tmp_path / "benchmark.png").stat().st_size > 1000

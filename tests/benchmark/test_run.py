@@ -12,7 +12,7 @@ import typer
 
 from benchmark import __main__ as benchmark
 from benchmark import report as reports
-from benchmark.engines import EAGER, EAGER_LAST, NCNN, NCNN_CROPPED
+from benchmark.engines import EAGER, EAGER_LAST, OURS, OURS_CROPPED
 
 pytestmark = pytest.mark.server
 
@@ -38,11 +38,11 @@ def test_the_whole_run_measures_everything_and_leaves_nothing_running(
     benchmark.main(tmp_path / "out", rounds=1, requests_each=3, model_store=tiny_store)
     report = json.loads((tmp_path / "out" / "benchmark.json").read_text())
     engines = {engine["name"]: engine for engine in report["engines"]}
-    assert list(engines) == [EAGER, EAGER_LAST, NCNN, NCNN_CROPPED]
+    assert list(engines) == [EAGER, EAGER_LAST, OURS, OURS_CROPPED]
     assert all(engine["seconds"] > 0 for engine in engines.values())
     assert engines[EAGER]["ratio"] == 1.0
-    assert engines[NCNN]["ratio"] == pytest.approx(engines[EAGER]["seconds"] / engines[NCNN]["seconds"])
-    assert engines[NCNN_CROPPED]["share"] == 1.0  # its card allows no crop
+    assert engines[OURS]["ratio"] == pytest.approx(engines[EAGER]["seconds"] / engines[OURS]["seconds"])
+    assert engines[OURS_CROPPED]["share"] == 1.0  # its card allows no crop
     servers = {server["name"]: server for server in report["servers"]}
     ours = ["BrainSeg 1.0, latency", "BrainSeg 1.0, throughput"]
     assert list(servers) == [*ours, "stock handler, eager (1.0)", "Flask and matplotlib (1.0)"]

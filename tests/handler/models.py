@@ -32,7 +32,7 @@ class SmallEngine:
     """Runs any torch module that maps (n, 3, h, w) to (n, 1, h, w)."""
 
     name = "small"
-    threads = 1
+    threads = at_once = 1
 
     def __init__(self, network: torch.nn.Module, batch: int = 1) -> None:
         self.network = network
@@ -47,7 +47,7 @@ class ForbiddenEngine:
     """Fails the test when it is called: what is refused must be refused before."""
 
     name = "forbidden"
-    threads = 1
+    threads = at_once = 1
     batch = 1
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ class ConstantEngine:
     """The same logit everywhere."""
 
     name = "constant"
-    threads = 1
+    threads = at_once = 1
     batch = 3
 
     def __init__(self, value: float, height: int = 256, width: int = 256) -> None:

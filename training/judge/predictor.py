@@ -52,7 +52,7 @@ class Remembering:
     """An engine that runs each input once: choosing and judging see the same slices. 0.25 MB an input of 256x256."""
 
     def __init__(self, engine: Engine) -> None:
-        self.name, self.threads, self.batch = engine.name, engine.threads, engine.batch
+        self.name, self.threads, self.batch, self.at_once = engine.name, engine.threads, engine.batch, 1
         self._engine = engine
         self._known: dict[bytes, NDArray[np.float32]] = {}
 

@@ -1,0 +1,74 @@
+"""The proof that an engine computes what the reference, PyTorch, computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archive.known import HALF_PROBABILITY_TOLERANCE
+from handler.card import ModelCard
+from handler.engines import Engine
+from handler.engines.files import SIDE_STEP
+from handler.predict import calibrated
+from handler.preprocess import normalise
+from samples.phantom import draw
+
+# The bar for an engine: farther from the reference in a probability, or a pixel that changes sides although the
+# reference is this far from the threshold, and there is no archive.
+TOLERANCE = 1e-3
+# The same for half precision, the torch engine's on CUDA: what known answers are compared with there.
+HALF_TOLERANCE = HALF_PROBABILITY_TOLERANCE
+# A CPU without float16 arithmetic takes seconds a slice for it, so only the first phantom is compared, at both sizes.
+HALF_INPUTS = 2
+
+
+class ParityError(Exception):
+    """An engine does not compute what the reference computes."""
+
+
+def parity_inputs(card: ModelCard) -> list[NDArray[np.float32]]:
+    """The fixed set: phantoms with and without lesion, noise, black, white; at the network's size and at others."""
+    side = SIDE_STEP * 8
+    images = [
+        (draw(seed, radius, side).image / 255).astype(np.float32) for seed, radius in ((1, 0.09), (2, 0.0), (3, 0.04))
+    ]
+    images += [np.random.default_rng(4).random((side, side, 3), np.float32)]
+    images += [np.zeros((side, side, 3), np.float32), np.ones((side, side, 3), np.float32)]
+    cuts = [image[:h, :w] for image in images for h, w in ((side, side), (side - SIDE_STEP, side - 2 * SIDE_STEP))]
+    return [normalise(cut[None].astype(np.float32), card.input.mean, card.input.std) for cut in cuts]
+
+
+def difference(
+    card: ModelCard, reference: Engine, engine: Engine, tolerance: float, count: int | None = None
+) -> dict[str, Any]:
+    """How far ``engine`` is from ``reference`` on the first ``count`` of :func:`parity_inputs` (None: all). ``within``:
+    no probability differs by more than ``tolerance``, and no pixel that is farther than that from the threshold changes
+    sides."""
+    largest, flipped = 0.0, 0
+    inputs = parity_inputs(card)[:count]
+    for image in inputs:
+        want = calibrated(reference.logits(image), card.calibration)
+        got = calibrated(engine.logits(image), card.calibration)
+        # max() would pass over NaN, and so would a comparison: it counts as a difference without bound.
+        largest = max(largest, float(np.nan_to_num(np.abs(want - got), nan=np.inf).max()))
+        clear = np.abs(want - card.threshold) > tolerance
+        flipped += int(np.count_nonzero(clear & ((want > card.threshold) != (got > card.threshold))))
+    return {
+        "inputs": len(inputs),
+        "max_probability_difference": round(largest, 8),
+        "flipped_pixels": flipped,
+        "tolerance": tolerance,
+        "reference": reference.name,
+        "within": bool(largest <= tolerance and not flipped),
+    }
+
+
+def compare(card: ModelCard, reference: Engine, engine: Engine) -> Mapping[str, Any]:
+    """The record of :func:`difference`; raises :class:`ParityError` when it is not within :data:`TOLERANCE`."""
+    record = difference(card, reference, engine, TOLERANCE)
+    if not record["within"]:
+        raise ParityError(f"engine {engine.name} differs from {reference.name}: {record}")
+    return record

@@ -1,0 +1,31 @@
+"""What the engines that run converted files have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handler.card import ModelCard
+
+INPUT, OUTPUT = "in0", "out0"
+SIDE_STEP = 32  # of an input's height and width, in pixels
+ONNX_FILE = "network.onnx"
+
+
+def verified(card: ModelCard, engine: str, folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """The files ``names`` of ``engine`` in ``folder``, in that order. Raises ``ValueError`` where they are not the
+    card's."""
+    records = card.engines.get(engine, ())
+    if {record.file for record in records} != set(names):
+        raise ValueError(f"the model card lists no {engine} files; package the release again with --engine {engine}")
+    for record in records:
+        record.verify(folder)
+    return [folder / name for name in names]
+
+
+def check_sides(images: NDArray[np.float32]) -> None:
+    """Raises ``ValueError`` for a height or width that is no multiple of :data:`SIDE_STEP`."""
+    if images.shape[2] % SIDE_STEP or images.shape[3] % SIDE_STEP:
+        raise ValueError(f"input {images.shape[2]} x {images.shape[3]}: each side must be divisible by {SIDE_STEP}")
