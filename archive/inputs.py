@@ -29,7 +29,7 @@ def sample_files() -> list[Path]:
 
 def release_files(release: Path, card: ModelCard) -> list[Path]:
     """What of a release travels in its archive beside the card: weights, licence and the gate."""
-    names = (card.weights.file, "LICENSE", *card.trust_files)
+    names = (card.weights.file, "LICENSE", *(record.file for record in card.trust_records))
     return [release / name for name in names if (release / name).exists()]
 
 

@@ -81,6 +81,8 @@ def verify(content: bytes, deployed: str = "") -> Release:
         raise UntrustedError(f"its weights {card.weights.file} are not safetensors, the one format that runs no code")
     for record in (record for records in card.engines.values() for record in records):
         _check_file(members, record)
+    for record in card.trust_records:
+        _check_file(members, record)
     _check_parity(card)
     envelope = read_envelope(members[SIGNATURE_FILE]) if SIGNATURE_FILE in members else None
     statement = statement_of(card.name, card.version, members)
@@ -120,6 +122,7 @@ def _read(members: Mapping[str, bytes], name: str) -> bytes:
 def _card(members: Mapping[str, bytes]) -> ModelCard:
     try:
         card = parse_card(_read(members, CARD_FILE).decode())
+        _ = card.trust_records
     except ValueError as error:
         raise UntrustedError(str(error)) from error
     if card.name != MODEL_NAME or not _VERSION.fullmatch(card.version):

@@ -131,10 +131,15 @@ class ModelCard:
             raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
 
     @property
-    def trust_files(self) -> tuple[str, ...]:
-        """Names of the files beside the card that ``trust`` needs."""
-        weights = self.trust.get("gate", {}).get("weights", {})
-        return (weights["file"],) if weights else ()
+    def trust_records(self) -> tuple[FileRecord, ...]:
+        """The files beside the card that ``trust`` needs. Raises ``ValueError`` where they are not named as such."""
+        gate = self.trust.get("gate")
+        if gate is None:
+            return ()
+        try:
+            return (FileRecord(**gate["weights"]),)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the card's trust.gate does not name its file: {error!r}") from error
 
     def to_json(self) -> str:
         content = {"card_format": CARD_FORMAT, **asdict(self)}

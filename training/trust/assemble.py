@@ -65,7 +65,7 @@ def assemble(order: Order, data: Path, progress: Progress) -> ModelCard:
     gate = fit(groups, order.seed)
     content = weights_of(gate)
     order.out.mkdir(parents=True, exist_ok=True)
-    for name in (card.weights.file, *card.trust_files, *BESIDE):
+    for name in (card.weights.file, *(record.file for record in card.trust_records), *BESIDE):
         if (order.release / name).is_file():
             shutil.copyfile(order.release / name, order.out / name)
     write_atomic(order.out / WEIGHTS_FILE, content)

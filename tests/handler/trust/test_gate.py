@@ -79,7 +79,7 @@ def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     for field in dataclasses.fields(Gate):
         np.testing.assert_array_equal(getattr(opened, field.name), getattr(gate, field.name))
     assert open_gate(card(), tmp_path) is None
-    assert card(trust={"gate": written(tmp_path, gate)}).trust_files == (WEIGHTS_FILE,)
+    assert card(trust={"gate": written(tmp_path, gate)}).trust_records == (FileRecord.of(tmp_path / WEIGHTS_FILE),)
 
 
 @pytest.mark.parametrize(
