@@ -65,7 +65,7 @@ def main(
         if if_stale:
             if not (reason := why_stale(archive, release)):
                 resigned = key is not None and _sign_again(archive, key)
-                console.print(f"{escape(archive.name)} is up to date" + (", and signed now" if resigned else ""))
+                console.print(f"{escape(archive.name)} is up to date{', and signed now' if resigned else ''}")
                 continue
             console.print(f"{escape(archive.name)} is made anew: {escape(reason)}")
         try:
