@@ -9,21 +9,32 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from archive.rehearsal import rehearse
 from progress.bars import counting
 from settings.mapping import SettingsError
 from training.data.cases import DataError, data_folder, find_pairs
+from training.data.dataset import input_spec
 from training.data.split import Fold, LeakError
 from training.fit.alone import InUseError
 from training.fit.machine import Machine
-from training.fit.module import TrainingDivergedError
+from training.fit.module import TrainingDivergedError, architecture_of, network_of
 from training.fit.origin import RunError, Start
-from training.fit.recipe import load_recipe
+from training.fit.recipe import Recipe, load_recipe
 from training.fit.run import Sides, train
 from training.fit.start import StartWeightsError
 from training.fit.told_to_end import StoppedError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
+
+
+def _rehearse(recipe: Recipe) -> None:
+    """What cannot be packaged is said now, not when the training is done. Raises SettingsError for it."""
+    try:
+        for line in rehearse(network_of(recipe), architecture_of(recipe), input_spec(recipe)):
+            console.print(f"train: {escape(line)}", highlight=False, soft_wrap=True)
+    except ValueError as error:
+        raise SettingsError(f"this network could never be packaged: {error}") from error
 
 
 @app.command()
@@ -61,6 +72,8 @@ def main(
         start = Start(encoder_weights, init, tuple(teacher or ()))
         sides = Sides(split, Fold.parse(fold) if fold else None, refit)
         machine = Machine(accelerator, devices, precision, threads, workers)
+        if not run.exists():
+            _rehearse(chosen)
         with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
             last = train(chosen, folder, run, start, machine, advance, sides)
     except (

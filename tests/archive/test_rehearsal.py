@@ -1,0 +1,45 @@
+"""What cannot be packaged is said before the training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from archive import convert
+from archive.engines.convert import CONVERTERS, ConversionError
+from archive.rehearsal import rehearse
+from handler.card import Architecture, FileRecord, InputSpec, ModelCard
+from handler.network import build
+from tests.tiny import TINY
+
+pytestmark = pytest.mark.slow
+SPEC = InputSpec(64, 64)
+
+
+def test_a_network_that_can_be_packaged() -> None:
+    assert rehearse(build(TINY), TINY, SPEC) == ["rehearsed: unet-resnet18 can be packaged; onnxruntime would serve it"]
+
+
+def test_what_no_converter_takes_is_served_by_pytorch_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(card: ModelCard, folder: object) -> tuple[FileRecord, ...]:
+        raise ConversionError("it does not know F.odd")
+
+    for name in convert.CONVERTERS:
+        monkeypatch.setitem(CONVERTERS, name, refuse)
+    lines = rehearse(build(TINY), TINY, SPEC)
+    assert lines[0] == "onnxruntime cannot serve this network: it does not know F.odd"
+    assert lines[-1].endswith("torch would serve it")
+
+
+def test_a_network_that_nothing_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Coarse(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(3, 1, 2, 2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.convolution(images)
+
+    monkeypatch.setattr("handler.network.build", lambda architecture: Coarse())
+    with pytest.raises(ValueError, match="expected a logit a pixel"):
+        rehearse(Coarse(), Architecture(), SPEC)
