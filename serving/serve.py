@@ -62,7 +62,7 @@ class StartError(Exception):
 class Door:
     """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback;
     ``origins``: of pages elsewhere that may call it; ``drain_seconds``: how long answers in work are waited for at the
-    end."""
+    end. ``log_stdout``: its lines go to standard output, not into web.log."""
 
     host: str
     port: int
@@ -70,6 +70,8 @@ class Door:
     origins: tuple[str, ...] = ()
     drain_seconds: float = 30.0
     log_format: str = "text"
+    log_level: str = "info"
+    log_stdout: bool = False
 
     @property
     def url(self) -> str:
@@ -229,14 +231,16 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
     command += [word for origin in door.origins for word in ("--allow-origin", origin)]
     command += ["--wanted", str(running.places.wanted), "--drain-seconds", str(door.drain_seconds)]
-    command += ["--log", str(running.places.logs / "web.log"), "--log-format", door.log_format]
+    command += ["--log-format", door.log_format, "--log-level", door.log_level]
+    command += [] if door.log_stdout else ["--log", str(running.places.logs / "web.log")]
     console_log = running.places.logs / "web-console.log"  # what the interpreter itself says of a crash
     if console_log.exists() and console_log.stat().st_size > CONSOLE_BYTES:
         console_log.replace(console_log.with_suffix(".log.1"))
     with console_log.open("ab") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
+            command, cwd=ROOT, env=environment(), stdout=None if door.log_stdout else output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
     running.processes.append((FRONT_DOOR, process))
     wait_front_door(door.url, lambda: process.poll() is None, DOOR_SECONDS)
 

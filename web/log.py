@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 FORMATS = ("text", "json")
+LEVELS = ("info", "warning", "error")
 ROLL_BYTES, ROLL_FILES = 20 * 2**20, 5  # as TorchServe's
 TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 logger = logging.getLogger("web")
@@ -50,16 +51,17 @@ def log_request(route: str, identity: str, status: int, code: str, seconds: floa
     )  # fmt: skip
 
 
-def set_up(form: str, path: Path | None) -> None:
+def set_up(form: str, path: Path | None, level: str = "info") -> None:
     """Sends all that is logged to ``path``, appended and rolled, or to standard error for None; what ends a thread or
-    the process too. ``form``: one of :data:`FORMATS`. Raises ``OSError``."""
+    the process too. ``form``: one of :data:`FORMATS`; ``level``: one of :data:`LEVELS`, what is less is left out.
+    Raises ``OSError``."""
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if path is not None:
         handler = RotatingFileHandler(path, maxBytes=ROLL_BYTES, backupCount=ROLL_FILES, encoding="utf-8")
     handler.setFormatter(JsonLines() if form == "json" else logging.Formatter(TEXT))
     root = logging.getLogger()
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    root.setLevel(level.upper())
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line a request under load; the gauges say it
 
     def fell(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:

@@ -16,7 +16,7 @@ from web.access.who import StartError, check_start
 from web.app import create_app
 from web.door import Door
 from web.edge.loop import Server, address_of, listen, run
-from web.log import FORMATS, logger, set_up
+from web.log import FORMATS, LEVELS, logger, set_up
 from web.settings import Bounds, Settings
 
 KEYED_RATE, KEYED_SHARE = 600, 0.75  # per client where there are several: 10 a second, three quarters of the places
@@ -42,6 +42,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--drain-seconds", type=float, default=Bounds.drain_seconds, help="for answers at the end")
     parser.add_argument("--log", type=Path, help="file to append to, rolled at 20 MB; none: standard error")
     parser.add_argument("--log-format", choices=FORMATS, default=FORMATS[0])
+    parser.add_argument("--log-level", choices=LEVELS, default=LEVELS[0])
     return parser.parse_args(arguments)
 
 
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 after a signal, 2 when it refuses to start."""
     options = _options(arguments)
     try:
-        set_up(options.log_format, options.log)
+        set_up(options.log_format, options.log, options.log_level)
         settings = settings_of(options)
         check_start(options.host, settings.api_keys)
         app = create_app(settings)

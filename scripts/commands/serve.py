@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,7 @@ from serving.torchserve import Ports
 from web.access.who import StartError as UnguardedError
 from web.access.who import check_start
 
+LogLevel: TypeAlias = Literal["info", "warning", "error"]
 app = typer.Typer(add_completion=False, context_settings={"auto_envvar_prefix": PREFIX})
 
 
@@ -44,6 +45,10 @@ def main(
     ] = None,
     drain_seconds: Annotated[float, typer.Option(help="For answers in work at the end.", min=0)] = 30.0,
     log_format: Annotated[str, typer.Option(help="Of web.log: text or json, a line a request.")] = "text",
+    log_level: Annotated[LogLevel, typer.Option(help="What is less is left out of the front door's log.")] = "info",
+    log_stdout: Annotated[
+        bool, typer.Option("--log-stdout", help="The front door's lines to standard output, not into web.log.")
+    ] = False,
     profile: Annotated[
         str, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
     ] = "latency",
@@ -89,9 +94,14 @@ def main(
             signers = chosen(require_signed, trusted_keys, model_store)
             write_signers(state, signers)
             running = Running(torchserve.make_places(state, model_store), drain_seconds)
-            door = Door(host, port, api_keys, tuple(allow_origin or ()), drain_seconds, log_format)
+            door = Door(
+                host, port, api_keys, tuple(allow_origin or ()), drain_seconds, log_format, log_level, log_stdout
+            )
             run(running, ports, door, profile, told, signers)
-        except (StartError, UnguardedError, StateError, RuntimeError, OSError) as error:
+        except UnguardedError as error:
+            console.print(f"[red]BrainSeg did not start:[/red] {escape(str(error))}")
+            sys.exit(2)  # as for any other option that cannot be meant: a service manager need not try again
+        except (StartError, StateError, RuntimeError, OSError) as error:
             said = "stopped" if isinstance(error, RuntimeError) else "did not start"
             console.print(f"[red]BrainSeg {escape(said)}:[/red] {escape(str(error))}")
             sys.exit(1)
