@@ -1,5 +1,5 @@
 """How good a mask can be expected to be, and between which bounds the tumour's size lies. Numbers of the card's block
-``trust.quality``, fitted by ``scripts/trust`` on cases that the fitting networks had not seen (docs/trust.md)."""
+``trust.quality``, fitted by ``scripts/fit-quality`` on cases that the fitting networks had not seen (docs/trust.md)."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def estimator_of(trust: Mapping[str, Any]) -> Estimator | None:
             raise ValueError("expected tails above 0 and at most 0.5, and 0 < level < 1")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"the card's trust.quality cannot be used: {error!r}; fit it again with scripts/trust"
+            f"the card's trust.quality cannot be used: {error!r}; fit it with scripts/fit-quality"
         ) from error
     return made
 

@@ -15,6 +15,7 @@ from handler.pipeline import open_model
 from handler.resources import plan
 from progress.bars import Bars
 from training.data.cases import DataError, data_folder
+from training.release.drift import read_blocks
 from training.trust.assemble import Order, assemble, table
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -30,13 +31,17 @@ def main(
     elsewhere: Annotated[
         Path | None, typer.Option(help="Folder with types, scans, native and regions: pictures of other sets.")
     ] = None,
+    blocks: Annotated[
+        Path | None, typer.Option(help="JSON of more of the trust block: of scripts/fit-quality and scripts/drift.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn by chance.")] = 2026,
     each: Annotated[int, typer.Option(help="Pictures of each kind that is refused.", min=8)] = 120,
 ) -> None:
     """Fits the gate, chooses its threshold on validation cases, judges it, and writes the new release."""
     bars = Bars(console)
     try:
-        card = assemble(Order(release, version, out, elsewhere, seed, each), data_folder(data), bars)
+        more = read_blocks(blocks) if blocks else {}
+        card = assemble(Order(release, version, out, elsewhere, seed, each, more), data_folder(data), bars)
     except (DataError, OSError, ValueError) as error:
         console.print(f"[bold red]trust:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -43,15 +43,19 @@ def reference(
     }
 
 
-def add_block(path: Path, block: dict[str, Any]) -> None:
-    """Writes ``block`` as ``drift`` into the JSON file ``path`` of a trust block, beside what it holds already. Raises
+def add_block(path: Path, block: dict[str, Any], name: str = "drift") -> None:
+    """Writes ``block`` as ``name`` into the JSON file ``path`` of a trust block, beside what it holds already. Raises
     :class:`DriftError` or ``OSError``."""
-    held: Any = {}
-    if path.exists():
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            held = None
-        if not isinstance(held, dict):
-            raise DriftError(f"{path} is no JSON object; expected a trust block, or no file")
-    write_atomic(path, (json.dumps({**held, "drift": block}, indent=1) + "\n").encode())
+    held = read_blocks(path) if path.exists() else {}
+    write_atomic(path, (json.dumps({**held, name: block}, indent=1) + "\n").encode())
+
+
+def read_blocks(path: Path) -> dict[str, Any]:
+    """The blocks of a trust block by name. Raises :class:`DriftError` or ``OSError``."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):
+        raise DriftError(f"{path} is no JSON object; expected a trust block, or no file")
+    return held

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from handler.card import CARD_FILE, FileRecord, ModelCard, read_card
 from handler.files import write_atomic
 from handler.trust.gate import WEIGHTS_FILE, settings_of, weights_of
+from handler.trust.quality import estimator_of
 from training.data.cases import Pair, find_pairs
 from training.trust.collect import Group, Progress, collect
 from training.trust.figures import figures
@@ -25,7 +26,8 @@ BESIDE = ("LICENSE", "report.json", "report.html")
 @dataclass(frozen=True)
 class Order:
     """``release``: a folder with weights and card; ``version`` and ``out``: of what is made of it. ``elsewhere``: as
-    :func:`training.trust.collect.collect` has it. ``each``: pictures of a kind."""
+    :func:`training.trust.collect.collect` has it. ``each``: pictures of a kind. ``blocks``: more of the card's trust by
+    name, such as ``quality``."""
 
     release: Path
     version: str
@@ -33,6 +35,7 @@ class Order:
     elsewhere: Path | None = None
     seed: int = 2026
     each: int = 120
+    blocks: Mapping[str, Any] = field(default_factory=dict)
 
 
 def sides_of(card: ModelCard) -> dict[str, list[str]]:
@@ -60,6 +63,9 @@ def assemble(order: Order, data: Path, progress: Progress) -> ModelCard:
     card.weights.verify(order.release)
     if order.version == card.version:
         raise ValueError(f"version {order.version} is that of {order.release}; a gate makes a new version")
+    if "gate" in order.blocks:
+        raise ValueError("the blocks hold a gate, and one is fitted here; leave it out")
+    estimator_of(order.blocks)
     sides = _pairs(card, find_pairs(data).pairs)
     groups = collect(sides, order.elsewhere, card.input, order.seed, order.each, progress)
     gate = fit(groups, order.seed)
@@ -73,7 +79,7 @@ def assemble(order: Order, data: Path, progress: Progress) -> ModelCard:
     block |= {"data": _told(sides, groups, order), "figures": figures(gate, groups)}
     made = card.with_changes(
         version=order.version,
-        trust={**card.trust, "gate": block},
+        trust={**card.trust, **order.blocks, "gate": block},
         created=datetime.now(UTC).replace(microsecond=0).isoformat(),
         known_answers=(),
     )

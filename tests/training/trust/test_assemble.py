@@ -14,6 +14,7 @@ from handler.pipeline import answer, open_model
 from samples.make import png
 from samples.phantom import Phantom
 from tests.contract import check_answer
+from tests.handler.test_quality import TRUST
 from tests.tiny import write_tiny_release
 from tests.training.conftest import NO_PROGRESS, call
 from training.data.phantoms import PHANTOM_CASES, write_phantoms
@@ -34,10 +35,13 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_release_with_a_gate_is_made_and_works(release: tuple[Path, Path], tmp_path: Path) -> None:
     old, data = release
     before = (old / CARD_FILE).read_bytes()
-    done = call("trust", old, "--version", "0.2", "--out", tmp_path / "new", "--data", data, "--each", 24)
+    (tmp_path / "trust.json").write_text(json.dumps(TRUST))
+    more = ("--each", 24, "--blocks", tmp_path / "trust.json")
+    done = call("trust", old, "--version", "0.2", "--out", tmp_path / "new", "--data", data, *more)
     assert done.code == 0, done.error
     assert (old / CARD_FILE).read_bytes() == before
     card = read_card(tmp_path / "new")
+    assert card.trust["quality"] == TRUST["quality"]
     assert (card.version, card.weights) == ("0.2", read_card(old).weights)
     assert [path.name for path in release_files(tmp_path / "new", card)][-1] == "gate.safetensors"
     rows = {row["kind"]: row for row in card.trust["gate"]["figures"]}
@@ -49,13 +53,19 @@ def test_a_release_with_a_gate_is_made_and_works(release: tuple[Path, Path], tmp
     for sample in sample_files():
         body = check_answer(answer(model, {"body": sample.read_bytes()}, {}).answer.body)
         assert (body["trust"]["gate"], body["trust"]["accepted"]) == ("on", True), sample.name
+        assert body["trust"]["interval_level"] == 0.9
     black = png(Phantom(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), bool)))
     assert json.loads(answer(model, {"body": black}, {}).answer.body)["trust"]["reasons"] == ["nearly_black"]
 
 
 def test_a_release_is_never_changed(release: tuple[Path, Path], tmp_path: Path) -> None:
     old, data = release
-    for order, said in ((Order(old, "0.2", old), "holds a release"), (Order(old, "0.1", tmp_path / "x"), "version")):
+    for order, said in (
+        (Order(old, "0.2", old), "holds a release"),
+        (Order(old, "0.1", tmp_path / "x"), "version"),
+        (Order(old, "0.2", tmp_path / "x", blocks={"gate": {}}), "gate"),
+        (Order(old, "0.2", tmp_path / "x", blocks={"quality": {"kind": "other"}}), "fit-quality"),
+    ):
         with pytest.raises(ValueError, match=said):
             assemble(order, data, NO_PROGRESS)
     assert not (tmp_path / "x").exists()
