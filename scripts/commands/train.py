@@ -33,6 +33,8 @@ def _rehearse(recipe: Recipe) -> None:
     try:
         for line in rehearse(network_of(recipe), architecture_of(recipe), input_spec(recipe)):
             console.print(f"train: {escape(line)}", highlight=False, soft_wrap=True)
+    except SettingsError:
+        raise
     except ValueError as error:
         raise SettingsError(f"this network could never be packaged: {error}") from error
 
