@@ -146,6 +146,8 @@ class ModelCard:
         for name in LATER:
             if not content[name]:
                 del content[name]  # a card of before stays what it was, byte for byte
+        if content["architecture"]["logits_at"] == Architecture.logits_at:
+            del content["architecture"]["logits_at"]  # likewise
         return json.dumps(content, indent=2, sort_keys=False) + "\n"
 
     def write(self, folder: Path) -> Path:
