@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from handler.trust.gate import ACCEPTED, CLASSES, Gate
 from training.trust.collect import Group
 
-HIDDEN = 96
+HIDDEN = 64
 COMPONENTS = 40
 ACCEPTED_COPIES = 3  # how often an accepted slice counts against one that is refused
 MISSED = 0.003  # share of the validation cases' slices that the threshold may refuse
 LOWEST, HIGHEST = 0.02, 0.5  # bounds of the threshold
-LIMIT_QUANTILE, LIMIT_SLACK = 0.998, 1.0
+LIMIT_QUANTILE, LIMIT_SLACK = 0.998, 1.3
 SHARE = 0.5
 Array = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ def fit(groups: Sequence[Group], seed: int) -> Gate:
             times = ACCEPTED_COPIES if group.reason is None else 1
             values.append(np.tile(group.facts.values, (times, 1)))
             classes += [CLASSES.index(group.reason or ACCEPTED)] * (times * len(group.facts.values))
-    network = MLPClassifier((HIDDEN,), alpha=0.03, batch_size=256, learning_rate_init=2e-3, max_iter=16,
+    network = MLPClassifier((HIDDEN,), alpha=0.03, batch_size=128, learning_rate_init=2e-3, max_iter=25,
                             random_state=seed)  # fmt: skip
     import warnings
 

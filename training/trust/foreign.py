@@ -151,9 +151,8 @@ def _judging(folder: Path, spec: InputSpec) -> Iterator[Kind]:
             continue
         scans = {"file": path.read_bytes()}
         yield Kind(f"{name}, as a volume", "other_contrast", "judge", as_seen(scans, spec)[::2])
-        flair = read(scans, None, False, DEFAULT_LIMITS).channels
-        view = shown(flair)
-        stack = np.asarray(view.stacks[1], np.float32)
+        channels = read(scans, None, False, DEFAULT_LIMITS).channels
+        stack = np.asarray(shown(channels).plane.to_stack(channels.flair.voxels), np.float32)
         yield Kind(f"{name}, axial", "other_contrast", "judge", _grey(stack, spec, 2))
         for axis, plane in ((1, "coronal"), (2, "sagittal")):
             yield Kind(f"{name}, {plane}", "other_plane", "judge", _grey(np.moveaxis(stack, axis, 0)[:, ::-1], spec, 2))
