@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from handler.card import InputSpec
 from handler.trust.facts import Facts, facts
+from samples.head import draw_head, nifti_gz
 from training.data.cases import Pair
 from training.data.slices import load_slices
 from training.trust import drawn, foreign, spoil
@@ -138,6 +139,9 @@ def collect(
                 made = facts_of(_fitting(make(random), spec) for _ in range(2 * each if role == "fit" else each))
                 groups.append(Group(name, reason, role, seen, made))
             advance()
+    for role, seeds in (("fit", range(10, 16)), ("judge", range(4, 6))):
+        views = [foreign.as_seen({"file": nifti_gz(draw_head(number))}, spec) for number in seeds]
+        groups.append(Group("drawn volumes", None, role, True, facts_of(np.concatenate(views))))
     kinds: list[Iterator[foreign.Kind]] = [foreign.photographs(spec, random)]
     if elsewhere is not None and (elsewhere / "types").is_dir():
         kinds.append(foreign.types(elsewhere / "types", spec, random))
