@@ -88,7 +88,7 @@ def draw_panel(view: View) -> NDArray[np.uint8]:
 
 def draw_heatmap(view: View) -> NDArray[np.uint8]:
     """The probability in colours, (h, w, 3)."""
-    return HEAT[view.segmented.steps >> 8]
+    return HEAT.take(view.segmented.steps >> 8, axis=0)
 
 
 @dataclass(frozen=True)
