@@ -81,6 +81,7 @@ class Rows:
         self.levels = [levels for witness in witnesses for levels in witness.each()]
         self.truth = np.concatenate([witness.truth for witness in witnesses])
         self.dice = np.concatenate([witness.dice for witness in witnesses])
+        self.largest = np.concatenate([witness.largest for witness in witnesses])
         self.scans = [scan for witness in witnesses for scan in scans_of(witness)]
 
 
@@ -105,16 +106,19 @@ def scans_of(witness: Slices) -> list[Scan]:
     return found
 
 
-def fit(witnesses: Sequence[Slices], level: float = LEVEL) -> dict[str, Any]:
-    """The block but for figures. Raises TooFewError.
+def scans_to_fit(witnesses: Sequence[Slices], level: float) -> list[Scan]:
+    """Those that intervals of whole scans are fitted on: what releases said where they have witnessed enough cases.
+    Short runs on a fold miss whole tumours that no release misses, which would make intervals much wider."""
+    released = [scan for witness in witnesses if witness.released for scan in scans_of(witness)]
+    if len({scan.case for scan in released}) >= math.ceil(level / (1 - level) - 1e-9):
+        return released
+    return [scan for witness in witnesses for scan in scans_of(witness)]
 
-    Intervals of whole scans are fitted on what releases said where those have witnessed enough cases: short runs on a
-    fold miss whole tumours that no release misses, which would make the intervals several times as wide."""
+
+def fit(witnesses: Sequence[Slices], level: float = LEVEL) -> dict[str, Any]:
+    """The block but for figures. Raises TooFewError."""
     rows = Rows(witnesses)
-    steady = [witness for witness in witnesses if witness.released]
-    released = Rows(steady or witnesses)
-    few = len({scan.case for scan in released.scans}) < math.ceil(level / (1 - level) - 1e-9)
-    scans = (rows if few else released).scans
+    scans = scans_to_fit(witnesses, level)
     tails = np.array([widest_tail(scan.whole, scan.truth) for scan in scans])
     slice_tails = np.array([widest_tail(*pair) for pair in zip(rows.levels, rows.truth, strict=True)])
     return {

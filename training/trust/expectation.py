@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from handler.trust.levels import Levels
 from handler.trust.quality import Estimator, estimator_of
 from training.judge.risk import aurc, ranked
-from training.trust.expect import Rows, TooFewError, conformal, crossed, scans_of, widest_tail
+from training.trust.expect import Rows, TooFewError, conformal, crossed, scans_of, scans_to_fit, widest_tail
 from training.trust.witness import Slices
 
 LARGEST, EXPECTED, PAIRWISE = "largest_probability", "expected_dice", "dice_between_networks"
@@ -23,10 +23,10 @@ def crossed_figures(witnesses: Sequence[Slices], level: float) -> dict[str, Any]
     rows = Rows(witnesses)
     slices, scans = crossed(rows)
     found = np.array([levels.area > 0 for levels in rows.levels])
-    largest = np.array([levels.largest for levels in rows.levels])
     scan_dice = np.array([scan.dice for scan in rows.scans])
     known = ~np.isnan(scans)
     ends = np.cumsum([len(witness.case) for witness in witnesses])[:-1]
+    fitted = scans_to_fit(witnesses, level)
     parts = np.split(np.arange(len(rows.case)), ends)
     return {
         "policy": "each case by what was fitted on the others",
@@ -42,16 +42,24 @@ def crossed_figures(witnesses: Sequence[Slices], level: float) -> dict[str, Any]
                     np.mean([aurc(score[p], 1 - rows.dice[p]) for p in (part[found[part]] for part in parts)])
                 ),
             }
-            for name, score in ((LARGEST, largest), (EXPECTED, slices))
+            for name, score in ((LARGEST, rows.largest), (EXPECTED, slices))
         },
-        "cases_held": _held(rows, level),
+        "cases_held": _held(
+            np.array([widest_tail(scan.whole, scan.truth) for scan in fitted]),
+            np.array([scan.case for scan in fitted]),
+            level,
+        ),
+        "slices_held": _held(
+            np.array([widest_tail(*pair) for pair in zip(rows.levels, rows.truth, strict=True)]),
+            np.array(rows.case),
+            level,
+        ),
     }
 
 
-def _held(rows: Rows, level: float) -> float | None:
-    """Share of cases whose truth lies in the interval fitted on the others; None where those are too few."""
-    tails = np.array([widest_tail(scan.whole, scan.truth) for scan in rows.scans])
-    case = np.array([scan.case for scan in rows.scans])
+def _held(tails: NDArray[np.float64], case: NDArray[np.str_], level: float) -> float | None:
+    """Share of a case's rows whose truth lies in the interval fitted on the others, mean over cases; None where those
+    are too few."""
     held = []
     try:
         for name in sorted(set(case)):
@@ -73,13 +81,13 @@ def judge(block: Mapping[str, Any], own: Slices, second: Slices | None) -> dict[
         raise ValueError("the second network was asked about other slices; give one that has not seen them either")
     each, dice = own.each(), own.dice
     slice_scores = {
-        LARGEST: np.array([levels.largest for levels in each]),
+        LARGEST: own.largest,
         EXPECTED: np.array([estimator.slice_dice(levels) for levels in each]),
     }
     scans = scans_of(own)
     scan_dice = np.array([scan.dice for scan in scans])
     scan_scores = {
-        LARGEST: np.array([scan.whole.largest for scan in scans]),
+        LARGEST: np.array([own.largest[own.rows_of(case)].max() for case in own.cases]),
         EXPECTED: np.array([estimator.scan_dice(scan.slices) for scan in scans]),
     }
     if second is not None:

@@ -24,14 +24,15 @@ from training.data.slices import load_slices
 from training.judge.calibrate import fit_calibration
 from training.judge.predictor import LocalPredictor, SourceError, open_predictor
 
+FORMAT = 2  # of what is kept
 Progress = Callable[[str, int], Callable[[], None]]
 
 
 @dataclass(frozen=True, eq=False)
 class Slices:
     """What one network, with weights of this digest, said of n slices. ``levels``: int64 (n, 2, 256), pixels and found
-    ones by probability; ``truth`` and ``both``: (n,) pixels; ``mask``: bool, each (h, w). ``released``: it is a release
-    and no checkpoint of a fold, which is trained for less long."""
+    ones by probability; ``truth`` and ``both``: (n,) pixels; ``largest``: (n,) the largest probability, exactly;
+    ``mask``: bool, each (h, w). ``released``: it is a release and no checkpoint of a fold, which is trained less."""
 
     witness: str
     weights: str
@@ -39,6 +40,7 @@ class Slices:
     levels: NDArray[np.int64]
     truth: NDArray[np.int64]
     both: NDArray[np.int64]
+    largest: NDArray[np.float64]
     mask: tuple[NDArray[np.bool_], ...]
     released: bool = True
 
@@ -127,6 +129,7 @@ def _calibrated(predictor: LocalPredictor, pairs: Sequence[Pair], cache: Path, p
 
 def _key(card: ModelCard, pairs: Sequence[Pair]) -> str:
     said = {
+        "format": FORMAT,
         "weights": card.weights.sha256,
         "settings": [asdict(card.calibration), card.threshold, card.min_lesion_pixels, str(card.crop)],
         "slices": [(pair.name, pair.image.stat().st_size, pair.mask.stat().st_size) for pair in pairs],
@@ -136,13 +139,14 @@ def _key(card: ModelCard, pairs: Sequence[Pair]) -> str:
 
 def _hear(predictor: LocalPredictor, pairs: Sequence[Pair], kept: Path, progress: Progress) -> None:
     advance = progress(f"asking {predictor.name}", len(pairs))
-    levels, counts, masks = [], [], []
+    levels, counts, largest, masks = [], [], [], []
     for start in range(0, len(pairs), 64):  # not all slices in memory
         for item in load_slices(pairs[start : start + 64]):
             found = predictor.segment(item)
             heard = levels_of(found.steps, found.mask)
             levels.append((heard.pixels, heard.found))
             counts.append((int(item.mask.sum()), int((item.mask & found.mask).sum())))
+            largest.append(found.measurement.max_probability)
             masks.append((np.packbits(found.mask), found.mask.shape))
             advance()
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +157,7 @@ def _hear(predictor: LocalPredictor, pairs: Sequence[Pair], kept: Path, progress
             case=np.array([pair.case for pair in pairs]),
             levels=np.array(levels, np.int64),
             counts=np.array(counts, np.int64),
+            largest=np.array(largest, np.float64),
             bits=np.concatenate([bits for bits, _ in masks]),
             shapes=np.array([shape for _, shape in masks], np.int64),
         )
@@ -169,4 +174,6 @@ def _read(kept: Path, witness: str, weights: str, released: bool) -> Slices:
             at += size
         truth, both = content["counts"].T
         case = tuple(str(name) for name in content["case"])
-        return Slices(witness, weights, case, content["levels"], truth, both, tuple(masks), released)
+        return Slices(
+            witness, weights, case, content["levels"], truth, both, content["largest"], tuple(masks), released
+        )

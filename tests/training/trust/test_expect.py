@@ -15,7 +15,8 @@ from handler.trust.quality import estimator_of
 from tests.detector import write_detector
 from tests.training.conftest import Outcome, call
 from training.data.phantoms import PHANTOM_CASES, write_phantoms
-from training.trust.expect import TooFewError, conformal, fractional, widest_tail
+from training.trust.expect import TooFewError, conformal, fractional, scans_to_fit, widest_tail
+from training.trust.witness import Slices
 
 CASES = tuple(f"TCGA_{site}_{number:04d}_20000101" for site in ("CS", "DU", "HT") for number in range(5))
 
@@ -59,6 +60,21 @@ def test_fractional_finds_the_weights() -> None:
     facts = np.random.default_rng(0).normal(size=(4000, 2))
     dice = 1 / (1 + np.exp(-(0.5 + facts @ [1.0, -2.0])))
     np.testing.assert_allclose(fractional(facts, dice, np.ones(4000)), (0.5, 1.0, -2.0), atol=1e-3)
+
+
+def said(cases: int, released: bool) -> Slices:
+    """One slice a case, all alike."""
+    steps = np.linspace(0, 65535, 400).astype(np.uint16).reshape(20, 20)
+    levels = levels_of(steps, steps > 30000)
+    stacked = np.tile(np.stack([levels.pixels, levels.found]), (cases, 1, 1))
+    truth = np.full(cases, 200)
+    names = tuple(f"case-{n:02}" for n in range(cases))
+    return Slices("w", "sha256:0", names, stacked, truth, truth, np.ones(cases), (steps > 30000,) * cases, released)
+
+
+def test_short_runs_do_not_widen_the_intervals_of_scans_where_releases_are_enough() -> None:
+    assert len(scans_to_fit([said(9, True), said(30, False)], 0.9)) == 9
+    assert len(scans_to_fit([said(8, True), said(30, False)], 0.9)) == 38
 
 
 @pytest.fixture(scope="module")
