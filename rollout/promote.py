@@ -66,6 +66,7 @@ def _restore(site: Site, deployment: Deployment, target: Deployed, loaded: bool)
     site.enter(deployment, Phase.RESTORING, target)
     if loaded:
         remove(site.server, target.version)
+    site.say(f"waiting for the workers of version {target.version}, at most {site.limits.start.seconds:g} s")
     start(site.server, target.version, target.archive, site.limits.start)
     parity = check_parity(site.server, release.card, release.samples)
     if parity.breach:
@@ -77,6 +78,7 @@ def _restore(site: Site, deployment: Deployment, target: Deployed, loaded: bool)
 def take_out(site: Site, deployment: Deployment, subject: Deployed) -> Deployment:
     """Unregisters ``subject``, which ``deployment`` does not declare any more, once it is idle. One that stays busy is
     left in place and declared again; one without workers is removed, since whoever waits for it waits in vain."""
+    site.say(f"waiting until version {subject.version} is idle, at most {site.limits.drain.seconds:g} s")
     if not retire(site.server, subject.version, site.limits.drain.seconds):
         found = site.server.version(subject.version)
         if found is not None and found.ready:

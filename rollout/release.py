@@ -60,7 +60,10 @@ def release(site: Site, deployment: Deployment, release: Release, scans: Sequenc
             after = promote(site, deployment, subject)
             watch = Watch(site.server, release, record, site.limits.watch, site.renew)
             site.log(subject, "promoted", "passed the gate", deployment.live.version, figures)
-            site.say(f"version {subject.version} is live")
+            site.say(
+                f"version {subject.version} is live and watched for {site.limits.watch.seconds:g} s; "
+                f"{deployment.live.version} stays beside it"
+            )
     except Exception as error:  # whatever it was: the candidate goes, the live version stays
         if isinstance(error, StoppedError) and site.deployment().live.version == subject.version:
             _roll_back(site, site.deployment(), Seen(breach="stopped while it was promoted"), error)
@@ -93,6 +96,7 @@ def _try_out(
         copy_archive(release, site.server.store)
         site.say(f"copied to {subject.archive}")
         site.enter(deployment, Phase.STARTING, subject)
+        site.say(f"waiting for the workers of version {subject.version}, at most {site.limits.start.seconds:g} s")
         seconds = start(site.server, subject.version, subject.archive, site.limits.start)
         site.say(f"version {subject.version} has started beside {deployment.live.version} in {seconds:.1f} s")
     site.enter(deployment, Phase.GATING, subject)
@@ -137,7 +141,9 @@ def _after_promotion(site: Site, deployment: Deployment, watch: Watch, shown: Sh
     site.say(f"watched for {seen.seconds:.0f} s: {seen.failed:.0f} of {seen.requests:.0f} requests failed")
     site.log(deployment.live, "kept", "no limit was broken while it was watched", before.version, seen.figures())
     deployment = site.save(deployment.settled())
-    time.sleep(site.limits.drain.grace_seconds)
+    grace = site.limits.drain.grace_seconds
+    site.say(f"waiting {grace:g} s for those who ask for version {before.version} by name, then it is retired")
+    time.sleep(grace)
     _retire_old(site, deployment)
 
 

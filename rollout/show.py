@@ -19,17 +19,20 @@ from rollout.file_lock import is_held
 from rollout.history import Event
 from rollout.lock import LOCK_FILE
 from rollout.server import TorchServe, Version
-from rollout.state import Deployment, Phase, read_deployment
+from rollout.state import Deployment, Phase, read_deployment, seconds_since
 from rollout.unwatched import is_unwatched
 from rollout.watch import Seen
 
+SAY_SECONDS = 30.0
+
 
 class Screen:
-    """Bars for work of known length, a line that moves for the watch. Where the output is no terminal, the former are
-    lines now and then and the latter is left out."""
+    """Bars for work of known length, for the watch a line that moves and one that stays each half minute of it. Where
+    the output is no terminal, the bars are lines now and then and what moves is left out."""
 
-    def __init__(self, console: Console, watch_seconds: float) -> None:
+    def __init__(self, console: Console, watch_seconds: float, say: Callable[[str], None]) -> None:
         self._console = console
+        self._say, self._next_line = say, SAY_SECONDS
         self._bars = Bars(console)
         self._status: Status | None = None
         self._watch_seconds = watch_seconds
@@ -41,11 +44,14 @@ class Screen:
         """Shows the watch's figures so far."""
         p95 = "-" if seen.p95_seconds is None else f"{seen.p95_seconds * 1e3:.0f} ms"
         time = f"{seen.seconds:.0f} of {self._watch_seconds:.0f} s"
-        text = f"watching {time}: {seen.failed:.0f} of {seen.requests:.0f} requests failed"
+        text = f"watching {time}: {seen.failed:.0f} of {seen.requests:.0f} requests failed, p95 {p95}"
         if self._status is None:
             self._status = self._console.status(escape(text))
             self._status.start()
-        self._status.update(f"{text}, p95 {p95}")
+        self._status.update(text)
+        if seen.seconds >= self._next_line:
+            self._say(text)
+            self._next_line = (seen.seconds // SAY_SECONDS + 1) * SAY_SECONDS
 
     def close(self) -> None:
         self._bars.close()
@@ -120,13 +126,21 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         table.add_row(*map(escape, (row["version"], row["role"], row["since"] or "-", workers, pending, digest)))
     console.print(table)
     if change := status["change"]:
-        what = f"{change['subject']['version']} {change['phase']}, by {change['operator']}, since {change['began']}"
+        what = f"{change['subject']['version']} {_under_way(change)}"
         left = _LEFT.get(change["phase"], "the next deploy cleans it up")
         console.print(escape(f"under way: {what}" if change["kept"] else f"left behind: {what}; {left}"))
     if not status["running"]:
         console.print("[red]the server does not run[/red]: its next start brings the live version and those served")
     elif status["declared"] not in (None, status["default"]):
         console.print(f"[red]TorchServe's default is {escape(status['default'])}[/red], not what is declared live")
+
+
+def _under_way(change: Mapping[str, Any]) -> str:
+    """The phase and since when, whose change it is and since when: ``watching for 75 s (since …), by ann since …``."""
+    phase = str(change["phase"])
+    if change["entered"]:
+        phase += f" for {max(0.0, seconds_since(change['entered'])):.0f} s (since {change['entered']})"
+    return f"{phase}, by {change['operator']}, since {change['began']}"
 
 
 def print_history(console: Console, events: Sequence[Event]) -> None:

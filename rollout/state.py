@@ -4,6 +4,7 @@ that whoever reads it after a kill (``scripts/serve``, the next ``scripts/deploy
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -49,12 +50,14 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Change:
-    """What is under way. ``subject``: the version it is about; ``operator``: who started it, as given."""
+    """What is under way. ``subject``: the version it is about; ``operator``: who started it, as given; ``began``: the
+    change; ``entered``: its phase, empty in what was written before there was this field."""
 
     phase: str
     subject: Deployed
     operator: str
     began: str
+    entered: str = ""
 
     @property
     def before_promotion(self) -> bool:
@@ -92,8 +95,9 @@ class Deployment:
     def in_phase(self, phase: Phase, subject: Deployed, operator: str) -> Deployment:
         """The same with ``phase`` under way; a change of the same subject keeps its beginning."""
         same = self.change is not None and self.change.subject.version == subject.version
-        began = self.change.began if same and self.change else now()
-        return replace(self, change=Change(phase.value, subject, operator, began))
+        entered = now()
+        began = self.change.began if same and self.change else entered
+        return replace(self, change=Change(phase.value, subject, operator, began, entered))
 
     def settled(self) -> Deployment:
         """The same with nothing under way."""
@@ -110,6 +114,11 @@ def now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def seconds_since(then: str) -> float:
+    """Seconds from ``then``, as :func:`now` writes it, until now."""
+    return (datetime.now(UTC) - datetime.fromisoformat(then)).total_seconds()
+
+
 def read_deployment(state: Path) -> Deployment | None:
     """What the state folder declares; None when nothing was ever deployed. Raises :class:`RolloutError` for a file that
     is not ours."""
@@ -119,16 +128,20 @@ def read_deployment(state: Path) -> Deployment | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise RolloutError(f"{path} cannot be read: {error}. {_REPAIR}") from error
+        raise RolloutError(f"{path} cannot be read: {error}. {_repair(path)}") from error
     try:
         if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
             raise SettingsError(f"its format is not {FORMAT}")
         return from_mapping(Deployment, raw, path.name)
     except SettingsError as error:
-        raise RolloutError(f"{path} is not a deployment: {error}. {_REPAIR}") from error
+        raise RolloutError(f"{path} is not a deployment: {error}. {_repair(path)}") from error
 
 
-_REPAIR = "Remove it to serve what model_store holds; the history tells what was deployed."
+def _repair(path: Path) -> str:
+    return (
+        f"To serve what the model store holds, stop the server and remove the file: rm {shlex.quote(str(path))}; "
+        "'scripts/deploy history' tells what was deployed."
+    )
 
 
 def write_deployment(state: Path, deployment: Deployment) -> None:
@@ -137,11 +150,12 @@ def write_deployment(state: Path, deployment: Deployment) -> None:
     write_atomic(state / DEPLOYMENT_FILE, (json.dumps(body, indent=2) + "\n").encode())
 
 
-def check_archives(deployment: Deployment, store: Path) -> None:
-    """Raises :class:`RolloutError` when a loaded version's archive is not the one that was deployed."""
+def check_archives(deployment: Deployment, store: Path, state: Path) -> None:
+    """Raises :class:`RolloutError` when a loaded version's archive is not the one that was deployed with ``state``."""
+    repair = _repair(state / DEPLOYMENT_FILE)
     for one in deployment.loaded:
         path = store / one.archive
         if not path.is_file():
-            raise RolloutError(f"{path}, the archive of version {one.version}, is gone. Put it back. {_REPAIR}")
+            raise RolloutError(f"{path}, the archive of version {one.version}, is gone. Put it back. {repair}")
         if (found := sha256_of(path)) != one.sha256:
-            raise RolloutError(f"{path} has digest {found}; deployed was {one.sha256}. Put that file back. {_REPAIR}")
+            raise RolloutError(f"{path} has digest {found}; deployed was {one.sha256}. Put that file back. {repair}")

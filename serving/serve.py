@@ -167,7 +167,7 @@ def _to_serve(places: Places, told: threading.Event, signers: Signers) -> tuple[
         return archives, default_version(store)
     with contextlib.suppress(OSError), guarded(store):  # one that is only read here cannot lose an archive by us
         register(store, places.state)
-    check_archives(deployment, store)
+    check_archives(deployment, store, places.state)
     for line in older(deployment, store, places.state):
         console.print(escape(line))
     others = ", ".join(one.version for one in deployment.served) or "none"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, epilog=EXIT_CODES)
 console = Console(soft_wrap=True, highlight=False)
+silent = Console(quiet=True)
 
 State = Annotated[
     Path | None,
@@ -56,6 +58,7 @@ TrustedKeys = Annotated[
     Path | None,
     typer.Option(help="Folder of the public keys (*.pub); implies --require-signed.", exists=True, file_okay=False),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say only how it ended.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -87,8 +90,12 @@ def _exits() -> Iterator[None]:
         raise typer.Exit(int(Exit.FAILED)) from error
 
 
-def _say(line: str) -> None:
-    console.print(f"[green]·[/] {escape(line)}")
+def _teller(on: Console) -> Callable[[str], None]:
+    """Prints lines with the time, UTC, before them."""
+    return lambda line: on.print(f"[dim]{datetime.now(UTC):%H:%M:%SZ}[/] [green]·[/] {escape(line)}")
+
+
+_say = _teller(console)
 
 
 def _labelled(scans: Path | None, limits: Limits) -> list[LabelledSlice]:
@@ -113,18 +120,20 @@ def release_command(
     ] = False,
     require_signed: RequireSigned = False,
     trusted_keys: TrustedKeys = None,
+    quiet: Quiet = False,
 ) -> None:
     """Verify ARCHIVE, start it beside the live version, gate it, promote it, watch it, retire the old one."""
-    stopping = Stopping()
+    stopping, shown_on = Stopping(), silent if quiet and not dry_run else console
+    say = _teller(shown_on)
     with _exits(), stopping.listening():
         limits = read_limits(limits_file)
         verified = trusted_release(archive)
-        _say(f"{archive.name}: version {verified.version}, {verified.sha256}, manifest, card and digests are right")
+        say(f"{archive.name}: version {verified.version}, {verified.sha256}, manifest, card and digests are right")
         folder = find_state(state)
         asked = chosen(require_signed, trusted_keys, archive.parent)
-        _say(check_signers(verified, archive.name, folder, [asked]))
+        say(check_signers(verified, archive.name, folder, [asked]))
         slices = _labelled(scans, limits)
-        site = Site(TorchServe(folder), limits, operator, _say, stopping)
+        site = Site(TorchServe(folder), limits, operator, say, stopping)
         site.server.versions()  # is it there?
         with locked(site.state):
             if dry_run:
@@ -132,7 +141,7 @@ def release_command(
                 return
             deployment = recover(site, site.deployment())
             check_version(site, deployment, verified)
-            screen = show.Screen(console, limits.watch.seconds)
+            screen = show.Screen(shown_on, limits.watch.seconds, say)
             try:
                 release(site, deployment, verified, slices, Shown(screen.counting, screen.watching))
             finally:
@@ -155,7 +164,9 @@ def _dry_run(site: Site, verified: Release, slices: int) -> None:
 
 
 @app.command("rollback")
-def rollback_command(state: State = None, limits_file: LimitsFile = LIMITS_FILE, operator: Operator = USER) -> None:
+def rollback_command(
+    state: State = None, limits_file: LimitsFile = LIMITS_FILE, operator: Operator = USER, quiet: Quiet = False
+) -> None:
     """Make the version before live again; withdraw a candidate that is not live yet. Works without a running server."""
     stopping = Stopping()
     with _exits(), stopping.listening():
@@ -166,7 +177,7 @@ def rollback_command(state: State = None, limits_file: LimitsFile = LIMITS_FILE,
         except NoServerError:
             done = roll_back_stopped_server(folder, operator)
         else:
-            done = roll_back(Site(server, limits, operator, _say, stopping))
+            done = roll_back(Site(server, limits, operator, _teller(silent) if quiet else _say, stopping))
     console.print(f"[bold green]{escape(done)}[/]")
 
 
@@ -176,11 +187,13 @@ def retire_command(
     state: State = None,
     limits_file: LimitsFile = LIMITS_FILE,
     operator: Operator = USER,
+    quiet: Quiet = False,
 ) -> None:
     """Take VERSION out of the server and the store, once nobody uses it."""
     stopping = Stopping()
     with _exits(), stopping.listening():
-        site = Site(TorchServe(find_state(state)), read_limits(limits_file), operator, _say, stopping)
+        say = _teller(silent) if quiet else _say
+        site = Site(TorchServe(find_state(state)), read_limits(limits_file), operator, say, stopping)
         with locked(site.state):
             recover(site, site.deployment())
             done = retire_version(site, version)

@@ -115,7 +115,11 @@ def _untouched(stage: Stage, load: Load) -> None:
 
 
 def _report(title: str, done: Outcome, load: Load) -> None:
-    lines = [line for line in done.out.splitlines() if line.startswith(("· gate", "deploy:", "· ROLL", "· watched"))]
+    lines = [
+        line
+        for line in done.out.splitlines()
+        if any(word in line for word in ("· gate", "deploy:", "· ROLL", "· watched"))
+    ]
     print(f"\n{title}: exit {done.code} after {done.seconds:.1f} s; load: {load}")
     print("\n".join(f"    {line}" for line in lines), flush=True)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from archive.store import ROOT
 from archive.verify import read_release
@@ -19,7 +22,7 @@ from rollout.lock import LOCK_FILE, ask_to_stop, locked
 from rollout.promote import promoted, rolled_back
 from rollout.register import check_disks
 from rollout.rollback import roll_back_stopped_server
-from rollout.show import status_of
+from rollout.show import Screen, print_status, status_of
 from rollout.state import (
     DEPLOYMENT_FILE,
     Deployed,
@@ -29,6 +32,8 @@ from rollout.state import (
     read_deployment,
     write_deployment,
 )
+from rollout.watch import Seen
+from scripts.commands import deploy
 from tests.disks import small_disk
 from tests.rollout.stage import ARCHIVE, LIMITS
 
@@ -48,8 +53,9 @@ def test_a_deployment_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "live": 3}'])
 def test_a_file_that_is_no_deployment_is_explained(text: str, tmp_path: Path) -> None:
     (tmp_path / DEPLOYMENT_FILE).write_text(text)
-    with pytest.raises(RolloutError, match=r"deployment\.json"):
+    with pytest.raises(RolloutError, match=r"deployment\.json") as told:
         read_deployment(tmp_path)
+    assert f"rm {tmp_path / DEPLOYMENT_FILE}" in str(told.value)
 
 
 def test_promotion_and_rollback_are_each_others_inverse() -> None:
@@ -81,13 +87,13 @@ def test_a_changed_or_lost_archive_is_named(tmp_path: Path) -> None:
     archive = tmp_path / "brainseg-1.0.mar"
     archive.write_bytes(b"one")
     live = Deployed("1.0", archive.name, sha256_of(archive), "")
-    check_archives(Deployment(live), tmp_path)
+    check_archives(Deployment(live), tmp_path, tmp_path)
     archive.write_bytes(b"two")
     with pytest.raises(RolloutError, match="deployed was"):
-        check_archives(Deployment(live), tmp_path)
+        check_archives(Deployment(live), tmp_path, tmp_path)
     archive.unlink()
     with pytest.raises(RolloutError, match="is gone"):
-        check_archives(Deployment(live), tmp_path)
+        check_archives(Deployment(live), tmp_path, tmp_path)
 
 
 def test_the_history_survives_a_line_cut_short(tmp_path: Path) -> None:
@@ -140,6 +146,39 @@ def test_status_without_a_server(tmp_path: Path) -> None:
         "1.0": "served",
         "3.0": "candidate",
     }
+
+
+def test_what_was_written_before_phases_had_a_time_is_read(tmp_path: Path) -> None:
+    write_deployment(tmp_path, Deployment(deployed("1.0")).in_phase(Phase.GATING, deployed("2.0"), "ann"))
+    raw = json.loads((tmp_path / DEPLOYMENT_FILE).read_text())
+    assert raw["change"].pop("entered")
+    (tmp_path / DEPLOYMENT_FILE).write_text(json.dumps(raw))
+    console = Console(record=True, width=200)
+    print_status(console, status_of(tmp_path))
+    assert "2.0 gating, by ann, since 20" in console.export_text()
+
+
+def test_a_watch_says_a_line_each_half_minute() -> None:
+    said: list[str] = []
+    screen = Screen(Console(quiet=True), 100, said.append)
+    for seconds in range(0, 101, 2):
+        screen.watching(Seen(seconds=seconds, requests=seconds, p95_seconds=0.25))
+    screen.close()
+    assert [line.split(":")[0] for line in said] == [f"watching {at} of 100 s" for at in (30, 60, 90)]
+    assert said[0] == "watching 30 of 100 s: 0 of 30 requests failed, p95 250 ms"
+
+
+def test_lines_have_the_time_and_quiet_leaves_them_out(
+    packaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Up to where there is no server: what was said until then, and the error, which is always said."""
+    said = {}
+    for option in ("", "--quiet"):
+        with pytest.raises(SystemExit):
+            deploy.run([str(packaged / ARCHIVE), "--state", str(tmp_path), *option.split()])
+        said[option] = capsys.readouterr().out.splitlines()
+    assert re.match(r"\d\d:\d\d:\d\dZ · brainseg-1\.0\.mar: version 1\.0", said[""][0])
+    assert said["--quiet"] == said[""][1:] != []
 
 
 def test_the_limits_of_the_repository_and_those_of_the_tests_are_whole(tmp_path: Path) -> None:

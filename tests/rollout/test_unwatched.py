@@ -141,7 +141,8 @@ def test_a_start_brings_the_version_before(state: Path, tmp_path: Path) -> None:
 def test_status_says_whether_anybody_watches(state: Path) -> None:
     console = Console(record=True, width=200)
     print_status(console, status_of(state))
-    assert "left behind: 2.0 watching, by ann" in (text := console.export_text())
+    assert "left behind: 2.0 watching for " in (text := console.export_text())
+    assert ", by ann, since 20" in text
     assert "nobody watches it" in text
     with locked(state):
         print_status(console, status_of(state))
