@@ -8,18 +8,22 @@ import time
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from web.api import api, door
+from web.api import api
 from web.contract.fields import HEALTH_PATHS, RefusedError
 from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
 from web.contract.translate import REFUSED_HEADER, main_reason
 from web.door import open_door
+from web.incoming import door
 from web.log import log_request
+from web.open_inference.errors import is_open, written
+from web.open_inference.routes import open_inference
 from web.packing import pack
 from web.page import page
 from web.readable import PAGES, problem_page, wanted
 from web.settings import Settings
 
 logger = logging.getLogger(__name__)
+TAKE_SCANS = ("api.segment", "open.infer")
 
 
 def create_app(settings: Settings) -> Flask:
@@ -30,6 +34,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = False  # no redirects: they would go to whatever host the request names
     app.register_blueprint(api)
     app.register_blueprint(page)
+    app.register_blueprint(open_inference)
     app.before_request(_begin)
     app.after_request(_finish)
     app.register_error_handler(RefusedError, _refused)
@@ -68,7 +73,7 @@ def _finish(response: Response) -> Response:
     seconds = time.perf_counter() - g.began
     code = g.code if g.code != "ok" or response.status_code < 400 else f"status_{response.status_code}"
     here.metrics.count_request(route, code)
-    if route == "api.segment":
+    if route in TAKE_SCANS:
         here.metrics.observe_segment(seconds)
         here.metrics.count_answer(g.version, code)
         if refused := response.headers.get(REFUSED_HEADER):
@@ -80,9 +85,10 @@ def _finish(response: Response) -> Response:
 
 def _problem(refusal: RefusedError) -> Response:
     g.code = refusal.code
-    if wanted():
+    if wanted() and not is_open(request.path):
         return problem_page(refusal)
-    return Response(refusal.body(g.request_id), refusal.status, refusal.headers())
+    headers, body = written(refusal, request.path, g.request_id)
+    return Response(body, refusal.status, headers)
 
 
 def _refused(refusal: RefusedError) -> Response:

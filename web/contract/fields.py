@@ -5,6 +5,7 @@ The handler has tables of its own; a test keeps the two equal."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,10 @@ INSTANCE = "urn:brainseg:request:"  # and the request's id: this occurrence of a
 NOTICE = "Research use only. Not a medical device."
 PASSPORT_KIND = "application/vnd.brainseg.passport+json"
 SEGMENT_PATH = "/api/v1/segment"
-HEALTH_PATHS = ("/livez", "/readyz", "/metrics", "/api/v1/status")  # answered whatever else waits
+OPEN_PATH = "/v2"  # of the Open Inference Protocol
+_INFER_PATH = re.compile(OPEN_PATH + r"/models/[^/]+(/versions/[^/]+)?/infer/?")
+# Answered whatever else waits.
+HEALTH_PATHS = ("/livez", "/readyz", "/metrics", "/api/v1/status", "/v2/health/live", "/v2/health/ready")
 MIB = 2**20
 REQUEST_BYTES = 64 * MIB
 LONGEST_VALUE = 200  # characters of a field's value
@@ -218,6 +222,11 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def takes_scan(path: str) -> bool:
+    """Whether a scan is posted to ``path``."""
+    return path == SEGMENT_PATH or _INFER_PATH.fullmatch(path) is not None
 
 
 def field_header(name: str) -> str:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from web.access.quota import Quota
@@ -72,6 +73,18 @@ class Admission:
             upload.held += size
             self._bytes[upload.client] += size
             self.held_bytes += size
+
+    @contextmanager
+    def more(self, client: str) -> Iterator[Callable[[int], None]]:
+        """Counts what is made of a body that has come, as when it is unpacked: what it gives is called with the bytes
+        of each piece, and raises as :meth:`grow` does. All of it is given back at the end."""
+        upload = Upload(client)
+        with self._lock:
+            self._uploads[client] += 1
+        try:
+            yield lambda size: self.grow(upload, size)
+        finally:
+            self.end(upload)
 
     def end(self, upload: Upload) -> None:
         """The body is forgotten. A second time changes nothing."""

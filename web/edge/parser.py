@@ -15,10 +15,11 @@ from waitress.buffers import OverflowableBuffer
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import ChunkedReceiver, FixedStreamReceiver
 
-from web.contract.fields import HEADER_PREFIX, HEALTH_PATHS, SEGMENT_PATH, RefusedError
+from web.contract.fields import HEADER_PREFIX, HEALTH_PATHS, RefusedError, takes_scan
 from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
 from web.edge.admission import Upload, too_large
 from web.edge.pace import Pace
+from web.open_inference.errors import written
 
 if TYPE_CHECKING:
     from web.edge.channel import Channel
@@ -32,16 +33,16 @@ _FIELD_NAME = re.compile(rb"(?<=\r\n)" + re.escape(HEADER_PREFIX.encode()) + rb"
 class Refused:
     """A refusal in the form in which waitress writes its own errors. ``also``: headers beside the contract's."""
 
-    def __init__(self, refusal: RefusedError, identity: str, also: dict[str, str]) -> None:
+    def __init__(self, refusal: RefusedError, path: str, identity: str, also: dict[str, str]) -> None:
         self.refusal = refusal
-        self._identity = identity
-        self._headers = {**refusal.headers(), **SECURITY, **NEVER_STORED, REQUEST_ID: identity, **also}
+        headers, self._body = written(refusal, path, identity)
+        self._headers = {**headers, **SECURITY, **NEVER_STORED, REQUEST_ID: identity, **also}
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         return (
             f"{self.refusal.status} {self.refusal.title}",
             list(self._headers.items()),
-            self.refusal.body(self._identity),
+            self._body,
         )
 
 
@@ -104,7 +105,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         try:
             if self._channel.narrow and not self.for_health:
                 raise RefusedError("queue_full", "Too many connections at a time; try again.", 5)
-            if self.path != SEGMENT_PATH or self.command != "POST":
+            if not takes_scan(self.path) or self.command != "POST":
                 self._keep_nothing()
                 return
             if _doubled_field(header_plus):
@@ -165,7 +166,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def refuse(self, refusal: RefusedError) -> None:
         """Answers with ``refusal``: at once where the client waits to be told to go on, else after its body."""
         identity = request_id(self.headers.get("X_REQUEST_ID"))
-        self.error = Refused(refusal, identity, self._edge.cross_origin(self.headers.get("ORIGIN", "")))
+        self.error = Refused(refusal, self.path, identity, self._edge.cross_origin(self.headers.get("ORIGIN", "")))
         self._edge.refused(refusal, identity, time.monotonic() - self._began, self.body_bytes_received)
         if self.expect_continue:
             self.expect_continue, self.body_rcv = False, None

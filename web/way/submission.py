@@ -108,14 +108,15 @@ def _version(asked: str | None) -> str | None:
     return asked
 
 
-def _is_scan(body: bytes) -> bool:
-    return body.startswith(MAGIC) or body.startswith(DICOM, DICOM_AT)
+def _is_scan(body: bytes | memoryview) -> bool:
+    head = bytes(body[: DICOM_AT + len(DICOM)])
+    return head.startswith(MAGIC) or head.startswith(DICOM, DICOM_AT)
 
 
-def _scans(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
+def _scans(body: bytes | memoryview, content_type: str) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
     kind = content_type.split(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return read_form(body, content_type)
+        return read_form(bytes(body), content_type)
     # curl -d and --data-binary claim a form whatever they send.
     if kind == URLENCODED and not _is_scan(body):
         raise RefusedError(
@@ -123,7 +124,7 @@ def _scans(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryview
             "The form has no field 'file' with the scan in it. curl's -d sends a form: use -T FILE or -F file=@FILE.",
         )
     if (kind == JSON or kind.endswith("+json")) and not _is_scan(body):
-        what = JSON_BEGINS.get(body.lstrip()[:1], "said to be JSON")
+        what = JSON_BEGINS.get(bytes(body[:1000]).lstrip()[:1], "said to be JSON")
         raise RefusedError(
             "unsupported_format",
             f"The body is {what}; expected the bytes of a scan's file as they are, not base64 in JSON: raw, or as the "
@@ -141,7 +142,7 @@ def _accept(header: str) -> str:
     return header
 
 
-def read_submission(body: bytes, headers: Mapping[str, str], query: str) -> Submission:
+def read_submission(body: bytes | memoryview, headers: Mapping[str, str], query: str) -> Submission:
     """``headers``: names in any case; ``query``: the text behind the ``?``.
 
     Raises ``empty_body``, ``no_image``, ``invalid_parameter``, ``model_not_found``, ``not_acceptable`` (a long

@@ -1,0 +1,33 @@
+"""All that is done with a submission, whichever protocol it came by: counted, forwarded, proven, watched, signed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from web.contract.fields import Answer
+from web.way.submission import Submission
+
+if TYPE_CHECKING:
+    from web.door import Door
+
+
+def take(
+    here: Door,
+    submission: Submission,
+    request_id: str,
+    client: str,
+    gone: Callable[[], bool],
+    asks: Callable[[str], None],
+) -> Answer:
+    """The answer, a refusal of the handler among them. ``asks``: is told which version is asked, ``none`` where that is
+    not known. Raises as :meth:`web.way.forward.Forward.__call__` does."""
+    here.metrics.observe_scan(len(submission.scan))
+    here.passports.check(submission)
+    expected = here.readiness.expected(submission.version)
+    asks(expected.version if expected else "none")
+    answer = here.forward(submission, request_id, client, gone)
+    if answer.status != 200:
+        return answer
+    here.readiness.proven(expected)
+    return here.passports.signed(here.drift.taken(answer))
