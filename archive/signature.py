@@ -35,7 +35,7 @@ def read_envelope(content: bytes) -> Mapping[str, Any]:
     """Raises :class:`UntrustedError`."""
     try:
         envelope = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         envelope = None
     if not isinstance(envelope, dict):
         raise UntrustedError(f"its {SIGNATURE_FILE} cannot be read")

@@ -327,13 +327,24 @@ def _open(request: Request, limits: Limits) -> Subject:
 
 
 def _check_assessed(trust: Trust, settings: Settings) -> None:
-    """Raises ``not_assessed`` where the answer would be the mask of a scan that gets none."""
-    if trust.refused and settings.kind != "application/json":
+    """Raises ``not_assessed`` where the answer would be the mask of a scan, or of slices of it alone, that gets none:
+    an empty one would say that nothing was found."""
+    if settings.kind == "application/json":
+        return
+    if trust.refused:
         raise RequestError(
             "not_assessed",
             f"The scan is not of the kind that the model knows ({', '.join(trust.scan.reasons)}), so no mask is given. "
             "Accept application/json for what is known about it, or send gate=off for a mask all the same.",
             refused_headers(trust),
+        )
+    wanted = range(settings.first, settings.last + 1)
+    if settings.kind not in GEOMETRIC and not any(map(trust.assessed, wanted)):
+        raise RequestError(
+            "not_assessed",
+            f"The scan is known to the model but not its slices {settings.first}-{settings.last} "
+            f"({', '.join(trust.slices[settings.first].reasons)}), so no mask of them is given. Accept "
+            "application/json for what is known about them, or send gate=off for a mask all the same.",
         )
 
 

@@ -4,7 +4,6 @@ payload's bytes and its kind, so nothing has to be written the same way twice to
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +41,9 @@ def unseal(envelope: object, kind: str, trusted: Mapping[str, Ed25519PublicKey])
         signatures = [
             (str(one["keyid"]), base64.b64decode(one["sig"], validate=True)) for one in envelope["signatures"]
         ]
-    except (KeyError, TypeError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError) as error:  # ValueError: base64 that is not ASCII, or is none
+        if isinstance(error, SignatureError):
+            raise
         raise SignatureError("its envelope cannot be read") from error
     if not signatures:
         raise SignatureError("it is not signed")

@@ -118,9 +118,13 @@ def check_scan(passport: Passport, scans: Mapping[str, bytes]) -> None:
 
 
 def differences(before: Passport, after: Passport) -> list[str]:
-    """What came out otherwise the second time, in words; empty when the mask is the same pixel for pixel and so is
-    every figure. The words name the engine where that is another one."""
-    found = []
+    """What came out otherwise the second time, in words; empty when it was the same scan, model and settings, the mask
+    is the same pixel for pixel and so is every figure. The words name the engine where that is another one."""
+    found = [
+        f"{what}: {after.content.get(what)} and was {before.content.get(what)}"
+        for what in ("input", "model", "settings")
+        if after.content.get(what) != before.content.get(what)
+    ]
     if before.mask != after.mask:
         found.append("the mask differs")
     found += [
@@ -162,5 +166,5 @@ def read_file(path: Path) -> object:
         raise PassportError(f"{path} has more than {LARGEST} bytes; expected a passport or an answer")
     try:
         return json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise PassportError(f"{path} is no JSON; expected a passport, or the answer that it came with") from None

@@ -14,12 +14,15 @@ PREFIX = "BRAINSEG"  # of the environment's variables
 
 def read_options(path: Path, known: set[str]) -> dict[str, Any]:
     """The options in the file, by name. Raises ``typer.BadParameter`` for a file that is no TOML, and for a name that
-    is not of ``known``."""
+    is not of ``known`` or comes twice."""
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise typer.BadParameter(f"{path} cannot be read as TOML: {error}") from None
     options = {name.replace("-", "_"): value for name, value in given.items()}
+    if len(options) < len(given):
+        doubled = sorted(name for name in given if "-" in name and name.replace("-", "_") in given)
+        raise typer.BadParameter(f"{path} has {', '.join(doubled)} twice, with - and with _; expected each once")
     if unknown := sorted(set(options) - known):
         names = ", ".join(sorted(known))
         raise typer.BadParameter(f"{path} has {', '.join(unknown)}; expected some of {names}")

@@ -21,6 +21,8 @@ from web.access.who import StartError as UnguardedError
 from web.access.who import check_start
 
 LogLevel: TypeAlias = Literal["info", "warning", "error"]
+LogFormat: TypeAlias = Literal["text", "json"]
+Profile: TypeAlias = Literal["latency", "throughput"]
 app = typer.Typer(add_completion=False, context_settings={"auto_envvar_prefix": PREFIX})
 
 
@@ -44,13 +46,13 @@ def main(
         list[str] | None, typer.Option(help="A page elsewhere that may call the API, such as https://viewer.example.")
     ] = None,
     drain_seconds: Annotated[float, typer.Option(help="For answers in work at the end.", min=0)] = 30.0,
-    log_format: Annotated[str, typer.Option(help="Of web.log: text or json, a line a request.")] = "text",
+    log_format: Annotated[LogFormat, typer.Option(help="Of web.log, a line a request.")] = "text",
     log_level: Annotated[LogLevel, typer.Option(help="What is less is left out of the front door's log.")] = "info",
     log_stdout: Annotated[
         bool, typer.Option("--log-stdout", help="The front door's lines to standard output, not into web.log.")
     ] = False,
     profile: Annotated[
-        str, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
+        Profile, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
     ] = "latency",
     require_signed: Annotated[
         bool, typer.Option("--require-signed", help="Serve and deploy only archives that a trusted key signed.")

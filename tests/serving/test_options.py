@@ -58,7 +58,14 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(started: di
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("prot = 1", "has prot; expected"), ("port =", "cannot be read as TOML"), ("port = 0", "1 to 65535")],
+    [
+        ("prot = 1", "has prot; expected"),
+        ("port =", "cannot be read as TOML"),
+        ("port = 0", "1 to 65535"),
+        ('log-format = "xml"', "log-format"),
+        ('profile = "turbo"', "profile"),
+        ('log-level = "error"\nlog_level = "info"', "log-level twice"),
+    ],
 )
 def test_a_file_that_means_nothing_is_refused(started: dict[str, Any], tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "serve.toml").write_text(text)

@@ -46,6 +46,8 @@ def test_changed_foreign_and_unsigned_are_refused(keys: Path, tmp_path: Path) ->
         ({**envelope, "payload": other}, "changed after"),
         ({**envelope, "signatures": []}, "not signed"),
         ({**envelope, "payloadType": "text/plain"}, "no envelope"),
+        ({**envelope, "payload": "é"}, "cannot be read"),
+        ({**envelope, "signatures": [{"keyid": next(iter(trusted)), "sig": "é"}]}, "cannot be read"),
         (seal("text/plain", b"payload", key) | {"payloadType": KIND}, "changed after"),
         (seal(KIND, b"payload", load_private(tmp_path / PRIVATE)), "not trusted"),
     ):

@@ -139,6 +139,37 @@ def test_a_restart_goes_on_and_a_kill_is_said(tmp_path: Path, caplog: pytest.Log
     assert "cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("since", float("inf")),
+        ("since", float("nan")),
+        ("scans", float("inf")),
+        ("counts", {name: [1] for name in BINS}),
+        ("counts", None),
+    ],
+)
+def test_a_damaged_file_costs_the_window_and_neither_the_start_nor_the_page_a_trace(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    path = tmp_path / "drift.json"
+    drift = Drift(path, lambda version: None)
+    drift.observe(header(scan(0.1)))
+    drift.close()
+    raw = json.loads(path.read_text())
+    raw["versions"]["1.0"]["blocks"][0][name] = value
+    path.write_text(json.dumps(raw))
+    again = Drift(path, lambda version: None)
+    assert (again.slices(), again.gaps) == ([], 1)
+    with pytest.raises(StateError, match="cannot be read"):
+        read_window(tmp_path)
+    for other in ("[" * 100_000, json.dumps({**raw, "versions": []}), json.dumps({**raw, "gaps": float("inf")})):
+        path.write_text(other)
+        assert Drift(path, lambda version: None).gaps == 1
+        with pytest.raises(StateError, match="cannot be read"):
+            read_window(tmp_path)
+
+
 def test_nothing_of_a_scan_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "drift.json"
     drift = Drift(path, lambda version: None)

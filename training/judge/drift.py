@@ -94,12 +94,17 @@ def _window(version: str, blocks: Sequence[Mapping[str, object]], reference: obj
     wanted = None
     if isinstance(reference, Mapping):
         wanted = {name: tuple(reference[name]) for name in BINS}
+    since = float(str(blocks[0]["since"]))
+    datetime.fromtimestamp(since, UTC)  # what is no time is found here
+    counts = {name: row(name) for name in BINS}
+    if any(len(rows[name]) != len(BINS[name]) for rows in (counts, wanted or counts) for name in BINS):
+        raise ValueError(f"version {version} has other bins than this build")
     return Window(
         version,
-        float(str(blocks[0]["since"])),
+        since,
         sum(int(str(block["scans"])) for block in blocks),
         sum(int(str(block["slices"])) for block in blocks),
-        {name: row(name) for name in BINS},
+        counts,
         wanted,
     )
 
@@ -115,7 +120,7 @@ def read_window(state: Path) -> Windows:
         return Windows(int(raw["gaps"]), tuple(found))
     except FileNotFoundError:
         raise StateError(f"{state} has no {STATE_FILE}: nothing was segmented there yet") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise error if isinstance(error, StateError) else StateError(f"{path} cannot be read: {error!r}") from error
 
 

@@ -28,6 +28,7 @@ BLOCKS = 20  # so the window holds some 2000 slices
 LEAST_SLICES = 100  # fewer say nothing: by chance alone the index is about bins / slices
 MOST_VERSIONS = 16
 WRITE_SECONDS = 5.0
+LATEST = 2.0**36  # seconds since 1970: a window of any later time is none
 LONGEST_HEADER = 2000
 Counts = dict[str, list[int]]
 Rows = list[tuple[dict[str, str], float]]
@@ -77,7 +78,7 @@ class _Block:
 
 def _block(raw: Mapping[str, Any]) -> _Block:
     counts = counts_of({"format": FORMAT, "counts": raw["counts"]})
-    if counts is None:
+    if counts is None or not 0 <= raw["since"] < LATEST:
         raise ValueError
     return _Block(float(raw["since"]), int(raw["scans"]), int(raw["slices"]), counts)
 
@@ -189,7 +190,7 @@ class Drift:
         except FileNotFoundError:
             logger.info("drift: no window of before in the state folder; a new one begins")
             return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             self._gaps = 1
             logger.warning("drift: the window of before cannot be read; a new one begins")
             return

@@ -87,6 +87,17 @@ def test_of_a_stack_single_slices_are_left_out() -> None:
     assert told(gated(share=0.9), scans)["verdict"] == "not_assessed"
 
 
+def test_a_mask_of_slices_that_are_all_left_out_is_refused_and_not_empty() -> None:
+    """An empty mask would say that nothing was found."""
+    scans = stack_tiff((KNOWN, OTHER, KNOWN))
+    for kind in ("image/png", "image/tiff"):
+        reply = ask(gated(), scans, accept=kind, x_brainseg_slices="1").answer
+        assert "other_contrast" in check_problem(reply.status, reply.content_type, reply.body, "not_assessed")["detail"]
+        assert ask(gated(), scans, accept=kind, x_brainseg_slices="1", x_brainseg_gate="off").answer.status == 200
+        assert ask(gated(), scans, accept=kind, x_brainseg_slices="0").answer.status == 200
+    assert ask(gated(), scans, accept="image/tiff", x_brainseg_slices="1-2").answer.status == 200
+
+
 def volume(flipped: bool, t1_bright: slice) -> dict[str, bytes]:
     """FLAIR with a round head, and a T1 that is bright in some slices; ``flipped``: the file runs from head to foot."""
     size, spacing = (40, 44, 12), (4.0, 4.0, 5.0)
