@@ -20,7 +20,7 @@ from handler.errors import RequestError
 from handler.preprocess import normalise, to_grid
 from handler.scan import ArraySource, Scan
 from handler.survey import Survey, survey
-from handler.trust.facts import Facts, facts
+from handler.trust.thumbs import Thumbs, thumbs
 from handler.wanted import ask
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ ROUNDS = 4  # calls of each thread between two looks at the clock
 @dataclass(frozen=True)
 class Prediction:
     """``probabilities``: float32 (slices, h, w), 0..1, on the network's grid; ``survey``: of all samples; times in
-    seconds, ``decode_seconds`` for the pages that were decoded only here. ``facts``: of the slices, for a gate; none
+    seconds, ``decode_seconds`` for the pages that were decoded only here. ``thumbs``: of the slices, for a gate; none
     unless they were asked for."""
 
     probabilities: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Prediction:
     decode_seconds: float
     preprocess_seconds: float
     inference_seconds: float
-    facts: Facts
+    thumbs: Thumbs
 
 
 def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
@@ -135,9 +135,9 @@ def predict(
     deadline: float = float("inf"),
     watched: bool = False,
 ) -> Prediction:
-    """Runs ``engine`` over all slices; ``watched``: facts for a gate are gathered too. Pages that are not in memory yet
-    are all decoded first and kept on the network's grid, so a broken one is found before it runs. Those in memory are
-    brought there :func:`together` at a time.
+    """Runs ``engine`` over all slices; ``watched``: thumbnails for a gate are gathered too. Pages that are not in
+    memory yet are all decoded first and kept on the network's grid, so a broken one is found before it runs. Those in
+    memory are brought there :func:`together` at a time.
 
     Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
     :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
@@ -145,7 +145,7 @@ def predict(
     result = np.empty((scan.slices, card.input.height, card.input.width), np.float32)
     begin = time.perf_counter()
     running = 0.0
-    looked = Facts.none()
+    looked = Thumbs.none()
     wanted, seen, decoding = intensity_range or scan.intensity_range, Survey(), 0.0
     step, told = together(engine), 0
     block = step if isinstance(scan.source, ArraySource) else scan.slices
@@ -158,7 +158,7 @@ def predict(
             seen, decoding = seen.and_of(part), decoding + spent
         at = start % block
         if watched:
-            looked = looked.and_of(facts(grids[at : at + stop - start]))
+            looked = looked.and_of(thumbs(grids[at : at + stop - start]))
         result[start:stop], spent = predict_slices(engine, card, grids[at : at + stop - start])
         running += spent
         if start >= told + PROGRESS_EVERY:

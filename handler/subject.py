@@ -88,7 +88,7 @@ class Picture:
             self._scan = self._scan.held()
         held = time.perf_counter() - begin
         found = predict(engine, card, self._scan, self._range, deadline, gate is not None)
-        trust = ungated(self.slices) if gate is None else gate.judge(found.facts, asked)
+        trust = ungated(self.slices) if gate is None else gate.judge(found.thumbs, asked)
         found.probabilities[[not trust.assessed(index) for index in range(self.slices)]] = 0
         # One slice of the scan's own size at a time: a stack of large ones would not fit.
         slices = (to_steps(restore(p, self.height, self.width)) for p in found.probabilities)

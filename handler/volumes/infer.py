@@ -14,7 +14,7 @@ from handler.errors import RequestError
 from handler.measure import mask_of, to_steps
 from handler.predict import predict_slices, together
 from handler.scan import Warn
-from handler.trust.facts import Facts, facts
+from handler.trust.thumbs import Thumbs, thumbs
 from handler.volumes.channels import Channels
 from handler.volumes.plane import Plane, Window, back, picture, plane_of, window_of
 from handler.wanted import ask
@@ -26,12 +26,12 @@ MOST_SLICES = 512  # that the network looks at for one request
 @dataclass(frozen=True, eq=False)
 class Inferred:
     """``steps``: uint16 (slices, rows, columns) on the FLAIR's grid, probability * 65535; times in seconds.
-    ``facts``: of the slices that the network saw, for a gate; none unless they were asked for."""
+    ``thumbs``: of the slices that the network saw, for a gate; none unless they were asked for."""
 
     steps: NDArray[np.uint16]
     preprocess_seconds: float
     inference_seconds: float
-    facts: Facts
+    thumbs: Thumbs
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +73,14 @@ def infer(
     deadline: float = float("inf"),
     watched: bool = False,
 ) -> Inferred:
-    """Runs ``engine`` over all slices of ``view``. ``watched``: facts for a gate are gathered too. Memory beyond the
-    result is that of :func:`together` slices.
+    """Runs ``engine`` over all slices of ``view``. ``watched``: thumbnails for a gate are gathered too. Memory beyond
+    the result is that of :func:`together` slices.
 
     Raises ``timeout`` when ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done."""
     begin, running = time.perf_counter(), 0.0
     count, height, width = view.plane.shape
     steps = np.zeros(channels.flair.grid.shape, np.uint16)
-    looked = Facts.none()
+    looked = Thumbs.none()
     found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
     step = together(engine)
     for start in range(0, count, step):
@@ -92,7 +92,7 @@ def infer(
         images *= np.float32(1 / 255)
         images = picture(images, view.window, card.input)
         if watched:
-            looked = looked.and_of(facts(images))
+            looked = looked.and_of(thumbs(images))
         probabilities, spent = predict_slices(engine, card, images)
         running += spent
         for index, probability in enumerate(probabilities, start):

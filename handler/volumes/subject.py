@@ -50,7 +50,7 @@ class Scanned:
         self, engine: Engine, card: ModelCard, deadline: float, gate: Gate | None = None, asked: str = ON
     ) -> Steps:
         found = infer(engine, card, self._view, self.channels, deadline, gate is not None)
-        trust = ungated(self.slices) if gate is None else self._kept(found, gate.judge(found.facts, asked))
+        trust = ungated(self.slices) if gate is None else self._kept(found, gate.judge(found.thumbs, asked))
         warnings = self.channels.warnings + self._view.warnings
         masks = partial(masks_of, found.steps, self._view.plane) if self._view.plane.reformatted else None
         spent = found.preprocess_seconds, found.inference_seconds

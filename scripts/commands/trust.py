@@ -16,7 +16,7 @@ from handler.resources import plan
 from progress.bars import Bars
 from training.data.cases import DataError, data_folder
 from training.release.drift import read_blocks
-from training.trust.assemble import Order, assemble, table
+from training.trust.assemble import STEPS, Order, assemble, table
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -36,18 +36,21 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn by chance.")] = 2026,
     each: Annotated[int, typer.Option(help="Pictures of each kind that is refused.", min=8)] = 120,
+    steps: Annotated[int, typer.Option(help="Of fitting; half a second each on one core.", min=20)] = STEPS,
 ) -> None:
     """Fits the gate, chooses its threshold on validation cases, judges it, and writes the new release."""
     bars = Bars(console)
     try:
         more = read_blocks(blocks) if blocks else {}
-        card = assemble(Order(release, version, out, elsewhere, seed, each, more), data_folder(data), bars)
+        card = assemble(Order(release, version, out, elsewhere, seed, each, steps, more), data_folder(data), bars)
     except (DataError, OSError, ValueError) as error:
         console.print(f"[bold red]trust:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     finally:
         bars.close()
     typer.echo(table(card.trust["gate"]["figures"]))
+    for row in card.trust["gate"]["consequences"]:
+        typer.echo(", ".join(f"{name}: {value}" for name, value in row.items()))
     typer.echo(f"released {card.name} {card.version} in {out}, threshold of the gate {card.trust['gate']['threshold']}")
     wrong = misjudged(record(open_model(out, "torch", plan().threads), sample_files()))
     typer.echo(f"samples: {'; '.join(wrong) or 'each gets the verdict it was drawn for'}")

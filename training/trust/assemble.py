@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from handler.card import CARD_FILE, FileRecord, ModelCard, read_card
+from handler.engines import open_engine
 from handler.files import write_atomic
-from handler.trust.gate import WEIGHTS_FILE, settings_of, weights_of
+from handler.resources import plan
+from handler.trust.gate import WEIGHTS_FILE, settings_of
 from handler.trust.quality import estimator_of
 from training.data.cases import Pair, find_pairs
-from training.trust.collect import Group, Progress, collect
+from training.trust.collect import Progress, groups, pools
+from training.trust.consequence import consequences, segmenting
 from training.trust.figures import figures
-from training.trust.fit import fit
+from training.trust.fit import Fitted, fit
 
+STEPS = 1300  # of fitting, 144 pictures each
 EVERY = 8  # of the training cases, by name, one chooses the threshold where the release names none that do
 BESIDE = ("LICENSE", "report.json", "report.html")
 
@@ -26,8 +30,8 @@ BESIDE = ("LICENSE", "report.json", "report.html")
 @dataclass(frozen=True)
 class Order:
     """``release``: a folder with weights and card; ``version`` and ``out``: of what is made of it. ``elsewhere``: as
-    :func:`training.trust.collect.collect` has it. ``each``: pictures of a kind. ``blocks``: more of the card's trust by
-    name, such as ``quality``."""
+    :func:`training.trust.collect.pools` has it. ``each``: pictures of a kind. ``steps``: of fitting. ``blocks``: more
+    of the card's trust by name, such as ``quality``."""
 
     release: Path
     version: str
@@ -35,6 +39,7 @@ class Order:
     elsewhere: Path | None = None
     seed: int = 2026
     each: int = 120
+    steps: int = STEPS
     blocks: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,16 +72,19 @@ def assemble(order: Order, data: Path, progress: Progress) -> ModelCard:
         raise ValueError("the blocks hold a gate, and one is fitted here; leave it out")
     estimator_of(order.blocks)
     sides = _pairs(card, find_pairs(data).pairs)
-    groups = collect(sides, order.elsewhere, card.input, order.seed, order.each, progress)
-    gate = fit(groups, order.seed)
-    content = weights_of(gate)
+    fitted, given = _fitted(order, sides, card, progress)
     order.out.mkdir(parents=True, exist_ok=True)
     for name in (card.weights.file, *(record.file for record in card.trust_records), *BESIDE):
         if (order.release / name).is_file():
             shutil.copyfile(order.release / name, order.out / name)
-    write_atomic(order.out / WEIGHTS_FILE, content)
-    block = settings_of(gate, FileRecord.of(order.out / WEIGHTS_FILE))
-    block |= {"data": _told(sides, groups, order), "figures": figures(gate, groups)}
+    write_atomic(order.out / WEIGHTS_FILE, fitted.content)
+    block = settings_of(fitted.gate, FileRecord.of(order.out / WEIGHTS_FILE))
+    block |= {"data": _told(sides, given, order)}
+    # The test cases and what else judges are looked at here, when all is fixed.
+    judging = groups("judge", sides["judge"], order.elsewhere, card.input, order.seed, order.each, progress)
+    block["figures"] = figures(fitted.gate, judging)
+    segment = segmenting(open_engine("torch", card, order.out, plan().threads), card)
+    block["consequences"] = consequences(fitted.gate, judging, segment)
     made = card.with_changes(
         version=order.version,
         trust={**card.trust, **order.blocks, "gate": block},
@@ -87,13 +95,24 @@ def assemble(order: Order, data: Path, progress: Progress) -> ModelCard:
     return made
 
 
-def _told(sides: Mapping[str, Sequence[Pair]], groups: Sequence[Group], order: Order) -> dict[str, Any]:
+def _fitted(
+    order: Order, sides: Mapping[str, Sequence[Pair]], card: ModelCard, progress: Progress
+) -> tuple[Fitted, dict[str, int]]:
+    """The gate, and how many pictures of which kind it was fitted on."""
+    known = pools(sides["fit"], order.elsewhere, card.input, order.seed, order.each, progress)
+    choosing = groups("validation", sides["validation"], order.elsewhere, card.input, order.seed, order.each, progress)
+    fitted = fit(known, choosing, order.seed, order.steps, progress)
+    return fitted, {pool.name: len(pool.pictures) for pool in known}
+
+
+def _told(sides: Mapping[str, Sequence[Pair]], given: Mapping[str, int], order: Order) -> dict[str, Any]:
     """What the gate was fitted on, as the card says it."""
     return {
         "of_release": order.release.name,
         "seed": order.seed,
+        "steps": order.steps,
         "cases": {role: sorted({pair.case for pair in pairs}) for role, pairs in sides.items() if role != "judge"},
-        "fitted_on": {group.name: len(group.facts.values) for group in groups if group.role == "fit"},
+        "fitted_on": dict(given),
     }
 
 

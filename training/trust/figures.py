@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from handler.trust.facts import Facts
 from handler.trust.gate import Gate
 from training.trust.collect import Group
 
 
 def figures(gate: Gate, groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """A row a kind that only judges, each slice judged as one picture; and one for the test cases as whole scans."""
+    """A row a kind, each slice judged as one picture; and one for the cases as whole scans. ``empty``: own slices that
+    show nothing, which have no say and are not among ``slices``."""
     rows = []
     for group in groups:
-        if group.role != "judge" or not len(group.facts.values):
+        empty = group.thumbs.blank if group.cases is not None else np.zeros(len(group.thumbs), np.bool_)
+        shown = np.flatnonzero(~empty)
+        if not len(shown):
             continue
-        judged = [gate.judge(_only(group.facts, [i])).scan for i in range(len(group.facts.values))]
+        judged = [gate.judge(group.thumbs.only([int(i)])).scan for i in shown]
         named = Counter(one.reasons[0] for one in judged if one.reasons)
         rows.append(
             {
@@ -27,6 +29,7 @@ def figures(gate: Gate, groups: Sequence[Group]) -> list[dict[str, Any]]:
                 "wanted": group.reason or "accepted",
                 "seen_in_fitting": group.seen,
                 "slices": len(judged),
+                "empty": int(empty.sum()),
                 "accepted": sum(bool(one.accepted) for one in judged),
                 "reasons": dict(named.most_common()),
             }
@@ -36,13 +39,9 @@ def figures(gate: Gate, groups: Sequence[Group]) -> list[dict[str, Any]]:
     return rows
 
 
-def _only(found: Facts, indices: Sequence[int]) -> Facts:
-    return Facts(found.values[indices], found.blank[indices], found.black[indices])
-
-
 def _cases(gate: Gate, group: Group) -> dict[str, Any]:
     cases = np.asarray(group.cases)
-    judged = {case: gate.judge(_only(group.facts, list(np.flatnonzero(cases == case)))) for case in np.unique(cases)}
+    judged = {case: gate.judge(group.thumbs.only(np.flatnonzero(cases == case))) for case in np.unique(cases)}
     refused = [one for trust in judged.values() for one in trust.slices if not one.accepted]
     return {
         "kind": "whole cases, as they are",

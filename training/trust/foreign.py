@@ -26,7 +26,8 @@ Array = NDArray[np.float32]
 TYPES = ("glioma", "meningioma", "pituitary")
 HEALTHY = "notumor"
 BLOCK = 10  # neighbours in the set without tumour, which may be of one head: they stay together
-EVERY = 3  # of the foreign pictures, to fit on: they are many and alike
+EVERY = 3  # of the foreign pictures one is taken, to fit on two: they are many and alike
+TENTHS = ("judge",) * 5 + ("validation",) + ("fit",) * 4  # of the patients
 # Photographs that scikit-image brings along; what is seen in fitting, and what only judges.
 SEEN = ("astronaut", "coffee", "chelsea", "camera", "brick", "coins", "motorcycle_left", "moon")
 UNSEEN = (
@@ -38,13 +39,14 @@ SCANNED = ("text", "page")
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """``reason``: why it is to be refused, None where it is to be accepted. ``role``: ``fit``, or ``judge`` for
-    what no fitting sees. ``pictures``: (n, 256, 256, 3)."""
+    """``reason``: why it is to be refused, None where it is to be accepted. ``seen``: whether fitting knows such a
+    kind. ``pictures``: (n, 256, 256, 3). ``healthy``: whether they are of heads without tumour."""
 
     name: str
     reason: str | None
-    role: str
+    seen: bool
     pictures: Array
+    healthy: bool = False
 
 
 def _square(image: Image.Image, spec: InputSpec) -> Array:
@@ -52,51 +54,52 @@ def _square(image: Image.Image, spec: InputSpec) -> Array:
     return to_grid(pixels, spec, (0, 255))[0]
 
 
-def types(folder: Path, spec: InputSpec, random: np.random.Generator) -> Iterator[Kind]:
-    """The patients of every type, halved: one half to fit on, the other to judge."""
+def types(folder: Path, spec: InputSpec, seed: int, role: str) -> Iterator[Kind]:
+    """The patients of every type: half of them judge, two fifths are fitted on, a tenth is for validation."""
     with (folder / "slices.csv").open() as file:
         rows = list(csv.DictReader(file))
     patients = {(row["class"], row["number"]): row["patient"] for row in rows}
     order = sorted(set(patients.values()))
-    fitted = {order[i] for i in random.permutation(len(order))[: len(order) // 2]}
+    drawn = [order[i] for i in np.random.default_rng(seed).permutation(len(order))]
+    part = {name: TENTHS[10 * i // len(drawn)] for i, name in enumerate(drawn)}
     for kind in (*TYPES, HEALTHY):
-        sides: dict[str, list[Array]] = {"fit": [], "judge": []}
+        pictures: list[Array] = []
         with zipfile.ZipFile(folder / f"{kind}.zip") as packed:
             for number, name in enumerate(sorted(n for n in packed.namelist() if n.endswith(".webp"))):
-                block = number // BLOCK % 2 == 0
-                seen = block if kind == HEALTHY else patients[kind, Path(name).stem] in fitted
-                if number % (1 if kind == HEALTHY and seen else EVERY) == 0:
-                    image = Image.open(io.BytesIO(packed.read(name)))
-                    sides["fit" if seen else "judge"].append(_square(image, spec))
-        for role, pictures in sides.items():
-            yield Kind(f"types: {kind}", "other_contrast", role, np.stack(pictures))
+                block = ("fit", "judge", "fit", "judge", "validation", "judge")[number // BLOCK % 6]
+                side = block if kind == HEALTHY else part[patients[kind, Path(name).stem]]
+                if side == role and (
+                    number % EVERY == 0 or (role == "fit" and (kind == HEALTHY or number % EVERY == 1))
+                ):
+                    pictures.append(_square(Image.open(io.BytesIO(packed.read(name))), spec))
+        if pictures:
+            yield Kind(f"types: {kind}", "other_contrast", True, np.stack(pictures), kind == HEALTHY)
 
 
-def photographs(spec: InputSpec, random: np.random.Generator, parts: int = 16) -> Iterator[Kind]:
-    """Of scikit-image, whole and in parts. Nothing where it is not installed."""
+def photographs(spec: InputSpec, random: np.random.Generator, role: str, parts: int = 16) -> Iterator[Kind]:
+    """Of scikit-image, whole and in parts. Nothing where it is not installed, and none for validation."""
     try:
         import skimage
     except ImportError:
         return
     folder = Path(skimage.__file__).parent / "data"
-    for names, role in ((SEEN, "fit"), (UNSEEN, "judge")):
-        by_kind: dict[str, list[Array]] = {}
-        for name in names:
-            path = next((p for p in (folder / f"{name}.png", folder / f"{name}.jpg") if p.is_file()), None)
-            if path is None:
-                continue
-            image = Image.open(path).convert("RGB")
-            kind = "scanned pages" if name in SCANNED else "photographs"
-            found = by_kind.setdefault(kind, [])
-            found.append(_square(image, spec))
-            for _ in range(parts - 1):
-                share = random.uniform(0.3, 0.9)
-                w, h = max(16, int(image.width * share)), max(16, int(image.height * share))
-                x, y = int(random.integers(image.width - w + 1)), int(random.integers(image.height - h + 1))
-                part = image.crop((x, y, x + w, y + h))
-                found.append(_square(part.convert("L") if random.random() < 0.3 else part, spec))
-        for kind, pictures in by_kind.items():
-            yield Kind(kind, "not_a_brain", role, np.stack(pictures))
+    by_kind: dict[str, list[Array]] = {}
+    for name in {"fit": SEEN, "judge": UNSEEN}.get(role, ()):
+        path = next((p for p in (folder / f"{name}.png", folder / f"{name}.jpg") if p.is_file()), None)
+        if path is None:
+            continue
+        image = Image.open(path).convert("RGB")
+        kind = "scanned pages" if name in SCANNED else "photographs"
+        found = by_kind.setdefault(kind, [])
+        found.append(_square(image, spec))
+        for _ in range(parts - 1):
+            share = random.uniform(0.3, 0.9)
+            w, h = max(16, int(image.width * share)), max(16, int(image.height * share))
+            x, y = int(random.integers(image.width - w + 1)), int(random.integers(image.height - h + 1))
+            part = image.crop((x, y, x + w, y + h))
+            found.append(_square(part.convert("L") if random.random() < 0.3 else part, spec))
+    for kind, pictures in by_kind.items():
+        yield Kind(kind, "not_a_brain", kind == "photographs", np.stack(pictures))
 
 
 def as_seen(scans: dict[str, bytes], spec: InputSpec) -> Array:
@@ -131,17 +134,18 @@ def _nifti(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.asarray(image.dataobj, np.float32).transpose(2, 1, 0)[:, ::-1, ::-1])
 
 
-def volumes(folder: Path, spec: InputSpec) -> Iterator[Kind]:
+def volumes(folder: Path, spec: InputSpec, role: str) -> Iterator[Kind]:
     """T1 of one volume to fit on; other scanners' T1 to judge, as pictures in each plane and as volumes."""
     whole = next((folder / "regions").glob("full0021*"), None)
-    if whole:
+    if role == "fit" and whole:
         t1, flair, t1c = (_nifti(next(whole.glob(f"{name}.nii*"))) for name in ("t1", "flair", "t1c"))
-        yield Kind("T1 alone, axial", "other_contrast", "fit", _grey(t1, spec, 2))
+        yield Kind("T1 alone, axial", "other_contrast", True, _grey(t1, spec, 2))
         stack = np.stack([np.clip(v / np.percentile(v, 99.9), 0, 1) for v in (t1, flair, t1c)], axis=-1)
         for axis, name in ((1, "coronal"), (2, "sagittal")):
-            yield Kind(f"volume, {name}", "other_plane", "fit", resliced(stack.astype(np.float32), axis, spec, 3))
-            yield Kind(f"T1 alone, {name}", "other_plane", "fit", _grey(np.moveaxis(t1, axis, 0)[:, ::-1], spec, 3))
-    yield from _judging(folder, spec)
+            yield Kind(f"volume, {name}", "other_plane", True, resliced(stack.astype(np.float32), axis, spec, 3))
+            yield Kind(f"T1 alone, {name}", "other_plane", True, _grey(np.moveaxis(t1, axis, 0)[:, ::-1], spec, 3))
+    if role == "judge":
+        yield from _judging(folder, spec)
 
 
 def _judging(folder: Path, spec: InputSpec) -> Iterator[Kind]:
@@ -150,18 +154,19 @@ def _judging(folder: Path, spec: InputSpec) -> Iterator[Kind]:
         if not path.is_file():
             continue
         scans = {"file": path.read_bytes()}
-        yield Kind(f"{name}, as a volume", "other_contrast", "judge", as_seen(scans, spec)[::2])
+        yield Kind(f"{name}, as a volume", "other_contrast", False, as_seen(scans, spec)[::2], True)
         channels = read(scans, None, False, DEFAULT_LIMITS).channels
         stack = np.asarray(shown(channels).plane.to_stack(channels.flair.voxels), np.float32)
-        yield Kind(f"{name}, axial", "other_contrast", "judge", _grey(stack, spec, 2))
+        yield Kind(f"{name}, axial", "other_contrast", False, _grey(stack, spec, 2), True)
         for axis, plane in ((1, "coronal"), (2, "sagittal")):
-            yield Kind(f"{name}, {plane}", "other_plane", "judge", _grey(np.moveaxis(stack, axis, 0)[:, ::-1], spec, 2))
+            across = _grey(np.moveaxis(stack, axis, 0)[:, ::-1], spec, 2)
+            yield Kind(f"{name}, {plane}", "other_plane", False, across, True)
     native = folder / "native"
     if (native / "flair.nii.gz").is_file():
         parts = {name: (native / f"{name}.nii.gz").read_bytes() for name in ("flair", "t1", "t1c")}
-        yield Kind("native patient, as a volume", None, "judge", as_seen(parts, spec))
-        yield Kind("native patient, FLAIR alone", None, "judge", as_seen({"flair": parts["flair"]}, spec))
-        yield Kind("native patient, T1 alone", "other_contrast", "judge", _grey(_nifti(native / "t1.nii.gz"), spec, 1))
+        yield Kind("native patient, as a volume", None, False, as_seen(parts, spec))
+        yield Kind("native patient, FLAIR alone", None, False, as_seen({"flair": parts["flair"]}, spec))
+        yield Kind("native patient, T1 alone", "other_contrast", False, _grey(_nifti(native / "t1.nii.gz"), spec, 1))
     for path in sorted((folder / "regions").glob("pat*")):
         parts = {name: next(path.glob(f"{name}.nii*")).read_bytes() for name in ("flair", "t1c")}
-        yield Kind("head without skull, FLAIR and T1 with contrast", None, "judge", as_seen(parts, spec)[::4])
+        yield Kind("head without skull, FLAIR and T1 with contrast", None, False, as_seen(parts, spec)[::4])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from handler.card import FileRecord
-from handler.trust.facts import facts
-from handler.trust.gate import CLASSES, KIND, WEIGHTS_FILE, Gate, open_gate, settings_of, weights_of
+from handler.trust.gate import CLASSES, KIND, WEIGHTS_FILE, Gate, look_of, open_gate, settings_of
 from handler.trust.report import Trust
-from tests.gates import by_t1
+from handler.trust.thumbs import thumbs
+from tests.gates import by_t1, network_by_t1
 from tests.handler.models import card
 
 KNOWN, OTHER, DARK, BLACK = 0.3, 0.8, 0.05, 0.0
@@ -28,7 +27,7 @@ def stack(*t1: float) -> np.ndarray:
 
 
 def judged(gate: Gate, *t1: float, asked: str = "on") -> Trust:
-    return gate.judge(facts(stack(*t1)), asked)
+    return gate.judge(thumbs(stack(*t1)), asked)
 
 
 def test_a_slice_alone_is_its_scan() -> None:
@@ -60,40 +59,58 @@ def test_one_that_is_overruled_keeps_its_word() -> None:
 
 
 def test_what_lies_far_from_all_known_slices_is_refused_whatever_it_is_taken_for() -> None:
-    seen = facts(stack(KNOWN))
-    gate = by_t1()
-    near = float(gate.distances(seen.values)[0, 1])
-    assert gate.with_settings(limits=(1e9, near)).judge(seen).scan.accepted is True
-    assert gate.with_settings(limits=(1e9, near / 3)).judge(seen).scan.accepted is False
+    seen, gate = thumbs(stack(KNOWN)), by_t1()
+    near = float(gate.look(seen.pictures)[1][0])
+    assert gate.with_settings(limit=near).judge(seen).scan.accepted is True
+    assert gate.with_settings(limit=near / 3).judge(seen).scan.accepted is False
 
 
-def written(folder: Path, gate: Gate) -> dict[str, object]:
-    (folder / WEIGHTS_FILE).write_bytes(weights_of(gate))
-    return settings_of(gate, FileRecord.of(folder / WEIGHTS_FILE))
+def test_a_slice_is_judged_alone_as_among_more_than_go_together() -> None:
+    many = thumbs(stack(*np.linspace(0.1, 0.9, 70)))
+    scores, classes = by_t1().scores(many.pictures)
+    assert classes.shape == (70, len(CLASSES))
+    for index in (0, 33, 69):
+        alone = by_t1().scores(many.only([index]).pictures)[0]
+        assert alone[0] == pytest.approx(scores[index], abs=1e-5)
+
+
+def test_nearly_black_alone_is_told_by_its_brightness() -> None:
+    assert judged(by_t1(), DARK).scan.reasons == ("nearly_black",)
+
+
+def written(folder: Path) -> dict[str, object]:
+    (folder / WEIGHTS_FILE).write_bytes(network_by_t1())
+    return settings_of(by_t1(), FileRecord.of(folder / WEIGHTS_FILE))
 
 
 def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    gate = by_t1()
-    opened = open_gate(card(trust={"gate": written(tmp_path, gate)}), tmp_path)
+    block, gate = written(tmp_path), by_t1()
+    opened = open_gate(card(trust={"gate": block}), tmp_path)
     assert opened is not None
-    for field in dataclasses.fields(Gate):
-        np.testing.assert_array_equal(getattr(opened, field.name), getattr(gate, field.name))
+    assert (opened.limit, opened.threshold, opened.share) == (gate.limit, gate.threshold, gate.share)
+    seen = thumbs(stack(KNOWN, OTHER)).pictures
+    np.testing.assert_array_equal(opened.scores(seen)[1], gate.scores(seen)[1])
     assert open_gate(card(), tmp_path) is None
-    assert card(trust={"gate": written(tmp_path, gate)}).trust_records == (FileRecord.of(tmp_path / WEIGHTS_FILE),)
+    assert card(trust={"gate": block}).trust_records == (FileRecord.of(tmp_path / WEIGHTS_FILE),)
+
+
+def test_a_file_that_holds_no_gate_is_refused() -> None:
+    with pytest.raises(ValueError, match=KIND):
+        look_of(b"no network at all")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"kind": "facts-9"}, KIND),
-        ({"facts": 3}, KIND),
+        ({"kind": None}, KIND),
         ({"classes": list(CLASSES[:3])}, KIND),
         ({"threshold": None}, "TypeError"),
-        ({"weights": {"file": "../gate.safetensors", "sha256": "", "bytes": 1}}, "plain file name"),
+        ({"weights": {"file": "../gate.onnx", "sha256": "", "bytes": 1}}, "plain file name"),
         ({"weights": {"file": WEIGHTS_FILE, "sha256": "sha256:0", "bytes": 1}}, "changed or swapped"),
     ],
 )
 def test_another_gate_than_this_code_knows_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
-    block = written(tmp_path, by_t1())
+    block = written(tmp_path)
     with pytest.raises(ValueError, match=said):
         open_gate(card(trust={"gate": {**block, **change}}), tmp_path)

@@ -36,18 +36,20 @@ def test_a_release_with_a_gate_is_made_and_works(release: tuple[Path, Path], tmp
     old, data = release
     before = (old / CARD_FILE).read_bytes()
     (tmp_path / "trust.json").write_text(json.dumps(TRUST))
-    more = ("--each", 24, "--blocks", tmp_path / "trust.json")
+    more = ("--each", 24, "--steps", 60, "--blocks", tmp_path / "trust.json")
     done = call("trust", old, "--version", "0.2", "--out", tmp_path / "new", "--data", data, *more)
     assert done.code == 0, done.error
     assert (old / CARD_FILE).read_bytes() == before
     card = read_card(tmp_path / "new")
     assert card.trust["quality"] == TRUST["quality"]
     assert (card.version, card.weights) == ("0.2", read_card(old).weights)
-    assert [path.name for path in release_files(tmp_path / "new", card)][-1] == "gate.safetensors"
+    assert [path.name for path in release_files(tmp_path / "new", card)][-1] == "gate.onnx"
     rows = {row["kind"]: row for row in card.trust["gate"]["figures"]}
     assert rows["whole cases, as they are"]["accepted"] == 2
     assert rows["noise"]["accepted"] == rows["text"]["accepted"] == 0
     assert rows["noise"]["slices"] == 24
+    (own,) = [row for row in card.trust["gate"]["consequences"] if row["kind"] == "slices as they are"]
+    assert own["refused"] == rows["slices as they are"]["slices"] - rows["slices as they are"]["accepted"]
     assert "| noise | refused" in table(card.trust["gate"]["figures"])
     model = open_model(tmp_path / "new", "torch", 1)
     for sample in sample_files():

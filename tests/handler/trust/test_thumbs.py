@@ -1,0 +1,43 @@
+"""Thumbnails of slices: the same for any grid, and the same alone as among others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handler.trust.thumbs import SIDE, Thumbs, thumbs
+from samples.phantom import draw
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.sampled_from([(64, 64), (96, 64), (128, 256)]), st.integers(0, 99), st.sampled_from([0.0, 1e-3, 0.3, 1.0]))
+def test_any_grid_is_shrunk_to_the_same(shape: tuple[int, int], seed: int, bright: float) -> None:
+    images = np.random.default_rng(seed).random((2, *shape, 3), dtype=np.float32) * np.float32(bright)
+    images[1] = bright
+    found = thumbs(images)
+    assert found.pictures.shape == (2, SIDE, SIDE, 3)
+    assert found.pictures[1].mean() == pytest.approx(255 * bright, abs=0.51)
+    assert found.pictures[0].mean() == pytest.approx(255 * bright / 2, abs=0.05 * 255 * bright + 0.51)
+
+
+def test_a_slice_is_the_same_alone_as_in_a_stack() -> None:
+    images = np.stack([draw(seed, 0.1, 128).image for seed in range(3)]).astype(np.float32) / 255
+    together, alone = thumbs(images), Thumbs.none()
+    for image in images:
+        alone = alone.and_of(thumbs(image[None]))
+    np.testing.assert_array_equal(alone.pictures, together.pictures)
+    np.testing.assert_array_equal(together.only([2]).pictures[0], together.pictures[2])
+    assert len(together.only([2])) == 1
+
+
+def test_black_and_nearly_black_are_told_apart_from_a_head() -> None:
+    head = draw(1, 0.0, 64).image.astype(np.float32) / 255
+    found = thumbs(np.stack([head, head / 16, 0 * head]))
+    assert found.blank.tolist() == [False, True, True]
+    assert found.black.tolist() == [False, False, True]
+
+
+def test_no_slices_have_no_thumbnails() -> None:
+    assert thumbs(np.empty((0, 64, 64, 3), np.float32)).pictures.shape == (0, SIDE, SIDE, 3)
