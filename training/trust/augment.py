@@ -67,8 +67,9 @@ class Views:
 
         grow, aspect = between(0.92, 1.14), between(0.97, 1.03)
         height, width = grow * aspect, grow / aspect
+        half = np.float32(0.5)
         return cls(
-            (1 - height) / 2 + between(-0.03, 0.03), (1 - width) / 2 + between(-0.03, 0.03), height, width,
+            (1 - height) * half + between(-0.03, 0.03), (1 - width) * half + between(-0.03, 0.03), height, width,
             between(-9, 9), random.random(count) < 0.5, np.zeros(count, np.bool_),
         )  # fmt: skip
 

@@ -86,7 +86,7 @@ def fit(pools: Sequence[Pool], validation: Sequence[Group], seed: int, steps: in
 
 
 def _trained(network: GateNetwork, batches: Batches, steps: int, progress: Progress) -> GateNetwork:
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.02)
     with warnings.catch_warnings():
