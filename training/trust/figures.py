@@ -13,11 +13,11 @@ from training.trust.collect import Group
 
 
 def figures(gate: Gate, groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """A row a kind, each slice judged as one picture; and one for the cases as whole scans. ``empty``: own slices that
-    show nothing, which have no say and are not among ``slices``."""
+    """A row a kind, each slice judged as one picture; and one for the cases as whole scans. ``empty``: slices to be
+    accepted that show nothing, which have no say and are not among ``slices``."""
     rows = []
     for group in groups:
-        empty = group.thumbs.blank if group.cases is not None else np.zeros(len(group.thumbs), np.bool_)
+        empty = group.thumbs.blank if group.reason is None else np.zeros(len(group.thumbs), np.bool_)
         shown = np.flatnonzero(~empty)
         if not len(shown):
             continue
