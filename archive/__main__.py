@@ -60,7 +60,11 @@ def main(
     for version in versions or released_versions(model_store):
         release, archive = release_folder(version, model_store), archive_path(as_version or version, model_store)
         if not (release / "model-card.json").exists():
-            console.print(f"[red]no release {escape(version)}[/red]: expected {escape(str(release))}/model-card.json")
+            there = ", ".join(released_versions(model_store)) or "none"
+            console.print(
+                f"[red]no release {escape(version)}[/red]: expected {escape(str(release))}/model-card.json. "
+                f"Releases in {escape(str(model_store))}: {escape(there)}; for others give --model-store"
+            )
             raise typer.Exit(1)
         if if_stale:
             if not (reason := why_stale(archive, release)):

@@ -128,7 +128,8 @@ def _archives(store: Path, told: threading.Event, signers: Signers) -> list[str]
     if stale and signers.required:
         raise StartError(
             f"signed archives are required and {archive_path(stale[0], store).name} is not to be had: "
-            f"{reasons[stale[0]]}. Make it where the key is: scripts/package {' '.join(stale)} --sign KEY"
+            f"{reasons[stale[0]]}. Make it where the key is: "
+            f"./scripts/package {' '.join(stale)} --model-store {shlex.quote(str(store))} --sign KEY"
         )
     for one in stale:
         console.print(f"packaging {escape(archive_path(one, store).name)}: {escape(reasons[one])}")

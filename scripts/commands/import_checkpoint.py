@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,9 @@ def main(
         console.print(f"[red]not imported:[/red] {escape(str(error))}")
         raise typer.Exit(1) from error
     console.print(escape(f"{folder}: {card.architecture.label}, {card.weights.sha256}"))
-    console.print(escape(f"package it with: scripts/package {version}"))
+    words = ["./scripts/package", version]
+    words += [] if model_store == MODEL_STORE else ["--model-store", str(model_store)]
+    console.print(escape(f"package it with: {shlex.join(words)}"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 
 import torch
@@ -17,8 +18,12 @@ def differing(state: Mapping[str, torch.Tensor], architecture: Architecture) -> 
     Raises ``ValueError`` for an encoder that segmentation_models_pytorch does not know."""
     try:
         expected = {key: tuple(tensor.shape) for key, tensor in build(architecture).state_dict().items()}
-    except KeyError as error:
-        raise ValueError(f"encoder {architecture.encoder!r} is not known to segmentation_models_pytorch") from error
+    except (KeyError, RuntimeError) as error:  # a name unknown to it, or to timm
+        name = architecture.encoder
+        raise ValueError(
+            f"encoder {name!r} is not known to segmentation_models_pytorch{_alike(name)}. Leave --encoder away to have "
+            "it found by the tensors."
+        ) from error
     found = {key: tuple(tensor.shape) for key, tensor in state.items()}
     return [
         f"{key}: found {found.get(key)}, expected {expected.get(key)}"
@@ -27,19 +32,29 @@ def differing(state: Mapping[str, torch.Tensor], architecture: Architecture) -> 
     ]
 
 
+def _alike(encoder: str) -> str:
+    import segmentation_models_pytorch as smp
+
+    alike = difflib.get_close_matches(encoder, smp.encoders.get_encoder_names())
+    return f"; names like it are {', '.join(alike)}" if alike else ""
+
+
 def find_encoder(state: Mapping[str, torch.Tensor]) -> str | None:
-    """The encoder of segmentation_models_pytorch whose U-Net has exactly the tensors of ``state``; None: none has.
+    """The encoder of segmentation_models_pytorch that has exactly the encoder's tensors of ``state``; None: none has.
     Those often used are tried first; all of them take ten seconds or so."""
     import segmentation_models_pytorch as smp
 
+    wanted = _encoder_shapes(state)
     for encoder in [*FIRST, *(name for name in smp.encoders.get_encoder_names() if name not in FIRST)]:
         try:
             with torch.device("meta"):  # shapes without the numbers
                 network = build(Architecture(encoder=encoder))
         except (RuntimeError, NotImplementedError):  # a few compute with their weights while they are made
             network = build(Architecture(encoder=encoder))
-        if {key: tensor.shape for key, tensor in network.state_dict().items()} == {
-            k: t.shape for k, t in state.items()
-        }:
+        if _encoder_shapes(network.state_dict()) == wanted:
             return encoder
     return None
+
+
+def _encoder_shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {key: tensor.shape for key, tensor in state.items() if key.startswith("encoder.")}

@@ -14,6 +14,7 @@ import torch
 from handler.card import Architecture
 from training.fit.start import UNREADABLE, pretender
 from training.release.encoders import differing, find_encoder
+from training.release.told import check_kind
 
 STATE_KEYS = ("model_state_dict", "state_dict")
 LANDMARK = (
@@ -92,20 +93,34 @@ def _unwrapped(state: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.
 
 
 def _architecture(state: Mapping[str, torch.Tensor], encoder: str | None, name: str) -> Architecture:
+    check_kind(state, LANDMARK, name)
     found = encoder or find_encoder(state)
     if found is None:
         raise ValueError(
-            f"{name} is a U-Net with none of the encoders known here; give --encoder to see how it differs from one"
+            f"{name} has none of the encoders that segmentation_models_pytorch lists; for one of timm's name it, as in "
+            "--encoder tu-convnext_tiny"
         )
     architecture = Architecture(encoder=found)
     wrong = differing(state, architecture)
     if wrong:
-        fits = find_encoder(state)
-        hint = f"Its encoder is {fits}." if fits else "No known encoder fits."
         raise ValueError(
-            f"{name} is not a {architecture.label}: {len(wrong)} tensors differ, such as {wrong[0]}. {hint}"
+            f"{name} is not a {architecture.label}: {len(wrong)} tensors differ, such as {wrong[0]}. "
+            f"{_hint(state, found, given=encoder is not None)}"
         )
     return architecture
+
+
+def _hint(state: Mapping[str, torch.Tensor], encoder: str, given: bool) -> str:
+    """What to do about a network that differs from a Unet with ``encoder``."""
+    fits = find_encoder(state) if given else encoder
+    if fits == encoder:
+        return (
+            f"Its encoder is {fits} and its decoder another than smp.Unet({fits!r}) makes by default, which alone can "
+            "be released: train one with scripts/train."
+        )
+    if fits:
+        return f"Its encoder is {fits}: give --encoder {fits}, or leave --encoder away."
+    return "None of the encoders that segmentation_models_pytorch lists fits; one of timm's is named tu-<its name>."
 
 
 def _number(loaded: Mapping[str, Any], key: str) -> float | None:

@@ -18,6 +18,7 @@ from handler.network import build, load
 from scripts.commands.import_checkpoint import main
 from training.fit.start import StartWeightsError, network_state
 from training.release.published import LANDMARK, PublishedCheckpoint, read_published
+from training.release.told import DECODERS
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +54,8 @@ def test_the_published_vgg16_becomes_a_release_that_loads(tmp_path: Path) -> Non
     file = published(tmp_path / "best.pth", "vgg16")
     done = run(file, "--version", "3.0", "--model-store", tmp_path / "store")
     assert done.exit_code == 0, done.output
+    hint = f"./scripts/package 3.0 --model-store {tmp_path / 'store'}"
+    assert hint in done.output.replace("\n", "")
     folder = tmp_path / "store" / "brainseg-3.0"
     card = read_card(folder)
     assert card.architecture.label == "unet-vgg16"
@@ -107,12 +110,65 @@ def test_missing_keys_other_networks_and_odd_scores_are_named(tmp_path: Path) ->
     torch.save({"state_dict": {"fc.weight": torch.zeros(2)}}, tmp_path / "classifier.pth")
     with pytest.raises(ValueError, match="0 networks in it"):
         read_published(tmp_path / "classifier.pth")
-    with pytest.raises(ValueError, match=r"is not a unet-vgg16: .* Its encoder is resnet18"):
+    with pytest.raises(ValueError, match=r"is not a unet-vgg16: .* Its encoder is resnet18: give --encoder resnet18"):
         read_published(published(tmp_path / "resnet.pth"), "vgg16")
-    with pytest.raises(ValueError, match="'vgg_16' is not known"):
+    with pytest.raises(ValueError, match=r"'vgg_16' is not known.*names like it are vgg16.*Leave --encoder away"):
         read_published(published(tmp_path / "resnet.pth"), "vgg_16")
     with pytest.raises(ValueError, match="must be numbers"):
         read_published(published(tmp_path / "odd.pth", epoch="last"))
+
+
+def saved(folder: Path, network: torch.nn.Module | Mapping[str, torch.Tensor]) -> Path:
+    state = network.state_dict() if isinstance(network, torch.nn.Module) else network
+    torch.save(dict(state), folder / "theirs.pth")
+    return folder / "theirs.pth"
+
+
+class TestOtherNetworks:
+    """Each is named, with what to do; the encoder is not to blame for any."""
+
+    @pytest.mark.parametrize("name", DECODERS)
+    def test_another_decoder_is_named(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ValueError, match=f"theirs.pth is a {name}; expected a Unet"):
+            read_published(saved(tmp_path, getattr(smp, name)("resnet18", encoder_weights=None)))
+
+    def test_a_unet_with_another_decoder_keeps_its_encoder(self, tmp_path: Path) -> None:
+        other = smp.Unet("resnet18", encoder_weights=None, decoder_attention_type="scse")
+        with pytest.raises(ValueError, match=r"decoder\.blocks.*Its encoder is resnet18 and its decoder another"):
+            read_published(saved(tmp_path, other))
+
+    def test_one_class_is_made_of_two_as_told(self, tmp_path: Path) -> None:
+        two = smp.Unet("resnet18", encoder_weights=None, classes=2).eval()
+        with pytest.raises(ValueError, match=r"of 2 classes.*expected 1.*weight\[1:2\] - weight\[0:1\]"):
+            read_published(saved(tmp_path, two))
+        state = dict(two.state_dict())
+        for part in ("weight", "bias"):
+            both = state[f"segmentation_head.0.{part}"]
+            state[f"segmentation_head.0.{part}"] = both[1:2] - both[0:1]
+        one = build(read_published(saved(tmp_path, state)).architecture).eval()
+        one.load_state_dict(state)
+        scan = torch.rand(1, 3, 32, 32)
+        with torch.inference_mode():
+            assert torch.allclose(one(scan).sigmoid(), two(scan).softmax(1)[:, 1:], atol=1e-5)
+
+    def test_three_channels_are_made_of_one_as_told(self, tmp_path: Path) -> None:
+        single = smp.Unet("resnet18", encoder_weights=None, in_channels=1).eval()
+        with pytest.raises(ValueError, match=r"for 1 channel \(encoder.conv1.weight\); expected 3"):
+            read_published(saved(tmp_path, single))
+        state = dict(single.state_dict())
+        kernels = state["encoder.conv1.weight"]
+        state["encoder.conv1.weight"] = torch.cat([kernels * 0, kernels, kernels * 0], 1)
+        three = build(read_published(saved(tmp_path, state)).architecture).eval()
+        three.load_state_dict(state)
+        scan = torch.rand(1, 3, 32, 32)
+        with torch.inference_mode():
+            assert torch.allclose(three(scan), single(scan[:, 1:2]), atol=1e-5)
+
+    def test_more_of_either_is_to_be_trained_anew(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"of 4 classes.*train one that has"):
+            read_published(saved(tmp_path, smp.Unet("resnet18", encoder_weights=None, classes=4)))
+        with pytest.raises(ValueError, match=r"for 4 channels.*train one that has"):
+            read_published(saved(tmp_path, smp.Unet("resnet18", encoder_weights=None, in_channels=4)))
 
 
 class TestWrappers:
