@@ -149,18 +149,19 @@ def volumes(folder: Path, spec: InputSpec, role: str) -> Iterator[Kind]:
 
 
 def _judging(folder: Path, spec: InputSpec) -> Iterator[Kind]:
-    for name in ("philips-sagittal-t1", "ge-axial-t1"):
+    for name, head in (("philips-sagittal-t1", True), ("ge-axial-t1", False)):  # the latter shows plates, no head
         path = folder / "scans" / f"{name}.zip"
         if not path.is_file():
             continue
         scans = {"file": path.read_bytes()}
-        yield Kind(f"{name}, as a volume", "other_contrast", False, as_seen(scans, spec)[::2], True)
+        flat, across = ("other_contrast", "other_plane") if head else ("not_a_brain", "not_a_brain")
+        yield Kind(f"{name}, as a volume", flat, False, as_seen(scans, spec)[::2], head)
         channels = read(scans, None, False, DEFAULT_LIMITS).channels
         stack = np.asarray(shown(channels).plane.to_stack(channels.flair.voxels), np.float32)
-        yield Kind(f"{name}, axial", "other_contrast", False, _grey(stack, spec, 2), True)
+        yield Kind(f"{name}, axial", flat, False, _grey(stack, spec, 2), head)
         for axis, plane in ((1, "coronal"), (2, "sagittal")):
-            across = _grey(np.moveaxis(stack, axis, 0)[:, ::-1], spec, 2)
-            yield Kind(f"{name}, {plane}", "other_plane", False, across, True)
+            planes = _grey(np.moveaxis(stack, axis, 0)[:, ::-1], spec, 2)
+            yield Kind(f"{name}, {plane}", across, False, planes, head)
     native = folder / "native"
     if (native / "flair.nii.gz").is_file():
         parts = {name: (native / f"{name}.nii.gz").read_bytes() for name in ("flair", "t1", "t1c")}
