@@ -62,7 +62,7 @@ class StartError(Exception):
 class Door:
     """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback;
     ``origins``: of pages elsewhere that may call it; ``drain_seconds``: how long answers in work are waited for at the
-    end. ``log_stdout``: its lines go to standard output, not into web.log."""
+    end. ``log_stdout``: its lines go to standard output, not into web.log. ``grpc_port``: None: no gRPC."""
 
     host: str
     port: int
@@ -72,6 +72,7 @@ class Door:
     log_format: str = "text"
     log_level: str = "info"
     log_stdout: bool = False
+    grpc_port: int | None = None
 
     @property
     def url(self) -> str:
@@ -223,6 +224,7 @@ def _start_torchserve(running: Running, ports: Ports, profile: str, told: thread
 
 def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command = python("-m", "web.server", "--host", door.host, "--port", str(door.port))
+    command += [] if door.grpc_port is None else ["--grpc-port", str(door.grpc_port)]
     command += ["--inference-url", f"http://127.0.0.1:{ports.inference}"]
     command += ["--management-url", f"http://127.0.0.1:{ports.management}"]
     command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]

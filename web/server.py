@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -19,6 +20,9 @@ from web.edge.loop import Server, address_of, listen, run
 from web.log import FORMATS, LEVELS, logger, set_up
 from web.settings import Bounds, Settings
 
+if TYPE_CHECKING:
+    from web.open_inference.listen import Port
+
 KEYED_RATE, KEYED_SHARE = 600, 0.75  # per client where there are several: 10 a second, three quarters of the places
 
 
@@ -26,6 +30,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="web.server", description="The front door of BrainSeg.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--grpc-port", type=int, help="of the Open Inference Protocol over gRPC; none: it is off")
     parser.add_argument("--inference-url", default=Settings.inference_url)
     parser.add_argument("--management-url", default=Settings.management_url)
     parser.add_argument("--model", default=Settings.model)
@@ -84,10 +89,31 @@ def make_server(app: Flask, host: str, port: int) -> Server:
     return listen(app, _door(app).edge, host, port)
 
 
-def serve(server: Server, app: Flask, stop: threading.Event) -> None:
-    """Runs until ``stop`` is set and what has come in is answered."""
+def open_grpc(app: Flask, host: str, port: int) -> Port:
+    """Listens for the Open Inference Protocol over gRPC. Raises ``OSError`` when the port is taken, ``StartError``
+    without the extra."""
+    try:
+        from web.open_inference.listen import Port
+    except ImportError as error:
+        raise StartError(f"--grpc-port needs {error.name}: pip install 'brainseg[grpc]'") from error
+    return Port(_door(app), host, port)
+
+
+def serve(server: Server, app: Flask, stop: threading.Event, port: Port | None = None) -> None:
+    """Runs until ``stop`` is set and what has come in is answered. ``port``: of gRPC, which ends with it."""
     door = _door(app)
+    if port is not None:
+        seconds = door.settings.bounds.drain_seconds
+
+        def end() -> None:
+            stop.wait()
+            port.end(seconds)
+
+        ender = threading.Thread(target=end, name="grpc-end")
+        ender.start()
     run(server, door.edge, stop, door.ending.set)
+    if port is not None:
+        ender.join()
     door.drift.close()
 
 
@@ -100,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_start(options.host, settings.api_keys)
         app = create_app(settings)
         server = make_server(app, options.host, options.port)
+        port = open_grpc(app, options.host, options.grpc_port) if options.grpc_port is not None else None
     except (StartError, ValueError, OSError) as error:
         print(f"front door: {error}", file=sys.stderr)
         if options.log:
@@ -110,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve(server, app, stop)
+    serve(server, app, stop, port)
     logger.info("front door ended")
     return 0
 

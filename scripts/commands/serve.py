@@ -26,8 +26,8 @@ Profile: TypeAlias = Literal["latency", "throughput"]
 app = typer.Typer(add_completion=False, context_settings={"auto_envvar_prefix": PREFIX})
 
 
-def _port(port: int) -> int:
-    if not 1 <= port <= 65535:
+def _port(port: int | None) -> int | None:
+    if port is not None and not 1 <= port <= 65535:
         raise typer.BadParameter(f"port {port}; expected 1 to 65535")
     return port
 
@@ -38,6 +38,10 @@ def main(
     management_port: Annotated[int, typer.Option(callback=_port, help="TorchServe's management.")] = 8081,
     metrics_port: Annotated[int, typer.Option(callback=_port, help="TorchServe's metrics.")] = 8082,
     port: Annotated[int, typer.Option(callback=_port, help="The front door: page and API.")] = 8000,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(callback=_port, help="The front door: Open Inference Protocol over gRPC; none: off."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Where the front door listens; beyond loopback it needs keys.")] = LOOPBACK,
     api_keys: Annotated[
         Path | None, typer.Option(help="File of API keys: a line `name key` for each client.", exists=True)
@@ -91,13 +95,22 @@ def main(
                     "--management-port": management_port,
                     "--metrics-port": metrics_port,
                     "--port": port,
+                    **({} if grpc_port is None else {"--grpc-port": grpc_port}),
                 }
             )
             signers = chosen(require_signed, trusted_keys, model_store)
             write_signers(state, signers)
             running = Running(torchserve.make_places(state, model_store), drain_seconds)
             door = Door(
-                host, port, api_keys, tuple(allow_origin or ()), drain_seconds, log_format, log_level, log_stdout
+                host,
+                port,
+                api_keys,
+                tuple(allow_origin or ()),
+                drain_seconds,
+                log_format,
+                log_level,
+                log_stdout,
+                grpc_port,
             )
             run(running, ports, door, profile, told, signers)
         except UnguardedError as error:

@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
-from web.contract.fields import VERSION, RefusedError
+from web.contract.fields import RefusedError
 from web.contract.translate import problem_code
-from web.health.fleet import Fleet
 from web.incoming import answer_json, body, client, door, gone
-from web.open_inference.asked import Asked, header_length, read_asked
+from web.open_inference.asked import header_length, read_asked
 from web.open_inference.errors import as_refusal
-from web.open_inference.found import pictures_of, read_found
+from web.open_inference.found import read_found
+from web.open_inference.models import check_model, fleet_with, is_ready, submission_of
 from web.open_inference.reply import LENGTH_HEADER, write_reply
 from web.open_inference.tensors import model_metadata, server_metadata
 from web.open_inference.unpack import unpacked
 from web.way.gate import GoneError
-from web.way.submission import Submission, read_submission
 from web.way.take import take
 
 open_inference = Blueprint("open", __name__, url_prefix="/v2")
 MODEL, OF_VERSION = "/models/<model>", "/models/<model>/versions/<version>"
-
-
-def known(model: str) -> None:
-    """Raises ``model_not_found`` for another model than ours."""
-    if model != door().settings.model:
-        raise RefusedError("model_not_found", f"No model {model[:40]!r}; this server has {door().settings.model!r}.")
-
-
-def fleet_with(version: str | None) -> Fleet:
-    """The versions there are. Raises ``model_not_found`` where ``version`` is not among them, ``not_ready`` while
-    TorchServe does not say."""
-    view = door().watch.view()
-    if view.fleet is None:
-        raise RefusedError("not_ready", f"{view.reason}; try again.", 5)
-    if version is not None and view.fleet.find(version) is None:
-        raise RefusedError("model_not_found", f"No version {version[:40]!r}; GET /v2/models/{door().settings.model}.")
-    return view.fleet
 
 
 @open_inference.get("")
@@ -70,11 +51,10 @@ def ready() -> Response:
 def model_ready(model: str, version: str | None = None) -> Response:
     """Of the live version whether it is proven, of one that is named whether its workers are there."""
     client()
-    known(model)
-    found = fleet_with(version).find(version)
-    is_ready = door().readiness.report().ready if version is None else bool(found and found.ready and found.complete)
-    told = {"name": model, "live": True, "ready": is_ready} | ({} if version is None else {"version": version})
-    return answer_json(told, 200 if is_ready else 503)
+    check_model(door(), model)
+    found = is_ready(door(), version)
+    told = {"name": model, "live": True, "ready": found} | ({} if version is None else {"version": version})
+    return answer_json(told, 200 if found else 503)
 
 
 @open_inference.get(MODEL)
@@ -82,17 +62,9 @@ def model_ready(model: str, version: str | None = None) -> Response:
 def metadata(model: str, version: str | None = None) -> Response:
     """Versions, inputs and outputs."""
     client()
-    known(model)
-    versions = [one.version for one in fleet_with(version).versions]
+    check_model(door(), model)
+    versions = [one.version for one in fleet_with(door(), version).versions]
     return answer_json(model_metadata(model, versions))
-
-
-def submission_of(asked: Asked, version: str | None) -> Submission:
-    """What goes on to TorchServe. Raises as :func:`web.way.submission.read_submission` does."""
-    settings = {**asked.fields, "outputs": pictures_of([wish.name for wish in asked.wishes])}
-    if version is not None:
-        settings[VERSION] = version
-    return read_submission(asked.scan, {"accept": "application/json"}, urlencode(settings))
 
 
 @open_inference.post(f"{MODEL}/infer")
@@ -100,7 +72,7 @@ def submission_of(asked: Asked, version: str | None) -> Submission:
 def infer(model: str, version: str | None = None) -> Response:
     """A scan in, tensors out."""
     who, here, came = client(), door(), body()
-    known(model)
+    check_model(here, model)
     with here.edge.admission.more(who) as grow:
         limit = here.settings.bounds.request_bytes
         plain = unpacked(came, request.headers.get("Content-Encoding", ""), limit, grow)
