@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# highdicom 0.28.2: a Segmentation over a series whose PatientName has one component without "^" (valid, and usual where a console
-# has one field for the name) gives a UserWarning with the name in it. With logging.captureWarnings(True), as many servers have it,
-# the name is in the log at level WARNING. Make the object within warnings.catch_warnings, or give it a copy without the name.
+# highdicom 0.28.2: a Segmentation over a series whose PatientName has one component without "^" (valid)
+# gives a UserWarning with the name in it. With logging.captureWarnings(True), the
+# name is in the log at level WARNING. Make the object within warnings.catch_warnings, or give it a copy without the name.
 # Seen: Doe^Jane: 0 lines with the name; Jane Doe: 1
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# NIfTI in metres (xyzt_units 1): nibabel 5.4.2 gives the header's numbers as they are, though its affines are in millimetres by its
-# own manual; SimpleITK 2.5.7 brings spacing and origin to millimetres. A volume in ml by the first is a thousand million times too
+# NIfTI in metres (xyzt_units 1): nibabel 5.4.2 gives the header's numbers as they are, in millimetres or not; SimpleITK 2.5.7 brings spacing and origin to millimetres. A volume in ml by the first is a thousand million times too
 # small. With scl_slope 0 and scl_inter 7, which by the standard means no scaling, nibabel reads 0, 1, 2, SimpleITK adds 7.
 # Seen: nibabel 0.002 meter, SimpleITK 2.0; slope 0: nibabel 0, 1, 2, SimpleITK 7, 8, 9
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # NIfTI with two transforms that differ: nibabel 5.4.2 takes the sform whenever its code is not 0; SimpleITK 2.5.7 does so too where
-# the sform's code is 1, but from code 2 on (aligned, Talairach, MNI) it takes the qform. So a scan that was registered lies 3 mm
+# the sform's code is 1, but from code 2 on (aligned, MNI) it takes the qform. So a scan that was registered lies 3 mm
 # apart in the two. With both codes 0 nibabel mirrors x and centres the grid, SimpleITK does neither. A mask must carry both
 # transforms and both codes of its scan.
 # Seen: sform 1: nibabel and SimpleITK the sform; sform 2: nibabel the sform, SimpleITK the qform; 0 and 0: nibabel x -2, SimpleITK +1

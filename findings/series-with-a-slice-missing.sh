@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A DICOM series with one slice missing (planes at 0, 5, 10, 20, 25 mm), three readers, three volumes, none fails. SimpleITK 2.5.7:
-# 5 slices of 6.25 mm, so slices lie up to 3.75 mm off, with a line on stderr. dcm2niix 1.0.20260724: exit 0 and two files, one of 5
+# A DICOM series with one slice missing (planes at 0, 5, 10, 20, 25 mm), three readers, none fails. SimpleITK 2.5.7:
+# 5 slices of 6.25 mm, so slices lie up to 2.5 mm off, with a line on stderr. dcm2niix 1.0.20260724: exit 0 and two files, one of 5
 # slices of 5 mm (what is above the gap lies 5 mm too low), one ending in _Eq_1 with a slice of its own making in the gap.
 # dicom2nifti 2.6.2: convert_directory returns as if well, no file. Look at the positions first.
 # Seen: SimpleITK 5 x 6.25; dcm2niix 5 x 5.0, 6 x 5.0 (100 105 110 115 120 125); dicom2nifti 0 files
