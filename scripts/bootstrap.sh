@@ -62,8 +62,9 @@ brainseg_has_gpu() { [ -e /dev/nvidiactl ]; }
 # then there already, for 2.14.1+cpu satisfies the pin of 2.14.1.
 #   BRAINSEG_TORCH=cuda         the plain index, whatever devices there are
 #   BRAINSEG_TORCH_INDEX        a wheel index, or a folder of wheels, instead of PyTorch's own
+#   BRAINSEG_WHEELS             a folder of wheels for all that is installed; no network is asked for anything
 brainseg_torch() {
-    local index="${BRAINSEG_TORCH_INDEX:-}" pins from
+    local index="${BRAINSEG_WHEELS:-${BRAINSEG_TORCH_INDEX:-}}" pins from
     case "${BRAINSEG_TORCH:-}" in
         cuda) echo "brainseg: torch with CUDA, from the plain index (BRAINSEG_TORCH)" >&2 && return ;;
         "") ;;
@@ -89,7 +90,7 @@ brainseg_torch() {
 }
 
 brainseg_environment() {
-    local level="$1" groups enough
+    local level="$1" groups enough wheels=()
     case "$level" in
         serve) groups="" enough="serve pacs train test" ;;
         pacs) groups="pacs" enough="pacs test" ;;
@@ -100,13 +101,17 @@ brainseg_environment() {
     exec 9>"$BRAINSEG_ROOT/.venv.lock"
     flock 9 # two commands at once: the second finds the work done
     if ! brainseg_has $enough; then
+        if [ -n "${BRAINSEG_WHEELS:-}" ]; then
+            [ -d "$BRAINSEG_WHEELS" ] || brainseg_fail "BRAINSEG_WHEELS is '$BRAINSEG_WHEELS'; expected a folder of wheels"
+            wheels=(--no-index --find-links "$BRAINSEG_WHEELS")
+        fi
         [ -x "$PYTHON" ] || "$(brainseg_find_python)" -I -m venv "$BRAINSEG_ROOT/.venv"
         echo "brainseg: installing the pinned dependencies into .venv (some minutes the first time)" >&2
         brainseg_torch
         brainseg_requirements $groups > "$BRAINSEG_ROOT/.venv/requirements.txt"
-        "$PYTHON" -I -m pip install --quiet --disable-pip-version-check -c "$BRAINSEG_ROOT/constraints.txt" \
+        "$PYTHON" -I -m pip install --quiet --disable-pip-version-check "${wheels[@]}" -c "$BRAINSEG_ROOT/constraints.txt" \
             -r "$BRAINSEG_ROOT/.venv/requirements.txt" >&2 ||
-            brainseg_fail "pip could not install the dependencies, its message is above. For a mirror set PIP_INDEX_URL, for a CPU build of torch BRAINSEG_TORCH_INDEX."
+            brainseg_fail "pip could not install the dependencies, its message is above. For a mirror set PIP_INDEX_URL, for a folder of wheels BRAINSEG_WHEELS, for a CPU build of torch BRAINSEG_TORCH_INDEX."
         brainseg_pins > "$BRAINSEG_ROOT/.venv/.brainseg-$level"
     fi
     exec 9>&-
