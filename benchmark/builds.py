@@ -6,7 +6,6 @@ import contextlib
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import requests
 
+from archive.programs import python
 from archive.store import KEY_FILE, MODEL_NAME
 from exchange.session import open_session
 from exchange.tokens import bearer
@@ -96,7 +96,7 @@ def _command(build: Build, folder: Path, store: Path | None) -> list[str]:
     found = MODULE.search(script.read_text(encoding="utf-8")) if script.exists() else None
     if found is None:
         raise ValueError(f"{folder}: no scripts/serve in it; expected a checkout (git worktree add {folder} COMMIT)")
-    serve = [sys.executable, "-m", found[1], "--state", str(build.state)]
+    serve = [*python("-m", found[1]), "--state", str(build.state)]
     for option, url in (
         ("--inference-port", build.inference),
         ("--management-port", build.management),

@@ -99,7 +99,7 @@ def test_efficientnets_size_dependent_padding_is_converted_exactly(
     architecture = Architecture(encoder="tu-tf_efficientnet_lite0", decoder_channels=channels, logits_at=logits_at)
     card = ModelCard("brainseg", "9.0", FileRecord("w", "", 0), architecture, InputSpec(64, 64))
     card = write_release(tmp_path, build(architecture).state_dict(), card)
-    assert add_engines(card, tmp_path).parity["ncnn"]["max_probability_difference"] < 1e-4
+    assert add_engines(card, tmp_path, "ncnn").parity["ncnn"]["max_probability_difference"] < 1e-4
 
 
 def test_half_precision_is_held_to_its_own_tolerance(packaged: tuple[Path, Path], tmp_path: Path) -> None:
