@@ -149,6 +149,16 @@ def test_weights_that_do_not_match_their_card_are_refused(stage: Stage, plain: P
     assert stage.archives() == set()
 
 
+def test_a_dry_run_changes_nothing(stage: Stage, good: Path, scans: tuple[Path, float]) -> None:
+    done = stage.deploy(good, "--dry-run", "--scans", scans[0])
+    assert done.code == Exit.DONE, done.out
+    assert "nothing was changed" in done.out
+    assert stage.served() == ["1.0"]
+    assert stage.archives() == set()
+    assert not (stage.server.state / "deployment.json").exists()
+    assert stage.history() == []
+
+
 def test_a_disk_that_fills_while_the_archive_is_copied_leaves_nothing(stage: Stage, good: Path, lesion: bytes) -> None:
     """There was room when it was looked at. As the kernel's bound on the size of files has it, at half of the archive;
     what is written down is small enough."""
@@ -172,17 +182,6 @@ def test_a_disk_that_fills_while_the_archive_is_copied_leaves_nothing(stage: Sta
     assert not list(stage.server.store.glob(".brainseg*"))
     assert stage.declared()["change"] is None
     assert stage.history()[-1]["decision"] == "refused"
-
-
-def test_a_dry_run_changes_nothing(stage: Stage, good: Path, scans: tuple[Path, float]) -> None:
-    before = stage.archives()  # a deploy that was refused may have left the live version's copy
-    done = stage.deploy(good, "--dry-run", "--scans", scans[0])
-    assert done.code == Exit.DONE, done.out
-    assert "nothing was changed" in done.out
-    assert stage.served() == ["1.0"]
-    assert stage.archives() == before
-    assert not (stage.server.state / "deployment.json").exists()
-    assert stage.history() == []
 
 
 def test_a_dice_that_is_lower_is_refused(
