@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler import render
-from handler.accept import GEOMETRIC
-from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer, refused_headers
+from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer
 from handler.card import ModelCard, read_card
 from handler.decode import open_scan
 from handler.drift import counted
@@ -25,16 +24,16 @@ from handler.encode import png
 from handler.engines import Engine, open_engine
 from handler.engines.mirrored import looking
 from handler.errors import RequestError
-from handler.fields import DEFAULT_OUTPUTS
 from handler.limits import DEFAULT_LIMITS, Limits
 from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_mask
 from handler.passport import Build, MaskDigest, header_of, record, unsigned
 from handler.request import FILE_PART, Request, parse_request
+from handler.settle import Settings, check_assessed, settle
 from handler.subject import Picture, Steps, Subject
 from handler.trust.gate import Gate, open_gate
 from handler.trust.levels import Levels, levels_of
 from handler.trust.quality import Estimator, estimator_of, quality_of
-from handler.trust.report import ON, Trust
+from handler.trust.report import Trust
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.subject import WRITERS, ZIP, Scanned, everything, read
 from handler.wanted import UnwantedError, ask, asking
@@ -77,23 +76,6 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The fields of a request with the card's defaults filled in. ``kind`` of answer: one of
-    :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive. ``seg``: the kind of a DICOM SEG, None
-    for the one that its size asks for. ``tta``: one of :data:`handler.fields.TTA`."""
-
-    threshold: float
-    min_lesion_pixels: int
-    kind: str
-    outputs: tuple[str, ...]
-    first: int
-    last: int
-    seg: str | None = None
-    gate: str = ON
-    tta: str = "none"
-
-
-@dataclass(frozen=True)
 class Outcome:
     """An answer and what the metrics want to know of it. ``code``: ``ok`` or the problem's; ``summary``: None for a
     problem; ``seconds`` by stage, for the stages that were reached."""
@@ -102,73 +84,6 @@ class Outcome:
     code: str
     summary: Summary | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-def _drawn_slices(wanted: tuple[int, int] | None, slices: int) -> tuple[int, int]:
-    if wanted is None:
-        return 0, slices - 1
-    if wanted[1] >= slices:
-        raise RequestError(
-            "invalid_parameter", f"Field slices asks for slice {wanted[1]}; the scan has 0 to {slices - 1}."
-        )
-    return wanted
-
-
-def _kind(accept: tuple[str, ...], slices: int, subject: Subject) -> str:
-    """What the client likes best of what can hold ``slices`` slices of ``subject``."""
-    for kind in accept:
-        if (kind != "image/png" or slices == 1) and (kind not in GEOMETRIC or kind in subject.kinds):
-            return kind
-    if accept[0] in GEOMETRIC:
-        others = ", ".join(("application/json", "image/tiff", *subject.kinds))
-        raise RequestError(
-            "not_acceptable", f"No {accept[0]} can be made of a scan that came as {subject.format}; accept {others}."
-        )
-    raise RequestError(
-        "not_acceptable", f"A PNG holds one slice and {slices} are asked for; accept image/tiff or give slices."
-    )
-
-
-def _in_zip(outputs: tuple[str, ...] | None) -> tuple[str, ...]:
-    """What goes into the zip beside what is always in it. Raises ``invalid_parameter`` for pictures."""
-    if others := sorted(set(outputs or ()) - {"scan", "mask"}):
-        raise RequestError(
-            "invalid_parameter",
-            f"Field outputs asks for {', '.join(others)}; in a zip the mask is NIfTI, scan adds the FLAIR. Accept "
-            "application/json for pictures.",
-        )
-    return tuple(outputs or ())
-
-
-def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) -> Settings:
-    """Settings for ``subject``; refuses here what cannot be answered, before the network runs.
-
-    Raises ``invalid_parameter`` (slices outside the stack), ``not_acceptable`` (a PNG of several slices, a format with
-    geometry for a picture), ``response_too_large``."""
-    fields = request.fields
-    first, last = _drawn_slices(fields.slices, subject.slices)
-    kind = _kind(request.accept, last - first + 1, subject)
-    subject.check(kind)
-    outputs = fields.outputs
-    if outputs is None:
-        outputs = () if request.geometric else DEFAULT_OUTPUTS
-    if kind == ZIP:
-        outputs = _in_zip(fields.outputs)
-    elif kind != "application/json":
-        outputs = ("mask",)
-    if kind != ZIP:
-        render.check_answer_size(subject.width * subject.height, last - first + 1, outputs, limits)
-    return Settings(
-        card.threshold if fields.threshold is None else fields.threshold,
-        card.min_lesion_pixels if fields.min_lesion_pixels is None else fields.min_lesion_pixels,
-        kind,
-        outputs,
-        first,
-        last,
-        fields.seg.upper() if fields.seg else None,
-        fields.gate,
-        fields.tta,
-    )
 
 
 def segment(steps: Steps, settings: Settings) -> Iterator[SegmentedSlice]:
@@ -326,28 +241,6 @@ def _open(request: Request, limits: Limits) -> Subject:
     return Picture(open_scan(request.scans[FILE_PART], limits), fields.intensity_range, limits)
 
 
-def _check_assessed(trust: Trust, settings: Settings) -> None:
-    """Raises ``not_assessed`` where the answer would be the mask of a scan, or of slices of it alone, that gets none:
-    an empty one would say that nothing was found."""
-    if settings.kind == "application/json":
-        return
-    if trust.refused:
-        raise RequestError(
-            "not_assessed",
-            f"The scan is not of the kind that the model knows ({', '.join(trust.scan.reasons)}), so no mask is given. "
-            "Accept application/json for what is known about it, or send gate=off for a mask all the same.",
-            refused_headers(trust),
-        )
-    wanted = range(settings.first, settings.last + 1)
-    if settings.kind not in GEOMETRIC and not any(map(trust.assessed, wanted)):
-        raise RequestError(
-            "not_assessed",
-            f"The scan is known to the model but not its slices {settings.first}-{settings.last} "
-            f"({', '.join(trust.slices[settings.first].reasons)}), so no mask of them is given. Accept "
-            "application/json for what is known about them, or send gate=off for a mask all the same.",
-        )
-
-
 def _passport(model: Model, request: Request, settings: Settings, rendered: Rendered) -> dict[str, Any] | None:
     """The envelope, not signed yet; None where none was asked for."""
     if rendered.digest is None:
@@ -367,7 +260,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     steps = subject.steps(looking(model.engine, settings.tta), model.card, deadline, model.gate, settings.gate)
     seconds["decode"] += steps.decode_seconds
     seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
-    _check_assessed(steps.trust, settings)
+    check_assessed(steps.trust, settings)
     with _timed(seconds, "render"):
         rendered = _render(model, subject, steps, settings, MaskDigest() if request.fields.passport else None)
         passport = _passport(model, request, settings, rendered)

@@ -11,22 +11,20 @@ from handler.preprocess import resize
 
 SIDE = 64
 BLANK = 0.1  # a slice whose brightest pixels, shrunk, are darker than this shows nothing
-BLACK = 0.01
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Thumbs:
     """``pictures``: uint8 (slices, 64, 64, 3). ``blank``: bool (slices,), hardly anything to be seen: the ends of a
-    volume, or samples that stay near black; ``black``: nothing at all."""
+    volume, or samples that stay near black."""
 
     pictures: NDArray[np.uint8]
     blank: NDArray[np.bool_]
-    black: NDArray[np.bool_]
 
     @classmethod
     def none(cls) -> Thumbs:
-        return cls(np.empty((0, SIDE, SIDE, 3), np.uint8), np.empty(0, np.bool_), np.empty(0, np.bool_))
+        return cls(np.empty((0, SIDE, SIDE, 3), np.uint8), np.empty(0, np.bool_))
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -36,12 +34,11 @@ class Thumbs:
         return Thumbs(
             np.concatenate([self.pictures, other.pictures]),
             np.concatenate([self.blank, other.blank]),
-            np.concatenate([self.black, other.black]),
         )
 
     def only(self, indices: NDArray[np.integer] | list[int]) -> Thumbs:
         """Those of some of the slices."""
-        return Thumbs(self.pictures[indices], self.blank[indices], self.black[indices])
+        return Thumbs(self.pictures[indices], self.blank[indices])
 
 
 def shrunk(images: Array, side: int) -> Array:
@@ -65,4 +62,4 @@ def thumbs(images: Array) -> Thumbs:
     small = shrunk(images, SIDE)
     brightest = small.max(axis=3).reshape(len(images), -1)
     high = np.partition(brightest, -41, axis=1)[:, -41]  # all but a hundredth lies below
-    return Thumbs(to_bytes(small), high < BLANK, high < BLACK)
+    return Thumbs(to_bytes(small), high < BLANK)

@@ -24,10 +24,9 @@ pytestmark = pytest.mark.server
     ("version", "architecture"),
     [
         ("3.0", Architecture(encoder="resnet18")),  # with the decoder of the published network
-        # The same layers as b4, which tests/training/fit packages, and half as many.
-        ("4.0", Architecture(encoder="efficientnet-b0", decoder_channels=TINY.decoder_channels)),
+        ("4.0", Architecture(encoder="efficientnet-b4", decoder_channels=TINY.decoder_channels)),
     ],
-    ids=["resnet18", "efficientnet-b0"],
+    ids=["resnet18", "efficientnet-b4"],
 )
 def test_other_encoders_are_served(
     version: str, architecture: Architecture, tiny_server: Server, tiny_store: Path
