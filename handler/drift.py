@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from handler.answer import Summary
@@ -24,15 +25,19 @@ def _bin(value: float, ends: tuple[float, ...]) -> int:
     return bisect.bisect_left(ends, value)
 
 
-def counts(summary: Summary, trust: Trust) -> dict[str, list[int]]:
-    """How many slices of a scan fall into each bin, by quantity: ``coverage_percent`` and ``max_probability`` of those
-    that were assessed, ``score`` of those that the gate has judged, ``verdict`` (:data:`VERDICTS`) of all."""
-    found = {
+def _none() -> dict[str, list[int]]:
+    return {
         "coverage_percent": [0] * (len(COVERAGE_PERCENT) + 1),
         "max_probability": [0] * (len(TENTHS) + 1),
         "score": [0] * (len(TENTHS) + 1),
         "verdict": [0] * len(VERDICTS),
     }
+
+
+def counts(summary: Summary, trust: Trust) -> dict[str, list[int]]:
+    """How many slices of a scan fall into each bin, by quantity: ``coverage_percent`` and ``max_probability`` of those
+    that were assessed, ``score`` of those that the gate has judged, ``verdict`` (:data:`VERDICTS`) of all."""
+    found = _none()
     for measured, judged in zip(summary.slices, trust.slices, strict=True):
         if judged.score is not None:
             found["score"][_bin(judged.score, TENTHS)] += 1
@@ -47,5 +52,19 @@ def counts(summary: Summary, trust: Trust) -> dict[str, list[int]]:
 
 def counted(version: str, summary: Summary, trust: Trust) -> dict[str, str]:
     """The header that carries :func:`counts` to the front door, which takes it off."""
-    content: dict[str, Any] = {"format": FORMAT, "version": version, "counts": counts(summary, trust)}
+    return _header(version, counts(summary, trust))
+
+
+def counted_refused(version: str, trust: Trust, slices: Iterable[int]) -> dict[str, str]:
+    """As :func:`counted`, of ``slices`` by index that get no mask, where that is all the answer."""
+    found = _none()
+    for index in slices:
+        if (score := trust.slices[index].score) is not None:
+            found["score"][_bin(score, TENTHS)] += 1
+        found["verdict"][2] += 1
+    return _header(version, found)
+
+
+def _header(version: str, found: dict[str, list[int]]) -> dict[str, str]:
+    content: dict[str, Any] = {"format": FORMAT, "version": version, "counts": found}
     return {HEADER: json.dumps(content, separators=(",", ":"))}

@@ -260,7 +260,7 @@ def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], 
     steps = subject.steps(looking(model.engine, settings.tta), model.card, deadline, model.gate, settings.gate)
     seconds["decode"] += steps.decode_seconds
     seconds |= {"preprocess": steps.preprocess_seconds, "inference": steps.inference_seconds}
-    check_assessed(steps.trust, settings)
+    check_assessed(steps.trust, settings, model.card.version)
     with _timed(seconds, "render"):
         rendered = _render(model, subject, steps, settings, MaskDigest() if request.fields.passport else None)
         passport = _passport(model, request, settings, rendered)

@@ -9,6 +9,7 @@ from handler import render
 from handler.accept import GEOMETRIC
 from handler.answer import refused_headers
 from handler.card import ModelCard
+from handler.drift import counted_refused
 from handler.errors import RequestError
 from handler.fields import DEFAULT_OUTPUTS
 from handler.limits import Limits
@@ -102,9 +103,9 @@ def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) 
     )
 
 
-def check_assessed(trust: Trust, settings: Settings) -> None:
+def check_assessed(trust: Trust, settings: Settings, version: str) -> None:
     """Raises ``not_assessed`` where the answer would be the mask of a scan, or of slices of it alone, that gets none:
-    an empty one would say that nothing was found."""
+    an empty one would say that nothing was found. ``version``: of the model, for whose drift the slices count."""
     if settings.kind == "application/json":
         return
     if trust.refused:
@@ -112,7 +113,7 @@ def check_assessed(trust: Trust, settings: Settings) -> None:
             "not_assessed",
             f"The scan is not of the kind that the model knows ({', '.join(trust.scan.reasons)}), so no mask is given. "
             "Accept application/json for what is known about it, or send gate=off for a mask all the same.",
-            refused_headers(trust),
+            refused_headers(trust) | counted_refused(version, trust, range(len(trust.slices))),
         )
     wanted = range(settings.first, settings.last + 1)
     if settings.kind not in GEOMETRIC and not any(map(trust.assessed, wanted)):
@@ -121,4 +122,5 @@ def check_assessed(trust: Trust, settings: Settings) -> None:
             f"The scan is known to the model but not its slices {settings.first}-{settings.last} "
             f"({', '.join(trust.slices[settings.first].reasons)}), so no mask of them is given. Accept "
             "application/json for what is known about them, or send gate=off for a mask all the same.",
+            counted_refused(version, trust, wanted),
         )

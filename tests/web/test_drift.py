@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 
 from handler import drift as counting
 from handler.answer import Summary
+from handler.card import FileRecord, read_card
 from handler.measure import SliceMeasurement
+from handler.trust.gate import WEIGHTS_FILE, settings_of
 from handler.trust.report import ON, Judgement, Trust, ungated
+from tests.gates import by_t1, network_by_t1
 from tests.waiting import until
 from tests.web.inside import opened
 from tests.web.standin import Stage, standing_in
@@ -195,6 +199,21 @@ def test_scans_are_counted_on_their_way_and_the_header_stays_inside(
         assert inside.metric("brainseg_front_drift_gaps") == 0
     ((window),) = read_window(tmp_path).versions
     assert (window.scans, window.slices, sum(window.counts["verdict"])) == (3, 10, 10)
+
+
+def test_a_scan_that_gets_no_mask_counts_as_refused(release: Path, lesion: bytes, tmp_path: Path) -> None:  # noqa: F811
+    """Who wants a bare mask is refused by 422; a changed scanner shows there first."""
+    gated = tmp_path / "gated"
+    shutil.copytree(release, gated)
+    (gated / WEIGHTS_FILE).write_bytes(network_by_t1(cut=0.0))  # nothing is dark enough
+    block = settings_of(by_t1(cut=0.0), FileRecord.of(gated / WEIGHTS_FILE))
+    read_card(gated).with_changes(trust={"gate": block}).write(gated)
+    with working(gated, "torch") as url, opened(Settings(url, url)) as inside:
+        for kind, status in (("image/png", 422), ("application/json", 200)):
+            reply = requests.post(f"{inside.url}/api/v1/segment", data=lesion, headers={"Accept": kind}, timeout=600)
+            assert reply.status_code == status
+            assert not [name for name in reply.headers if "counted" in name.lower()]
+        assert inside.metric('brainseg_front_drift_slices{model_version="1.0"}') == 2
 
 
 def test_an_archive_of_before_counts_nothing(lesion: bytes) -> None:

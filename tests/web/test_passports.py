@@ -113,6 +113,7 @@ def test_a_dozen_passports_of_two_engines_are_the_same_after_a_restart(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # seven minutes of a quiet machine
 def test_two_hundred_passports_of_the_released_network(server: Server, tmp_path: Path) -> None:
     """The whole product's archive, a hundred for each engine: too slow for every day."""
     release = unpacked(archive_path("2.0", server.store), tmp_path / "unpacked")

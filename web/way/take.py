@@ -26,8 +26,8 @@ def take(
     here.passports.check(submission)
     expected = here.readiness.expected(submission.version)
     asks(expected.version if expected else "none")
-    answer = here.forward(submission, request_id, client, gone)
+    answer = here.drift.taken(here.forward(submission, request_id, client, gone))  # refused as not assessed counts too
     if answer.status != 200:
         return answer
     here.readiness.proven(expected)
-    return here.passports.signed(here.drift.taken(answer))
+    return here.passports.signed(answer)

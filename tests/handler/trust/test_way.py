@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from handler.drift import HEADER as COUNTED
 from handler.pipeline import Model, Outcome, answer
 from samples.make import png, stack_tiff
 from samples.phantom import Phantom, draw
@@ -69,6 +70,9 @@ def test_who_wants_the_mask_itself_is_refused(kind: str) -> None:
     assert "gate=off" in problem["detail"]
     assert "other_contrast" in problem["detail"]
     assert reply.headers["X-BrainSeg-Refused"] == "other_contrast"
+    told_json = ask(gated(), png(OTHER)).answer.headers
+    assert json.loads(reply.headers[COUNTED]) == json.loads(told_json[COUNTED])
+    assert json.loads(reply.headers[COUNTED])["counts"]["verdict"] == [0, 0, 1]
 
 
 def test_the_field_gate_overrules_and_the_answer_says_so() -> None:
@@ -93,6 +97,7 @@ def test_a_mask_of_slices_that_are_all_left_out_is_refused_and_not_empty() -> No
     for kind in ("image/png", "image/tiff"):
         reply = ask(gated(), scans, accept=kind, x_brainseg_slices="1").answer
         assert "other_contrast" in check_problem(reply.status, reply.content_type, reply.body, "not_assessed")["detail"]
+        assert json.loads(reply.headers[COUNTED])["counts"]["verdict"] == [0, 0, 1]
         assert ask(gated(), scans, accept=kind, x_brainseg_slices="1", x_brainseg_gate="off").answer.status == 200
         assert ask(gated(), scans, accept=kind, x_brainseg_slices="0").answer.status == 200
     assert ask(gated(), scans, accept="image/tiff", x_brainseg_slices="1-2").answer.status == 200
