@@ -16,11 +16,13 @@ from handler.card import FileRecord, InputSpec, ModelCard
 from handler.network import build
 from tests.tiny import TINY, package_quietly
 from training.release.folder import write_release
+from web.health.drift import FORMAT, QUANTITIES
 
 GAIN = 20.0
 LEVELS = {"1.0": 0.6, "2.0": 0.68}  # brightness, 0..1, at which the probability is one half
 FLAIR = 1
 THRESHOLD, SMALLEST = 0.5, 6
+DRIFT = {"format": FORMAT, "counts": {name: [10] * bins for name, bins in QUANTITIES.items()}}  # to be held against
 
 
 def _weights(level: float) -> dict[str, torch.Tensor]:
@@ -51,6 +53,7 @@ def write_detector(store: Path, version: str) -> None:
         input=InputSpec(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
         threshold=THRESHOLD,
         min_lesion_pixels=SMALLEST,
+        trust={"drift": DRIFT},
     )
     write_release(store / f"brainseg-{version}", _weights(LEVELS[version]), card)
 

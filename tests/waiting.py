@@ -10,12 +10,12 @@ T = TypeVar("T")
 BOUND_SECONDS = 300
 
 
-def until(happened: Callable[[], T], what: str = "it did not happen", every: float = 0.05) -> T:
+def until(happened: Callable[[], T], what: str | Callable[[], str] = "it did not happen", every: float = 0.05) -> T:
     """Asks ``happened`` every ``every`` seconds until it answers with something true, which it returns; fails with
-    ``what`` after :data:`BOUND_SECONDS`."""
+    ``what`` (or what it then says) after :data:`BOUND_SECONDS`."""
     deadline = time.monotonic() + BOUND_SECONDS
     while not (answer := happened()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} within {BOUND_SECONDS} s")
+            raise AssertionError(f"{what() if callable(what) else what} within {BOUND_SECONDS} s")
         time.sleep(every)
     return answer

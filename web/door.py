@@ -14,9 +14,11 @@ from web.edge.admission import Admission
 from web.edge.edge import Edge
 from web.health.cards import Cards
 from web.health.drift import Drift
+from web.health.means import show_means
 from web.health.metrics import Metrics
 from web.health.probe import Probe
 from web.health.readiness import Readiness
+from web.health.restarts import Restarts
 from web.health.standing import Standings
 from web.health.watch import Watch
 from web.settings import Settings
@@ -55,7 +57,8 @@ def open_door(settings: Settings) -> Door:
     access = Access(settings.api_keys, origins)
     edge = Edge(bounds, Admission(bounds, access, Quota(bounds.rate_per_minute)), metrics, origins)
     server = TorchServe(settings)
-    watch, cards, wanted = Watch(server), Cards(server), Wanted(settings.wanted)
+    show_means(metrics, server, settings.state)
+    watch, cards, wanted = Watch(server, Restarts(metrics)), Cards(server), Wanted(settings.wanted)
     gate = Gate(bounds, watch.ready_workers)
     standings = Standings(settings.deployment)
     readiness = Readiness(watch, Probe(server, cards, settings.samples), gate, wanted, standings.candidate)

@@ -76,6 +76,11 @@ class Settings:
     drift: Path | None = None
     bounds: Bounds = field(default_factory=Bounds)
 
+    @property
+    def state(self) -> Path | None:
+        """The state folder; None where there is none."""
+        return self.deployment.parent if self.deployment else None
+
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.model):
             raise ValueError(f"model {self.model!r}: expected letters, digits, '.', '_' and '-', at most 60")

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from web.way.wire import TooLateError, UnreachableError, exchange
 
@@ -70,6 +70,13 @@ class Tokens:
             if token and token.expires and token.expires - datetime.now(UTC) < RENEW_BEFORE:
                 token = self._renew(kind)
         return {"Authorization": f"Bearer {token.key}"} if token else {}
+
+    def ends(self) -> dict[str, float]:
+        """When the token of each kind that was last read runs out, in seconds since 1970; 0: not, or nobody knows.
+        Never waits."""
+        known = self._tokens
+        found = {kind: known[kind].expires if kind in known else None for kind in get_args(Kind)}
+        return {kind: when.timestamp() if when else 0.0 for kind, when in found.items()}
 
     def refused(self, kind: Kind, header: dict[str, str]) -> bool:
         """TorchServe refused ``header``: gets a better one. Returns whether another try is worth it."""

@@ -18,6 +18,11 @@ class Worker:
     def ready(self) -> bool:
         return self.status == "READY"
 
+    @property
+    def name(self) -> str:
+        """TorchServe's for the worker, which its next process has too."""
+        return self.identity.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Version:

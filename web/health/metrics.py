@@ -65,6 +65,10 @@ class Metrics:
             "brainseg_front_refused", "Scans that were not assessed, by the main reason", ("reason",),
             registry=self._registry,
         )  # fmt: skip
+        self._restarts = Counter(
+            "brainseg_front_worker_restarts", "Workers that came back as another process", ("model_version",),
+            registry=self._registry,
+        )  # fmt: skip
         self._retries = Counter("brainseg_front_retries", "Second tries after a worker died", registry=self._registry)
         self._closed = Counter(
             "brainseg_front_closed", "Connections that were closed, and why", ("why",), registry=self._registry
@@ -105,6 +109,10 @@ class Metrics:
 
     def count_refused(self, reason: str) -> None:
         self._refused.labels(reason).inc()
+
+    def count_restarts(self, version: str, number: int) -> None:
+        """``number``: 0 has the series begin before its first event."""
+        self._restarts.labels(version).inc(number)
 
     def count_retry(self) -> None:
         self._retries.inc()

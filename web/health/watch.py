@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from web.contract.fields import RefusedError
@@ -26,10 +27,11 @@ class View:
 
 
 class Watch:
-    """Safe to use from several threads."""
+    """``saw``: is told of each fleet that was seen, by one thread at a time. Safe to use from several threads."""
 
-    def __init__(self, server: TorchServe) -> None:
+    def __init__(self, server: TorchServe, saw: Callable[[Fleet], None] = lambda _fleet: None) -> None:
         self._server = server
+        self._saw = saw
         self._lock = threading.Lock()
         self._view = View(None, "TorchServe has not been asked yet")
         self._time = -FRESH_SECONDS
@@ -67,6 +69,8 @@ class Watch:
         return View(fleet, "" if fleet else "TorchServe has no such model (yet)")
 
     def _remember(self) -> None:
+        if self._view.fleet:
+            self._saw(self._view.fleet)
         for version in self._view.fleet.versions if self._view.fleet else ():
             if version.ready:
                 self._last_ready[version.version] = self._time

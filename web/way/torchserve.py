@@ -32,6 +32,10 @@ class TorchServe:
         self._management = settings.management_url.rstrip("/")
         self._tokens = Tokens(settings.key_file, settings.management_url)
 
+    def token_ends(self) -> dict[str, float]:
+        """As :meth:`web.access.tokens.Tokens.ends`."""
+        return self._tokens.ends()
+
     def predict(
         self,
         submission: Submission,
