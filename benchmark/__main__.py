@@ -27,7 +27,7 @@ from benchmark.engines import measure_engines
 from benchmark.load import Load, LoadResult, Shot, run_load, summarise
 from benchmark.servers import Target, flask_peer, stock_store, torchserve_with, unpacked
 from benchmark.waiting import default_waiting
-from handler.resources import PROFILES, Plan, plan
+from handler.resources import Plan, plan
 from progress.bars import Bars
 from samples.make import stack_tiff
 from samples.phantom import draw_stack
@@ -90,11 +90,10 @@ def _servers(versions: list[str], ours: Path, count: int, folder: Path, bars: Ba
     with ExitStack() as running:
         targets = []
         for version in versions:
-            for profile in PROFILES:
-                name = f"BrainSeg {version}, {profile}"
-                state = folder / f"{version}-{profile}"
-                server = torchserve_with(ours, version, plan(profile), java_home, state, name)
-                targets.append(running.enter_context(server))
+            server = torchserve_with(
+                ours, version, plan(), java_home, folder / version, f"{reports.OURS_SERVED} {version}"
+            )
+            targets.append(running.enter_context(server))
         first = release_folder(versions[0], ours)
         store = stock_store(first, versions[0], folder)
         name = f"{reports.STOCK} ({versions[0]})"

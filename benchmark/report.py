@@ -16,7 +16,7 @@ from benchmark.load import LoadResult
 from handler.files import write_atomic
 from handler.resources import available_cores
 
-STOCK, FLASK = "stock handler, eager", "Flask and matplotlib"
+OURS_SERVED, STOCK, FLASK = "BrainSeg", "stock handler, eager", "Flask and matplotlib"
 CLIENTS = (1, 2, 4, 8, 16)
 LIBRARIES = ("torch", "onnxruntime", "ncnn", "torchserve", "numpy", "pillow", "flask", "matplotlib")
 
@@ -96,12 +96,12 @@ def server_table(results: Sequence[ServerResult]) -> str:
 
 
 def ratio_table(report: Report) -> str:
-    """Markdown: what the figures above mean for each version, profile latency, as ratios of one run where they are."""
+    """Markdown: what the figures above mean for each version, as ratios of one run where they are."""
     engines = {(r.version, r.name): r for r in report.engines}
     servers = {result.name: result for result in report.servers}
     flask = next(result for name, result in servers.items() if name.startswith(FLASK))
     versions = list(dict.fromkeys(r.version for r in report.engines))
-    ours = [servers[f"BrainSeg {version}, latency"] for version in versions]
+    ours = [servers[f"{OURS_SERVED} {version}"] for version in versions]
     four = CLIENTS.index(4)
     first = engines[versions[0], OURS].seconds
     rows: dict[str, list[str]] = {

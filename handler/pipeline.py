@@ -34,6 +34,7 @@ from handler.trust.gate import Gate, open_gate
 from handler.trust.levels import Levels, levels_of
 from handler.trust.quality import Estimator, estimator_of, quality_of
 from handler.trust.report import Trust
+from handler.turns import Turn
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.subject import WRITERS, ZIP, Scanned, everything, read
 from handler.wanted import UnwantedError, ask, asking
@@ -209,9 +210,9 @@ def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -
     :func:`handler.request.parse_request`."""
     seconds: dict[str, float] = {}
     try:
-        with asking(headers):
+        with asking(headers), Turn() as turn:
             ask()  # it may have waited long in the queue
-            return _answer(model, parts, headers, seconds)
+            return _answer(model, parts, headers, seconds, turn)
     except UnwantedError:
         gone = RequestError("timeout", "Nobody waited for the answer any more.")
         return Outcome(problem_answer(gone), "gone", None, seconds)
@@ -224,9 +225,10 @@ def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -
         return Outcome(problem_answer(fault), fault.code, None, seconds)
 
 
-def _open(request: Request, limits: Limits) -> Subject:
-    """What was sent, decoded. Raises the refusals of the decoders, and ``invalid_parameter`` for a field that says
-    nothing about this kind of scan."""
+def _open(request: Request, limits: Limits, turn: Turn) -> Subject:
+    """What was sent, decoded, at its ``turn`` where it is large. Raises the refusals of the decoders, and
+    ``invalid_parameter`` for a field that says nothing about this kind of scan."""
+    turn.before_decoding(request)
     fields = request.fields
     if request.geometric:
         if fields.intensity_range is not None:
@@ -238,7 +240,9 @@ def _open(request: Request, limits: Limits) -> Subject:
     meant = [name for name in ("series", "register", "seg") if getattr(fields, name)]
     if meant:
         raise RequestError("invalid_parameter", f"Field {meant[0]} is for NIfTI and DICOM; the scan is a picture.")
-    return Picture(open_scan(request.scans[FILE_PART], limits), fields.intensity_range, limits)
+    scan = open_scan(request.scans[FILE_PART], limits)
+    turn.before_pixels(scan)
+    return Picture(scan, fields.intensity_range, limits)
 
 
 def _passport(model: Model, request: Request, settings: Settings, rendered: Rendered) -> dict[str, Any] | None:
@@ -251,11 +255,13 @@ def _passport(model: Model, request: Request, settings: Settings, rendered: Rend
     )
 
 
-def _answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float]) -> Outcome:
+def _answer(
+    model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float], turn: Turn
+) -> Outcome:
     deadline = time.monotonic() + model.deadline_seconds
     request = parse_request(parts, headers)
     with _timed(seconds, "decode"):
-        subject = _open(request, model.limits)
+        subject = _open(request, model.limits, turn)
     settings = settle(request, subject, model.card, model.limits)
     steps = subject.steps(looking(model.engine, settings.tta), model.card, deadline, model.gate, settings.gate)
     seconds["decode"] += steps.decode_seconds

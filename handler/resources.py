@@ -1,20 +1,23 @@
-"""How many workers and threads: the one place that decides it from the machine's cores."""
+"""How many workers and threads, and how many requests at a time: the one place that decides it from the machine's
+cores."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
+MOST_AT_ONCE = 8  # each holds its pictures in memory
+
 
 @dataclass(frozen=True)
 class Plan:
-    """``threads``: CPU threads each of a version's ``workers`` workers uses for the network."""
+    """``threads``: CPU threads each of a version's ``workers`` workers uses for the network. ``at_once``: requests that
+    a worker works on at a time; ``delay_ms``: how long TorchServe holds the first of them for others to come."""
 
     workers: int
     threads: int
-
-
-PROFILES = ("latency", "throughput")
+    at_once: int = 1
+    delay_ms: int = 1
 
 
 def available_cores() -> int:
@@ -22,11 +25,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def plan(profile: str = "latency", cores: int | None = None) -> Plan:
-    """``latency``: one worker with all the cores, the shortest time for a lone request and one copy of the network in
-    memory. ``throughput``: a worker a core, most requests a second under load. Raises ``ValueError`` for another name.
-    ``scripts/benchmark`` measures both."""
+def plan(cores: int | None = None) -> Plan:
+    """One worker: a lone slice has all cores, several share them and one copy of the network.
+
+    TorchServe makes a batch of what waits. Without a delay it takes two at most, which is all that two cores want; to
+    take more it holds even a lone request for the whole delay, a millisecond."""
     cores = cores or available_cores()
-    if profile not in PROFILES:
-        raise ValueError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}")
-    return Plan(1, cores) if profile == "latency" else Plan(cores, 1)
+    return Plan(1, cores, min(cores, MOST_AT_ONCE), 0 if cores < 3 else 1)

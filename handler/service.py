@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from ts.metrics.metric_type_enum import MetricTypes
 
 from handler.answer import REFUSED_HEADER
 from handler.pipeline import Model, Outcome, answer, open_model
-from handler.resources import plan
+from handler.resources import MOST_AT_ONCE, plan
 
 logger = logging.getLogger(__name__)
+Item = tuple[Mapping[str, Any], Mapping[str, Any]]  # parts and headers of a request
 
 
 class BrainSegService:
@@ -24,6 +26,7 @@ class BrainSegService:
 
     def __init__(self) -> None:
         self._model: Model | None = None
+        self._beside = ThreadPoolExecutor(MOST_AT_ONCE - 1, "request")
 
     def initialize(self, context: Any) -> None:
         """Raises ``RuntimeError``, which keeps the worker from starting, when the archive's files are not those of its
@@ -42,21 +45,26 @@ class BrainSegService:
         logger.info("brainseg %s: engine %s, %d threads", self._model.card.version, engine.name, engine.threads)
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
-        """One answer an item, in the order of ``data``. What is wrong with an item stays with the item.
+        """One answer an item, in the order of ``data``, all worked on at once: while the network runs for one, another
+        is decoded or drawn. What is wrong with an item stays with the item.
 
         TorchServe's "describe with customized metadata" comes here too, alone in its batch: it gets the model card."""
         if self._model is None:
             raise RuntimeError("handle was called before initialize")
         if len(data) == 1 and context.get_request_header(0, "describe"):  # any client may send this header
             return [self._model.card.to_json().encode()]
-        bodies = []
-        for index, parts in enumerate(data):
-            begin = time.perf_counter()
-            outcome = answer(self._model, parts, context.get_all_request_header(index))
+        items = [(parts, context.get_all_request_header(index)) for index, parts in enumerate(data)]
+        others = [self._beside.submit(_timed, self._model, item) for item in items[1:]]
+        found = [_timed(self._model, items[0]), *(other.result() for other in others)]
+        for index, (outcome, seconds) in enumerate(found):  # TorchServe's context is not made for several threads
             _reply(context, index, outcome)
-            _count(context, index, self._model.card.version, outcome, time.perf_counter() - begin)
-            bodies.append(outcome.answer.body)
-        return bodies
+            _count(context, index, self._model.card.version, outcome, seconds)
+        return [outcome.answer.body for outcome, _ in found]
+
+
+def _timed(model: Model, item: Item) -> tuple[Outcome, float]:
+    begin = time.perf_counter()
+    return answer(model, *item), time.perf_counter() - begin
 
 
 def _reply(context: Any, index: int, outcome: Outcome) -> None:

@@ -72,9 +72,9 @@ def start(server: TorchServe, version: str, archive: str, limits: StartLimits) -
     :class:`StartError` with what the log says of the reason."""
     begin, log = time.monotonic(), Log(server.logs / "torchserve.log")
     try:
-        server.register(archive, limits.seconds)
-        # As many as serve now, which scripts/serve has chosen for this machine.
+        # As those that serve now, which scripts/serve has chosen for this machine.
         live = server.version(server.default())
+        server.register(archive, limits.seconds, live.batch if live else (1, 1))
         if live is not None and live.wanted > 1:
             server.scale(version, live.wanted)
         while not ((found := server.version(version)) and found.complete):

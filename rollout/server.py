@@ -22,7 +22,7 @@ ASK_SECONDS = 30.0
 @dataclass(frozen=True)
 class Version:
     """What TorchServe says of one version. ``pids``: of its workers; ``ready``: how many are READY; ``pending``:
-    requests in its queue."""
+    requests in its queue; ``batch``: how many of them a worker takes at once, and how many ms it waits for more."""
 
     version: str
     archive: str
@@ -31,6 +31,7 @@ class Version:
     pids: tuple[int, ...]
     since: str
     pending: int
+    batch: tuple[int, int] = (1, 1)
 
     @property
     def complete(self) -> bool:
@@ -48,6 +49,7 @@ def _parse(raw: Mapping[str, Any]) -> Version:
         tuple(int(worker["pid"]) for worker in workers if int(worker["pid"]) > 0),
         min((_to_the_second(str(worker["startTime"])) for worker in workers), default=""),
         int((raw.get("jobQueueStatus") or {}).get("pendingRequests", 0)),
+        (int(raw.get("batchSize", 1)), int(raw.get("maxBatchDelay", 1))),
     )
 
 
@@ -81,12 +83,14 @@ class TorchServe:
         """The version that answers when none is named."""
         return str(self._manage("GET", "")[0]["modelVersion"])
 
-    def register(self, archive: str, seconds: float) -> None:
-        """Loads ``archive`` (a file name in the model store) and waits for the workers that its configuration asks for.
-        Raises :class:`requests.Timeout` after ``seconds``; TorchServe may still be at it then."""
+    def register(self, archive: str, seconds: float, batch: tuple[int, int] = (1, 1)) -> None:
+        """Loads ``archive`` (a file name in the model store) and waits for the workers that its configuration asks for;
+        ``batch`` as :class:`Version` has it. Raises :class:`requests.Timeout` after ``seconds``; TorchServe may still
+        be at it then."""
         # TorchServe starts the workers of the archive's model-config.yaml whatever initial_workers says, and waits.
         url = f"{self._management}/models"
-        self._call("POST", url, "management", {"url": archive, "synchronous": "true"}, seconds)
+        asked = {"url": archive, "synchronous": "true", "batch_size": str(batch[0]), "max_batch_delay": str(batch[1])}
+        self._call("POST", url, "management", asked, seconds)
 
     def scale(self, version: str, workers: int) -> None:
         """Asks for ``workers`` workers; they come up later."""

@@ -204,14 +204,15 @@ def until_told() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _start_torchserve(running: Running, ports: Ports, profile: str, told: threading.Event, signers: Signers) -> None:
+def _start_torchserve(running: Running, ports: Ports, told: threading.Event, signers: Signers) -> None:
     places = running.places
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
     archives, default = _to_serve(places, told, signers)
-    layout = plan(profile)
+    layout = plan()
     models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     settings = torchserve.write_settings(places, ports, models)
-    console.print(escape(f"starting TorchServe: {layout.workers} worker a version, {layout.threads} threads each"))
+    each = f"{layout.threads} threads, {layout.at_once} requests at once"
+    console.print(escape(f"starting TorchServe: {layout.workers} worker a version, {each}"))
     log = Log(places.logs / "torchserve.log")
     process = torchserve.start(places, settings, java_home, layout)
     running.processes.append(("TorchServe", process))
@@ -264,13 +265,11 @@ def _greet(places: Places, ports: Ports, door: Door) -> None:
     print(f'curl -sS -H "Authorization: Bearer {token}" -X POST -T {sample} {url}', flush=True)
 
 
-def run(
-    running: Running, ports: Ports, door: Door, profile: str, told: threading.Event, signers: Signers | None = None
-) -> None:
+def run(running: Running, ports: Ports, door: Door, told: threading.Event, signers: Signers | None = None) -> None:
     """Starts everything and waits for the end. Raises ``StartError``, or ``RuntimeError`` when a part ends by itself
     later."""
     try:
-        _start_torchserve(running, ports, profile, told, signers or Signers())
+        _start_torchserve(running, ports, told, signers or Signers())
         _start_front_door(running, ports, door)
     except StartError:
         if not told.is_set():

@@ -102,8 +102,8 @@ def snapshot(archives: Mapping[str, str], default: str, plan: Plan, timeouts: Ma
             "marName": archive,
             "minWorkers": plan.workers,
             "maxWorkers": plan.workers,
-            "batchSize": 1,
-            "maxBatchDelay": 1,
+            "batchSize": plan.at_once,
+            "maxBatchDelay": plan.delay_ms,
             "responseTimeout": timeouts["responseTimeout"],
             "startupTimeout": timeouts["startupTimeout"],
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from archive.engines.doubling import with_cheap_doubling
 from archive.engines.padding import with_static_padding
 from handler.card import FileRecord, ModelCard
 from handler.engines.files import INPUT, ONNX_FILE, OUTPUT, SIDE_STEP
@@ -27,8 +28,8 @@ class ConversionError(Exception):
 
 def to_onnx(card: ModelCard, folder: Path) -> tuple[FileRecord, ...]:
     """Writes the ONNX file of the release in ``folder`` there; its record. Of any number of slices of any size."""
-    network = with_static_padding(load(card, folder))
     image = torch.zeros(1, card.architecture.in_channels, card.input.height, card.input.width)
+    network = with_cheap_doubling(with_static_padding(load(card, folder)), image)
     free = {0: "slices", 2: "height", 3: "width"}
     with tempfile.TemporaryDirectory(prefix="brainseg-onnx-", dir=folder.parent) as name:
         path = Path(name) / ONNX_FILE

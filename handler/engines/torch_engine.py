@@ -3,6 +3,7 @@ CPU in float32."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ def has_gpu() -> bool:
 
 
 class TorchEngine:
-    """Channels-last throughout. ``half``: weights and activations in float16; None takes it on CUDA, whose tensor cores
-    want it, where packaging found it within a tolerance of its own, and never on a CPU, which emulates it."""
+    """Channels-last throughout. Calls made at the same time wait for each other. ``half``: weights and activations in
+    float16; None takes it on CUDA, whose tensor cores want it, where packaging found it within a tolerance of its own,
+    and never on a CPU, which emulates it."""
 
     name = "torch"
     at_once = 1  # PyTorch divides one call among its threads
@@ -38,8 +40,9 @@ class TorchEngine:
         self.dtype = torch.float16 if half else torch.float32
         network = load(card, folder).to(self.device, self.dtype)
         self._network = network.to(memory_format=torch.channels_last)
+        self._lock = threading.Lock()
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+        with self._lock, torch.inference_mode():
             batch = torch.from_numpy(images).to(self.device, self.dtype, memory_format=torch.channels_last)
             return self._network(batch)[:, 0].float().cpu().numpy()

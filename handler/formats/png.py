@@ -19,6 +19,7 @@ from handler.scan import ArraySource
 
 NAME = "png"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_BYTES, SIZE_AT = 24, 16  # up to the size in pixels, and where it stands: width and height, big-endian
 ORIENTATION_TAG = 274
 ANCILLARY = 0x20  # this bit of a chunk's first letter says that an image can be shown without the chunk
 KEPT = (b"tRNS", b"eXIf")

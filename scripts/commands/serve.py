@@ -55,9 +55,7 @@ def main(
     log_stdout: Annotated[
         bool, typer.Option("--log-stdout", help="The front door's lines to standard output, not into web.log.")
     ] = False,
-    profile: Annotated[
-        Profile, typer.Option(help="latency (one worker, all cores) or throughput (a worker a core).")
-    ] = "latency",
+    profile: Annotated[Profile | None, typer.Option(help="Taken as before, and without effect.", hidden=True)] = None,
     require_signed: Annotated[
         bool, typer.Option("--require-signed", help="Serve and deploy only archives that a trusted key signed.")
     ] = False,
@@ -112,7 +110,9 @@ def main(
                 log_stdout,
                 grpc_port,
             )
-            run(running, ports, door, profile, told, signers)
+            if profile:
+                console.print("[yellow]warning:[/] --profile has no effect: one way to serve is best at both")
+            run(running, ports, door, told, signers)
         except UnguardedError as error:
             console.print(f"[red]BrainSeg did not start:[/red] {escape(str(error))}")
             sys.exit(2)  # as for any other option that cannot be meant: a service manager need not try again

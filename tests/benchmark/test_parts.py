@@ -76,8 +76,8 @@ def test_the_report_says_the_ratios(tmp_path: Path) -> None:
     servers = [
         reports.ServerResult(name, tuple(_load(c, p50, outside) for c in reports.CLIENTS), 700.0, None)
         for name, p50, outside in (
-            ("BrainSeg 1.0, latency", 0.1, 0.012),
-            ("BrainSeg 2.0, latency", 0.05, 0.011),
+            ("BrainSeg 1.0", 0.1, 0.012),
+            ("BrainSeg 2.0", 0.05, 0.011),
             (f"{reports.FLASK} (1.0)", 1.0, None),
         )
     ]

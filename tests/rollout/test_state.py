@@ -22,6 +22,7 @@ from rollout.lock import LOCK_FILE, ask_to_stop, locked
 from rollout.promote import promoted, rolled_back
 from rollout.register import check_disks
 from rollout.rollback import roll_back_stopped_server
+from rollout.server import TorchServe, _parse
 from rollout.show import Screen, print_status, status_of
 from rollout.state import (
     DEPLOYMENT_FILE,
@@ -214,3 +215,16 @@ def test_a_deploy_onto_a_full_disk_is_refused_before_anything_is_written(package
                 check_disks(release, store, state)
         assert list(disk.iterdir()) == []
     check_disks(release, tmp_path, tmp_path)
+
+
+def test_a_candidate_works_on_as_many_at_once_as_the_live_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be registered as its archive says, and judged slower than it will be."""
+    asked: list[dict[str, str]] = []
+    server = object.__new__(TorchServe)
+    server._management = "http://127.0.0.1:1"
+    monkeypatch.setattr(
+        TorchServe, "_call", lambda _self, _method, _url, _kind, parameters, _s: asked.append(parameters)
+    )
+    live = _parse({"modelVersion": "1.0", "batchSize": 2, "maxBatchDelay": 0})
+    server.register("brainseg-1.1.mar", 1.0, live.batch)
+    assert (asked[0]["batch_size"], asked[0]["max_batch_delay"]) == ("2", "0")

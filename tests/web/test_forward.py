@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.web.standin import DIED, NO_WORKER, OK, Scripted, Stage, standing_in
 from web.app import create_app
 from web.health import watch
 from web.settings import Settings
+from web.way.suspects import Suspects
 
 SCAN = b"\x89PNG\r\n\x1a\n"
 
@@ -159,3 +161,27 @@ def test_a_token_that_stays_refused_is_not_ready_and_is_not_shown(stage: Stage, 
     assert (reply.status_code, reply.get_json()["code"]) == (503, "not_ready")
     assert "secret" not in reply.text
     assert len(stage.seen) < 10
+
+
+def test_whoever_is_under_suspicion_is_tried_alone(
+    stage: Stage, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second try of what died once, and the first of what has died before: a killer may be beside it."""
+    tries: list[tuple[int, int]] = []
+    alone = Suspects.alone
+
+    @contextmanager
+    def noted(self: Suspects, check: Callable[[], None]) -> Iterator[None]:
+        with alone(self, check):
+            before = stage.predicted()
+            yield
+            tries.append((before, stage.predicted()))
+
+    monkeypatch.setattr(Suspects, "alone", noted)
+    assert segment(client, SCAN + b"other") == (200, "ok")
+    assert tries == []
+    stage.predictions = [DIED, OK]
+    assert segment(client) == (200, "ok")
+    assert tries == [(2, 3)]
+    assert segment(client) == (200, "ok")
+    assert tries == [(2, 3), (3, 4)]

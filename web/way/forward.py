@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from web.contract.fields import Answer, RefusedError
@@ -74,9 +75,11 @@ class Forward:
             earlier = self._suspects.deaths(submission)
             if earlier >= TRIES:
                 raise RefusedError("worker_lost", LOST.format("as others did over the same scan"))
-            reply = self._patient(trip)
+            with self._suspects.alone(check) if earlier else nullcontext():
+                reply = self._patient(trip)
             if died(reply):
-                reply = self._again(trip)
+                with self._suspects.alone(check):
+                    reply = self._again(trip)
         if from_handler(reply):
             return passed_on(reply, request_id)
         raise refusal(reply, submission.version)

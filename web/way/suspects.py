@@ -1,4 +1,6 @@
-"""Inputs on whose watch a worker died: one may be tried again, for it may have been chance; not more."""
+"""Inputs on whose watch a worker died: one may be tried again, for it may have been chance; not more. A worker works on
+several requests at once and takes all of them along, so those under suspicion are tried one at a time: what died of a
+neighbour is not beside it again."""
 
 from __future__ import annotations
 
@@ -6,11 +8,14 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from web.way.submission import Submission
 
 MOST = 1024
 FORGET_SECONDS = 600.0
+LOOK_SECONDS = 0.5
 TRIES = 3  # deaths after which an input is refused unheard, until it is forgotten
 
 
@@ -26,7 +31,19 @@ class Suspects:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._trial = threading.Lock()
         self._deaths: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+
+    @contextmanager
+    def alone(self, check: Callable[[], None]) -> Iterator[None]:
+        """No other suspect is tried meanwhile. ``check`` is called while the one before is; what it raises ends the
+        wait."""
+        while not self._trial.acquire(timeout=LOOK_SECONDS):
+            check()
+        try:
+            yield
+        finally:
+            self._trial.release()
 
     def deaths(self, submission: Submission) -> int:
         """How many workers died over ``submission`` lately. Costs nothing while no worker dies."""
