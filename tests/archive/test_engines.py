@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from archive import convert
 from archive.convert import add_engines, told
+from archive.engines import measure as measuring
 from archive.engines.convert import CONVERTERS, ConversionError
 from archive.engines.measure import Speed, fastest
 from archive.store import ROOT
@@ -123,6 +124,35 @@ def test_the_fastest_is_taken_and_the_first_of_equals() -> None:
     assert fastest(speeds) == "onnxruntime"
     assert fastest({**speeds, "openvino": Speed(20, 30)}) == "openvino"
     assert fastest({"torch": Speed(1, 1)}) == "torch"
+
+
+class Busy:
+    """An engine on a machine with other work: ``at_best`` ms a slice, twice that but in a few of ``quiet`` calls."""
+
+    threads = batch = at_once = 1
+
+    def __init__(self, name: str, at_best: float, quiet: int) -> None:
+        self.name, self.at_best, self.quiet, self.calls = name, at_best, quiet, 3
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.calls += 1
+        return np.zeros(images.shape[:1] + images.shape[2:], np.float32)
+
+
+def test_chance_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The faster engine has a quiet moment in one round of seven only."""
+
+    def timed(engine: Busy, _card: object, images: NDArray[np.float32]) -> float:
+        engine.calls += 1
+        return len(images) * engine.at_best / 1e3 * (1 if engine.calls % engine.quiet < 4 else 2)
+
+    monkeypatch.setattr(measuring, "_timed", timed)
+    monkeypatch.setattr(measuring, "predict_slices", lambda *_: None)
+    rivals = [Busy("ncnn", 30, 4), Busy("onnxruntime", 20, 14), Busy("torch", 99, 4)]
+    found = measuring.measure(ModelCard("b", "1", FileRecord("w", "", 0), TINY), rivals)
+    assert fastest(found) == "onnxruntime"
+    assert found["onnxruntime"] == Speed(20, 20)
+    assert rivals[2].calls == 3 + 2 * measuring.FEWEST_ROUNDS  # it had no chance any more
 
 
 class Unknown(torch.nn.Module):
