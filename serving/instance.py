@@ -50,7 +50,7 @@ def owned(state: Path) -> Iterator[None]:
 def end_left_behind(state: Path) -> int:
     """Ends what a ``scripts/serve`` that was killed hard has left running on ``state``, whose owner the caller is; how
     many processes. It would hold the ports, and its keys and sockets are about to be replaced."""
-    left = [process for process in psutil.process_iter() if _is_part(process, f"{state.resolve()}/")]
+    left = parts_of(state)
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -60,6 +60,11 @@ def end_left_behind(state: Path) -> int:
             process.kill()
     psutil.wait_procs(stubborn, _END_SECONDS)
     return len(left)
+
+
+def parts_of(state: Path) -> list[psutil.Process]:
+    """The processes of a server that runs, or was left running, on ``state``."""
+    return [process for process in psutil.process_iter() if _is_part(process, f"{state.resolve()}/")]
 
 
 def _is_part(process: psutil.Process, folder: str) -> bool:

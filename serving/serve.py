@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -98,6 +99,7 @@ class Running:
                 torchserve.stop(process, self.places)
             else:
                 _end(process, seconds=self.drain_seconds + DOOR_END_SECONDS)
+        shutil.rmtree(self.places.temporary, ignore_errors=True)  # also where TorchServe was never started
 
 
 def _end(

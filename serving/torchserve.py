@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,10 @@ from archive.store import KEY_FILE, MODEL_NAME, ROOT
 from handler.files import write_atomic
 from handler.resources import Plan
 from handler.wanted import FOLDER_VARIABLE
+from serving.temporary import temporary_folder
 
-SOCKET_PATH_LIMIT = 100  # bytes; the system's is 108, a Unix socket beyond it fails without a word
 STOP_SECONDS = 20
 WORKER_START = ROOT / "serving" / "worker"
-TEMPORARY = "torchserve-tmp"  # is deleted, so it must be nobody else's name
 
 
 @dataclass(frozen=True)
@@ -60,17 +58,11 @@ class Places:
 
 
 def make_places(state: Path, model_store: Path) -> Places:
-    """Creates the folders in ``state``, which is ours (:mod:`serving.instance`). ``temporary`` leaves it when its
-    path is too long for a Unix socket."""
+    """Creates the folders in ``state``, which is ours (:mod:`serving.instance`), and the temporary one
+    (:mod:`serving.temporary`)."""
     state = state.resolve()
     (state / "logs").mkdir(exist_ok=True)
-    temporary = state / TEMPORARY
-    shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
-    if len(str(temporary / ".ts.sock.00000")) > SOCKET_PATH_LIMIT:
-        temporary = Path(tempfile.mkdtemp(prefix="brainseg-"))
-    else:
-        temporary.mkdir(mode=0o700)
-    places = Places(state, temporary, model_store.resolve())
+    places = Places(state, temporary_folder(state), model_store.resolve())
     places.wanted.mkdir(mode=0o700)
     return places
 

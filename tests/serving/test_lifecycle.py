@@ -18,7 +18,8 @@ import requests
 from archive.digests import write_record
 from archive.store import ROOT
 from serving.serve import DOOR_END_SECONDS, Running
-from serving.torchserve import TEMPORARY, free_port, make_places
+from serving.temporary import INSIDE
+from serving.torchserve import free_port, make_places
 from tests.craft import tiff
 from tests.hostile import ask_and_go, head, read_answer
 from tests.processes import lives
@@ -72,7 +73,7 @@ def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
         assert other.process.wait(120) == 0
         assert not [process for process in started if lives(process)]
         assert not other.key_file.exists()
-        assert not (other.state / TEMPORARY).exists()
+        assert not (other.state / INSIDE).exists()
         assert proxy.lines == []
     finally:
         other.kill()
