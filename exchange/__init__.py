@@ -1,3 +1,3 @@
-"""How our processes speak to each other over HTTP: the one session factory and the tokens of a state folder. Imports
-nothing of ours.
+"""How our processes speak to each other: the one session factory for HTTP, the tokens of a state folder, and the files
+in it that both sides of a trial know. Imports nothing of ours.
 """

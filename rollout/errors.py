@@ -73,6 +73,10 @@ class GateError(RolloutError):
     code = Exit.GATE
 
 
+class TakenBackError(GateError):
+    """The candidate was worse than the live version while it was on trial."""
+
+
 class RolledBackError(RolloutError):
     """The version was live and is not any more."""
 

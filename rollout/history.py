@@ -17,7 +17,8 @@ HISTORY_FILE = "history.jsonl"
 
 @dataclass(frozen=True)
 class Event:
-    """``decision``: promoted, refused, rolled-back, retired, kept, stopped or interrupted. ``before``: the version that
+    """``decision``: promoted, refused, rolled-back, retired, kept, stopped, interrupted; of a version on trial
+    canary, share, taken-back, shadow or shadowed. ``before``: the version that
     was live until then. ``figures``: what the gate or the watch measured. ``time``: UTC in ISO 8601."""
 
     operator: str

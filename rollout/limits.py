@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 
 from archive.store import ROOT
 from rollout.errors import UsageError
-from settings.mapping import Amount, Count, Positive, SettingsError, Share, from_mapping
+from settings.mapping import Amount, Count, Positive, SettingsError, Share, Within, from_mapping
 
 LIMITS_FILE = ROOT / "deploy" / "rollout.yaml"
+Part = Annotated[float, Within(0, 1, above=True)]  # a share of nothing would be broken by anything
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,36 @@ class DrainLimits:
 
 
 @dataclass(frozen=True)
+class CanaryLimits:
+    """``false_alarms``: the chance that a canary is stopped that keeps the margins, over the whole trial. The margins,
+    against the live version at the same time: ``error_rate_rise``; ``latency_ratio``; of shares of scans with tumour
+    and of those that the gate refused, ``verdict_shift`` and ``refusal_shift``; ``coverage_shift``, of the chance that
+    a scan ranks above one of the live version by its coverage, less one half. ``min_requests``: the canary must have
+    answered so many before it is given more, or promoted."""
+
+    false_alarms: Part = 0.05
+    error_rate_rise: Share = 0.01
+    latency_ratio: Positive = 1.25
+    verdict_shift: Share = 0.05
+    refusal_shift: Share = 0.02
+    coverage_shift: Share = 0.05
+    min_requests: Count = 50
+
+
+@dataclass(frozen=True)
+class ShadowLimits:
+    """``false_alarms``: as of a canary. ``disagreement``: 1 less the mean Dice between the masks of candidate and live
+    version, over scans in which either sees tumour; ``flips``: the share of scans with another verdict; ``failures``:
+    the share that the candidate fails. ``min_compared``: fewer comparisons say nothing."""
+
+    false_alarms: Part = 0.05
+    disagreement: Part = 0.15
+    flips: Part = 0.1
+    failures: Part = 0.01
+    min_compared: Count = 20
+
+
+@dataclass(frozen=True)
 class Limits:
     """The whole file. ``keep_previous``: how many earlier versions stay in the model store to roll back to."""
 
@@ -90,6 +122,8 @@ class Limits:
     watch: WatchLimits
     drain: DrainLimits
     keep_previous: Count
+    canary: CanaryLimits = field(default_factory=CanaryLimits)
+    shadow: ShadowLimits = field(default_factory=ShadowLimits)
 
 
 def read_limits(path: Path = LIMITS_FILE) -> Limits:

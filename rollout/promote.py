@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exchange.trial import PROMOTED, STOPPED
 from rollout.drain import remove, retire
 from rollout.errors import GateError, NoTargetError, RolloutError
 from rollout.parity import check_parity
 from rollout.register import start
 from rollout.site import Site, drop_archive
 from rollout.state import Deployed, Deployment, Phase, now, without
+from rollout.trial.book import end
 from rollout.trusted import check_signers, trusted_release
 
 
@@ -28,6 +30,7 @@ def promote(site: Site, deployment: Deployment, subject: Deployed) -> Deployment
     after = promoted(deployment, subject)
     site.enter(after, Phase.PROMOTING, after.live)
     site.server.set_default(subject.version)
+    end(site.state, PROMOTED)  # not before: whoever it answered as a canary is not sent back for a moment
     return site.enter(after, Phase.WATCHING, after.live)
 
 
@@ -48,6 +51,7 @@ def go_back(site: Site, deployment: Deployment) -> Deployment:
     """Makes the version before live again, and takes the one that was live out. Raises :class:`NoTargetError`, or
     :class:`RolloutError` when the version before cannot be loaded any more; then nothing has changed."""
     after, failed = rolled_back(deployment), deployment.live
+    end(site.state, STOPPED)
     there = site.server.version(after.live.version)
     if there is None or not there.complete:
         _restore(site, deployment, after.live, loaded=there is not None)

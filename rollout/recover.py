@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from exchange.trial import STOPPED
 from rollout.drain import remove, wait_idle
 from rollout.errors import NoServerError, RolloutError
 from rollout.promote import go_back
 from rollout.register import start
 from rollout.site import Site, drop_archive
 from rollout.state import Deployed, Deployment, Phase
+from rollout.trial.book import end
 
-WITHDRAW_SECONDS = 30.0  # a candidate answers nobody but the gate, and whoever guessed its name
+WITHDRAW_SECONDS = 30.0  # a candidate answers nobody but the gate and a trial, and whoever guessed its name
 
 _SAID = {
     Phase.PROMOTING: "it was not watched and is taken back",
@@ -54,7 +56,9 @@ def reconcile(site: Site, deployment: Deployment) -> None:
 
 def withdraw(site: Site, deployment: Deployment, subject: Deployed) -> Deployment:
     """Removes ``subject`` from the server and the store where ``deployment`` does not need it there; nothing is under
-    way any more. A server that is gone is no hindrance: it will start from what is declared."""
+    way any more. A server that is gone is no hindrance: it will start from what is declared. What the version on trial
+    has in work goes to the live one at once: see :mod:`web.shares.shares`."""
+    end(site.state, STOPPED)
     if not deployment.serves(subject.version):
         try:
             if site.server.default() != deployment.live.version:

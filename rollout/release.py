@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from archive.verify import Release
-from rollout.errors import ArchiveError, NoServerError, RolledBackError, RolloutError, StoppedError
+from rollout.errors import ArchiveError, NoServerError, RolledBackError, RolloutError, StoppedError, TakenBackError
 from rollout.gate import run_gate
 from rollout.promote import go_back, promote, take_out
 from rollout.recover import withdraw
@@ -27,6 +27,13 @@ class Shown:
 
     counting: Callable[[str, int], Callable[[], None]]
     watching: Callable[[Seen], None]
+
+
+Trial = Callable[[Deployment, Deployed], dict[str, Any]]
+
+
+def _no_trial(_deployment: Deployment, _subject: Deployed) -> dict[str, Any]:
+    return {}
 
 
 def check_version(site: Site, deployment: Deployment, release: Release) -> None:
@@ -49,17 +56,27 @@ _TAKEN = (
 )
 
 
-def release(site: Site, deployment: Deployment, release: Release, scans: Sequence[LabelledSlice], shown: Shown) -> None:
-    """Brings ``release`` live beside ``deployment``, which must have nothing under way. Raises the error that says why
-    it is not live in the end, after everything was put back."""
+def release(
+    site: Site,
+    deployment: Deployment,
+    release: Release,
+    scans: Sequence[LabelledSlice],
+    shown: Shown,
+    trial: Trial = _no_trial,
+) -> None:
+    """Brings ``release`` live beside ``deployment``, which must have nothing under way. ``trial``: what it must pass
+    between its gate and its promotion, given what is declared and the version; its figures. Raises the error that says
+    why it is not live in the end, after everything was put back."""
     subject = Deployed(release.version, release.file_name, release.sha256, now())
     try:
-        figures = _try_out(site, deployment, release, subject, scans, shown)
+        figures = try_out(site, deployment, release, subject, scans, shown)
+        figures |= trial(deployment, subject)
         with site.stopping.shielded():
             record = _record(site, deployment, figures)
             after = promote(site, deployment, subject)
             watch = Watch(site.server, release, record, site.limits.watch, site.renew)
-            site.log(subject, "promoted", "passed the gate", deployment.live.version, figures)
+            passed = "passed the gate" if trial is _no_trial else "passed the gate and its trial"
+            site.log(subject, "promoted", passed, deployment.live.version, figures)
             site.say(
                 f"version {subject.version} is live and watched for {site.limits.watch.seconds:g} s; "
                 f"{deployment.live.version} stays beside it"
@@ -67,7 +84,7 @@ def release(site: Site, deployment: Deployment, release: Release, scans: Sequenc
     except Exception as error:  # whatever it was: the candidate goes, the live version stays
         if isinstance(error, StoppedError) and site.deployment().live.version == subject.version:
             _roll_back(site, site.deployment(), Seen(breach="stopped while it was promoted"), error)
-        _back_out(site, deployment, subject, error)
+        back_out(site, deployment, subject, error)
         raise
     _after_promotion(site, after, watch, shown)
 
@@ -80,7 +97,7 @@ def _record(site: Site, deployment: Deployment, figures: dict[str, Any]) -> Reco
     return record
 
 
-def _try_out(
+def try_out(
     site: Site,
     deployment: Deployment,
     release: Release,
@@ -113,10 +130,12 @@ def _try_out(
     )
 
 
-def _back_out(site: Site, deployment: Deployment, subject: Deployed, error: Exception) -> None:
+def back_out(site: Site, deployment: Deployment, subject: Deployed, error: Exception) -> None:
+    """Removes the candidate, and writes down why."""
     with site.stopping.shielded():
         withdraw(site, deployment, subject)
         decision = "stopped" if isinstance(error, StoppedError) else "refused"
+        decision = "taken-back" if isinstance(error, TakenBackError) else decision
         figures = error.figures if isinstance(error, RolloutError) else {}
         try:
             site.log(subject, decision, str(error), deployment.live.version, figures)

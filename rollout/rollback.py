@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from exchange.trial import STOPPED
 from rollout import history
 from rollout.errors import NoTargetError, RolloutError
 from rollout.lock import ask_to_stop, locked
@@ -12,6 +13,7 @@ from rollout.promote import go_back, rolled_back, take_out
 from rollout.recover import recover, withdraw
 from rollout.site import Site, drop_archive
 from rollout.state import Deployment, Phase, read_deployment, without, write_deployment
+from rollout.trial.book import end
 
 STOP_SECONDS = 90.0
 
@@ -58,6 +60,7 @@ def roll_back_stopped_server(state: Path, operator: str) -> str:
     with locked(state):
         deployment = declared(state)
         after = rolled_back(deployment)
+        end(state, STOPPED)
         write_deployment(state, after)
         failed = deployment.live
         reason = "asked for by the operator; the server did not run"

@@ -20,6 +20,7 @@ from rollout.history import Event
 from rollout.lock import LOCK_FILE
 from rollout.server import TorchServe, Version
 from rollout.state import Deployment, Phase, read_deployment, seconds_since
+from rollout.trial.show import trial_lines, trial_of
 from rollout.unwatched import is_unwatched
 from rollout.watch import Seen
 
@@ -53,6 +54,15 @@ class Screen:
             self._say(text)
             self._next_line = (seen.seconds // SAY_SECONDS + 1) * SAY_SECONDS
 
+    def trying(self, text: str, now: bool) -> None:
+        """Shows what a trial has come to; ``now``: also as a line that stays."""
+        if self._status is None:
+            self._status = self._console.status(escape(text))
+            self._status.start()
+        self._status.update(escape(text))
+        if now:
+            self._say(text)
+
     def close(self) -> None:
         self._bars.close()
         if self._status is not None:
@@ -78,6 +88,7 @@ def status_of(state: Path) -> dict[str, Any]:
         "change": {**asdict(declared.change), "kept": is_held(state / LOCK_FILE) and not is_unwatched(state, declared)}
         if declared and declared.change
         else None,
+        "trial": trial_of(state),
         "versions": [_row(name, declared, there.get(name), default) for name in names],
     }
 
@@ -111,7 +122,7 @@ def _row(name: str, declared: Deployment | None, found: Version | None, default:
 
 
 _ON_TRIAL = "nobody watches it, and the server takes it back"
-_LEFT = {Phase.PROMOTING.value: _ON_TRIAL, Phase.WATCHING.value: _ON_TRIAL}
+_LEFT = dict.fromkeys((one.value for one in (Phase.PROMOTING, Phase.WATCHING, Phase.CANARY, Phase.SHADOW)), _ON_TRIAL)
 
 
 def print_status(console: Console, status: Mapping[str, Any]) -> None:
@@ -129,6 +140,8 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         what = f"{change['subject']['version']} {_under_way(change)}"
         left = _LEFT.get(change["phase"], "the next deploy cleans it up")
         console.print(escape(f"under way: {what}" if change["kept"] else f"left behind: {what}; {left}"))
+    for line in trial_lines(status["trial"]):
+        console.print(escape(line))
     if not status["running"]:
         console.print("[red]the server does not run[/red]: its next start brings the live version and those served")
     elif status["declared"] not in (None, status["default"]):

@@ -25,6 +25,8 @@ class Phase(StrEnum):
     COPYING = "copying"
     STARTING = "starting"
     GATING = "gating"
+    CANARY = "canary"
+    SHADOW = "shadow"
     RESTORING = "restoring"
     PROMOTING = "promoting"
     WATCHING = "watching"
@@ -34,7 +36,12 @@ class Phase(StrEnum):
     @property
     def before_promotion(self) -> bool:
         """Whether the change concerns a version that is not live yet."""
-        return self in (Phase.COPYING, Phase.STARTING, Phase.GATING, Phase.RESTORING)
+        return self in (Phase.COPYING, Phase.STARTING, Phase.GATING, Phase.RESTORING) or self.on_trial
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the version gets requests, or copies of them, beside the live one."""
+        return self in (Phase.CANARY, Phase.SHADOW)
 
 
 @dataclass(frozen=True)

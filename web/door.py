@@ -22,6 +22,9 @@ from web.health.restarts import Restarts
 from web.health.standing import Standings
 from web.health.watch import Watch
 from web.settings import Settings
+from web.shares.shadow import Shadow
+from web.shares.shares import Shares
+from web.shares.trials import Trials
 from web.way.forward import Forward
 from web.way.gate import Gate
 from web.way.passports import Passports
@@ -46,6 +49,8 @@ class Door:
     metrics: Metrics
     passports: Passports
     drift: Drift
+    shares: Shares
+    shadow: Shadow
     ending: threading.Event
 
 
@@ -64,9 +69,12 @@ def open_door(settings: Settings) -> Door:
     readiness = Readiness(watch, Probe(server, cards, settings.samples), gate, wanted, standings.candidate)
     drift = Drift(settings.drift, lambda version: _card(watch, cards, version))
     forward = Forward(server, watch, gate, wanted, bounds, metrics.count_retry, ending)
+    trials = Trials(settings.deployment.parent if settings.deployment else None)
+    shadow = Shadow(server, watch, gate, wanted, trials, metrics, ending)
+    shares = Shares(trials, watch, metrics, shadow.offer)
     door = Door(
         settings, access, origins, edge, gate, watch, cards, standings, readiness, forward, metrics,
-        Passports(settings.passport_keys), drift, ending,
+        Passports(settings.passport_keys), drift, shares, shadow, ending,
     )  # fmt: skip
     _gauges(door)
     return door

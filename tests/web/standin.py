@@ -28,8 +28,8 @@ TOKEN_REFUSED: Scripted = (400, "application/json", {"code": 400, "type": "Inval
 @dataclass
 class Stage:
     """``predictions``: answers to come, the last for ever. ``statuses``: of the workers. ``seen``: (method, path,
-    Authorization) of every request; ``headers``: of the last prediction; ``token``: the only one taken, None for
-    any; ``versions``: the first is the default."""
+    Authorization) of every request; ``headers``: of the last prediction; ``answer_headers``: beside those of each
+    answer; ``token``: the only one taken, None for any; ``versions``: the first is the default."""
 
     predictions: list[Scripted] = field(default_factory=lambda: [OK])
     statuses: list[str] = field(default_factory=lambda: ["READY"])
@@ -37,6 +37,7 @@ class Stage:
     token: str | None = None
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    answer_headers: dict[str, str] = field(default_factory=dict)
     versions: tuple[str, ...] = ("1.0",)
     goes_on: threading.Event = field(default_factory=threading.Event)
     held: tuple[str, ...] = ()
@@ -83,6 +84,8 @@ def standing_in(stage: Stage) -> Iterator[Stage]:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
+            for name, value in stage.answer_headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 

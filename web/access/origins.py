@@ -13,7 +13,13 @@ from web.contract.fields import FIELDS, VERSION, field_header
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 SHOWN = ("X-Request-Id", "Retry-After", "X-BrainSeg-Model-Version", "X-BrainSeg-Verdict", "X-BrainSeg-Tumor-Pixels")
-SENT = ("Authorization", "Content-Type", "X-Request-Id", *(field_header(name) for name in (*FIELDS, VERSION)))
+SENT = (
+    "Authorization",
+    "Content-Type",
+    "X-Request-Id",
+    "X-Request-Key",
+    *(field_header(name) for name in (*FIELDS, VERSION)),
+)
 ASK_AGAIN_SECONDS = 600
 
 

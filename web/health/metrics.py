@@ -126,6 +126,14 @@ class Metrics:
     def observe_scan(self, size: int) -> None:
         self._scans.observe(size)
 
+    def counter(self, name: str, about: str, labels: tuple[str, ...]) -> Counter:
+        """A counter of whoever asks for it."""
+        return Counter(name, about, labels, registry=self._registry)
+
+    def histogram(self, name: str, about: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        """A histogram of whoever asks for it."""
+        return Histogram(name, about, labels, buckets=buckets, registry=self._registry)
+
     def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
         """``read`` is called for every exposition."""
         Gauge(name, about, registry=self._registry).set_function(read)

@@ -16,7 +16,7 @@ from web.health.fleet import Fleet
 
 logger = logging.getLogger(__name__)
 ROLES = ("live", "candidate", "served")
-_BEFORE_PROMOTION = ("copying", "starting", "gating", "restoring")
+_BEFORE_PROMOTION = ("copying", "starting", "gating", "canary", "shadow", "restoring")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from web.open_inference.models import check_model, fleet_with, is_ready, submiss
 from web.open_inference.reply import KINDS, raw, shape
 from web.open_inference.tensors import INPUT, NAMES, OUTPUTS, Tensor, model_metadata, server_metadata
 from web.way.gate import GoneError
+from web.way.submission import STICKY
 from web.way.take import take
 
 logger = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class Calls:
             here.edge.admission.grow(upload, request.ByteSize())
             check_model(here, request.model_name)
             asked = read_call(request)
-            submission = submission_of(asked, request.model_version or None)
+            submission = submission_of(asked, request.model_version or None, headers.get(STICKY.lower(), ""))
             answer = take(here, submission, identity, upload.client, lambda: not context.is_active(), asks)
             if answer.status != 200:
                 code = problem_code(answer)

@@ -9,7 +9,7 @@ from web.door import Door
 from web.health.fleet import Fleet
 from web.open_inference.asked import Asked
 from web.open_inference.found import pictures_of
-from web.way.submission import Submission, read_submission
+from web.way.submission import STICKY, Submission, read_submission
 
 
 def check_model(here: Door, model: str) -> None:
@@ -38,9 +38,10 @@ def is_ready(here: Door, version: str | None) -> bool:
     return bool(found and found.ready and found.complete)
 
 
-def submission_of(asked: Asked, version: str | None) -> Submission:
-    """What goes on to TorchServe. Raises as :func:`web.way.submission.read_submission` does."""
+def submission_of(asked: Asked, version: str | None, sticky: str = "") -> Submission:
+    """What goes on to TorchServe; ``sticky``: the client's ``X-Request-Key``. Raises as
+    :func:`web.way.submission.read_submission` does."""
     settings = {**asked.fields, "outputs": pictures_of([wish.name for wish in asked.wishes])}
     if version is not None:
         settings[VERSION] = version
-    return read_submission(asked.scan, {"accept": "application/json"}, urlencode(settings))
+    return read_submission(asked.scan, {"accept": "application/json", STICKY: sticky}, urlencode(settings))

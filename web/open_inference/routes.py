@@ -17,6 +17,7 @@ from web.open_inference.reply import LENGTH_HEADER, write_reply
 from web.open_inference.tensors import model_metadata, server_metadata
 from web.open_inference.unpack import unpacked
 from web.way.gate import GoneError
+from web.way.submission import STICKY
 from web.way.take import take
 
 open_inference = Blueprint("open", __name__, url_prefix="/v2")
@@ -79,7 +80,7 @@ def infer(model: str, version: str | None = None) -> Response:
         if not plain:
             raise RefusedError("empty_body", "The request has no body; send the scan as the input 'scan'.")
         asked = read_asked(plain, header_length(request.headers.get(LENGTH_HEADER), len(plain)), grow)
-        submission = submission_of(asked, version)
+        submission = submission_of(asked, version, request.headers.get(STICKY, ""))
         try:
             answer = take(here, submission, g.request_id, who, gone(), lambda name: setattr(g, "version", name))
         except GoneError:

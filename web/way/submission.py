@@ -33,6 +33,7 @@ MAGIC = (
     *(b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x1f\x8b", b"PK\x03\x04"),
     *(b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c"),
 )
+STICKY = "X-Request-Key"
 DICOM_AT, DICOM = 128, b"DICM"
 RAW = "application/octet-stream"
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -42,7 +43,8 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 class Submission:
     """``scan``: the file's bytes, or a form of several files, as ``content_type`` says. ``fields``:
     name -> text as sent, each name of :data:`web.contract.fields.FIELDS`. ``accept``: the client's Accept
-    header. ``version``: None for the default. ``long``: see :mod:`web.way.length`."""
+    header. ``version``: None for the default. ``long``: see :mod:`web.way.length`. ``sticky``: requests with the same
+    one are answered by the same version while two share them; empty: none was sent."""
 
     scan: bytes | memoryview
     fields: Mapping[str, str]
@@ -50,6 +52,7 @@ class Submission:
     version: str | None
     content_type: str = RAW
     long: bool = False
+    sticky: str = ""
 
     def headers(self) -> dict[str, str]:
         """The request's headers for TorchServe."""
@@ -161,7 +164,8 @@ def read_submission(body: bytes | memoryview, headers: Mapping[str, str], query:
     version = _version(fields.pop(VERSION, None))
     accept = _accept(plain.get("accept", ""))
     long = any(map(is_long, scans.values()))
+    sticky = plain.get(STICKY.lower(), "").strip()
     if set(scans) == {FILE_PART}:
-        return Submission(scans[FILE_PART], fields, accept, version, long=long)
+        return Submission(scans[FILE_PART], fields, accept, version, long=long, sticky=sticky)
     together, kind = write_form(scans)
-    return Submission(together, fields, accept, version, kind, long)
+    return Submission(together, fields, accept, version, kind, long, sticky)

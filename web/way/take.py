@@ -24,10 +24,15 @@ def take(
     not known. Raises as :meth:`web.way.forward.Forward.__call__` does."""
     here.metrics.observe_scan(len(submission.scan))
     here.passports.check(submission)
-    expected = here.readiness.expected(submission.version)
-    asks(expected.version if expected else "none")
-    answer = here.drift.taken(here.forward(submission, request_id, client, gone))  # refused as not assessed counts too
-    if answer.status != 200:
+
+    def forward(asked: Submission, gone: Callable[[], bool]) -> Answer:
+        expected = here.readiness.expected(asked.version)
+        asks(expected.version if expected else "none")
+        answer = here.forward(asked, request_id, client, gone)
+        if answer.status == 200:
+            here.readiness.proven(expected)
         return answer
-    here.readiness.proven(expected)
-    return here.passports.signed(answer)
+
+    answer = here.shares.answer(submission, request_id, client, gone, forward)
+    answer = here.drift.taken(answer)  # refused as not assessed counts too
+    return here.passports.signed(answer) if answer.status == 200 else answer
