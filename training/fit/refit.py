@@ -85,7 +85,8 @@ def read_twin(folder: Path | None, card: ModelCard, split: Split) -> Twin:
 
 def _training(card: ModelCard) -> dict[str, Any]:
     """Recipe, epochs, start weights and teachers, without what has to differ between twins."""
-    recipe = {name: value for name, value in card.recipe.items() if name not in ("checkpoint", "start", "new_cases")}
+    apart = ("checkpoint", "start", "new_cases", "run")
+    recipe = {name: value for name, value in card.recipe.items() if name not in apart}
     start = {name: value for name, value in (card.recipe.get("start") or {}).items() if name not in ("cases", "new")}
     plain: dict[str, Any] = json.loads(json.dumps({**recipe, "start": start}))  # as a card read from a file says it
     return plain

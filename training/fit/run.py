@@ -13,8 +13,7 @@ import lightning.pytorch as pl
 import rich
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import write_atomic
@@ -27,17 +26,19 @@ from training.data.slices import LabelledSlice, load_slices
 from training.data.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
 from training.fit.alone import alone_in
 from training.fit.line_progress import LineProgress
+from training.fit.log import OneLog
 from training.fit.machine import Machine
 from training.fit.module import SegmentationModule, network_of
 from training.fit.origin import RunError, Start, check_same_start, record_start
 from training.fit.recipe import NewCasesRecipe, Recipe
-from training.fit.start import State, encoder_state, network_state
+from training.fit.start import State, encoder_state, load_checkpoint, network_state
 from training.fit.stop_early import StopEarly
 from training.fit.teacher import Teachers, open_teacher
 from training.fit.told_to_end import StoppedError, ToldToEnd
 
 RECIPE_FILE, LAST = "recipe.json", "last.ckpt"
 LOGS, LOG_FILE = "logs", "metrics.csv"
+LOG_EVERY = 10  # steps
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,6 @@ def _train(
     there = [split.present(pairs, side) for side in ("train", "validation")]
     trained_on, chosen_on = (load_slices(selected, advance) for selected in there)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    _keep_log(folder)
     told = ToldToEnd()
     trainer = _trainer(recipe, folder, machine, told, validates=bool(chosen_on))
     loader = _training_loader(trained_on, recipe, machine, trainer, new)
@@ -159,13 +159,9 @@ def _train(
     return last
 
 
-@rank_zero_only
-def _keep_log(folder: Path) -> None:
-    """Moves the log of the run so far aside, for Lightning deletes what it finds; reports read the pieces in order."""
-    log = folder / LOGS / LOG_FILE
-    if log.is_file():
-        pieces = len(list(log.parent.glob("metrics-*.csv")))
-        log.rename(log.with_name(f"metrics-{pieces + 1:03}.csv"))
+def _done_steps(last: Path) -> int:
+    """Steps that the checkpoint ``last`` stands at; 0 without one."""
+    return int(load_checkpoint(last)["global_step"]) if last.is_file() else 0
 
 
 def _start_state(start: Start, recipe: Recipe) -> State:
@@ -251,10 +247,13 @@ def _trainer(recipe: Recipe, folder: Path, machine: Machine, told: ToldToEnd, va
         max_epochs=recipe.epochs,
         check_val_every_n_epoch=every,
         gradient_clip_val=recipe.optimiser.clip_norm,
-        logger=[CSVLogger(folder, name=LOGS, version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        logger=[
+            OneLog(folder / LOGS / LOG_FILE, _done_steps(folder / LAST)),
+            TensorBoardLogger(folder, name="tensorboard", version=""),
+        ],
         callbacks=callbacks,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=LOG_EVERY,
         enable_progress_bar=bar,
         enable_model_summary=False,
         use_distributed_sampler=False,

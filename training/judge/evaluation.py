@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from handler.card import ModelCard
 from training.data.seen import cases_seen_by
 from training.data.slices import LabelledSlice
 from training.judge.figures import Figure, case_dice, figures, tabulate
@@ -17,7 +19,8 @@ from training.release.folder import library_versions
 @dataclass(frozen=True)
 class Report:
     """The outcome of one evaluation. `side` is train, validation, test or all; `leaks` says the split was by slice;
-    `trained_on` counts the judged cases that the weights were trained on, None where nothing tells."""
+    `trained_on` counts the judged cases that the weights were trained on, None where nothing tells. `origin`: which
+    training the weights are of, nulls where no card says."""
 
     source: str
     model: str
@@ -28,6 +31,7 @@ class Report:
     figures: tuple[Figure, ...]
     scores: tuple[SliceScore, ...]
     trained_on: int | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; KeyError for one that is not defined."""
@@ -59,7 +63,23 @@ def evaluate(
         figures=figures(scores),
         scores=tuple(scores),
         trained_on=None if seen is None else len(seen & {item.pair.case for item in slices}),
+        origin=origin_of(card),
     )
+
+
+def origin_of(card: ModelCard | None) -> dict[str, Any]:
+    """What tells two trainings apart: the names of recipe and run, the digest of the weights, when they were released,
+    and the data that they were trained on, by its name and its split."""
+    if card is None:
+        return dict.fromkeys(("run", "recipe", "weights", "created", "data"))
+    data = {"set": card.data.get("set"), "split": card.data.get("split"), "cases": len(card.data.get("train", ()))}
+    return {
+        "run": card.recipe.get("run"),
+        "recipe": card.recipe.get("name"),
+        "weights": card.weights.sha256,
+        "created": card.created,
+        "data": data,
+    }
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -68,6 +88,8 @@ def to_json(report: Report) -> dict[str, Any]:
         "source": report.source,
         "model": report.model,
         "side": report.side,
+        "origin": dict(report.origin),
+        "judged": datetime.now(UTC).replace(microsecond=0).isoformat(),
         "split_leaks": report.leaks,
         "cases_trained_on": report.trained_on,
         "threshold": report.threshold,

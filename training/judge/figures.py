@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,6 +138,47 @@ def figures(scores: Sequence[SliceScore], seed: int = 0, bootstraps: int = BOOTS
     return tuple(made)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A figure of two, on the same slices: `difference` is the second less the first, its interval that of `Figure`,
+    each draw of cases being the same for both."""
+
+    name: str
+    policy: str
+    first: float | None
+    second: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    slices: int
+    cases: int
+
+
+def differences(
+    first: Sequence[SliceScore], second: Sequence[SliceScore], seed: int = 0, bootstraps: int = BOOTSTRAPS
+) -> tuple[Difference, ...]:
+    """The figures of `DEFINITIONS` of two that judged the same slices, given in the same order; those that need what
+    one of them does not say are left out. ValueError for none, or for others."""
+    if not first or [(s.case, s.number, s.truth) for s in first] != [(s.case, s.number, s.truth) for s in second]:
+        raise ValueError("expected the scores of the same slices against the same masks, one or more")
+    tables = tabulate(first), tabulate(second)
+    made = []
+    for name, policy, rows, statistic in DEFINITIONS:
+        index = np.flatnonzero(rows(tables[0]) & rows(tables[1]))
+        one, other = (_renumbered(table, index) for table in tables)
+        cases = len(np.unique(one.case))
+        values = [statistic(table) if cases else float("nan") for table in (one, other)]
+        if cases and np.isnan(values).any():
+            continue
+        low, high = None, None
+        if cases > 1:
+            draws = _draws(one.case, seed, bootstraps)
+            low, high = _ends([statistic(other.rows(*draw)) - statistic(one.rows(*draw)) for draw in draws])
+        a, b, apart = (_known(value) for value in (*values, values[1] - values[0]))
+        made.append(Difference(name, policy, a, b, apart, low, high, len(index), cases))
+    return tuple(made)
+
+
 def _renumbered(table: Table, index: NDArray[np.int64]) -> Table:
     """Rows `index` with their cases numbered without gaps."""
     return table.rows(index, np.unique(table.case[index], return_inverse=True)[1].astype(np.int64))
@@ -148,13 +189,21 @@ def _interval(
 ) -> tuple[float | None, float | None]:
     """2.5th and 97.5th percentile of `statistic` over cases drawn with replacement (Efron, 1979): slices of one head
     are alike, so drawing slices would make the interval too narrow. A case drawn twice counts as two."""
+    return _ends([statistic(table.rows(*draw)) for draw in _draws(table.case, seed, bootstraps)])
+
+
+def _draws(
+    case: NDArray[np.int64], seed: int, bootstraps: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows of the cases that were drawn, and the numbers of these cases in the draw."""
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(table.case == case) for case in range(int(table.case.max()) + 1)]
-    values = []
+    members = [np.flatnonzero(case == number) for number in range(int(case.max()) + 1)]
     for _ in range(bootstraps):
-        drawn = [members[case] for case in rng.integers(0, len(members), len(members))]
-        turns = np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
-        values.append(statistic(table.rows(np.concatenate(drawn), turns)))
+        drawn = [members[number] for number in rng.integers(0, len(members), len(members))]
+        yield np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
+
+
+def _ends(values: Sequence[float]) -> tuple[float | None, float | None]:
     if np.isnan(values).all():
         return None, None
     low, high = np.nanpercentile(values, [2.5, 97.5])

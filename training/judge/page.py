@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.fit.log import read_rows
 from training.judge import plots
 from training.judge.evaluation import Report, per_case
 from training.judge.figures import Figure
@@ -56,6 +56,8 @@ def report_page(report: Report, log: Path | None = None, gallery: Sequence[str] 
     `gallery` (see `training.judge.gallery`) at its end."""
     scores = report.scores
     parts = [f"<p>{escape(report.model)} on the {escape(report.side)} side, {escape(_settings(report))}</p>"]
+    if any(report.origin.values()):
+        parts.append(f"<p>{escape(origin_line(report.origin))}</p>")
     if report.leaks:
         parts.append(f'<p class="leak">{LEAK}</p>')
     if report.trained_on:
@@ -75,6 +77,15 @@ def report_page(report: Report, log: Path | None = None, gallery: Sequence[str] 
         parts.append(picture(plots.inline(canvas), caption))
     parts += ["<h2>Cases</h2>", table(("case", "slices", "with tumour", "Dice"), [list(row.values()) for row in cases])]
     return page(f"Evaluation of {report.model}", [*parts, *gallery])
+
+
+def origin_line(origin: Mapping[str, Any]) -> str:
+    """Which training it is, in a line; see `training.judge.evaluation.origin_of`."""
+    data = origin.get("data") or {}
+    told = [("run", origin.get("run")), ("recipe", origin.get("recipe")), ("released", origin.get("created"))]
+    told += [("weights", str(origin.get("weights") or "")[:19]), ("trained on cases", data.get("cases"))]
+    told.append(("of", data.get("set")))
+    return ", ".join(f"{name} {value}" for name, value in told if value) or "nothing tells which training this is of"
 
 
 def trained_on(report: Report) -> str:
@@ -101,12 +112,6 @@ def _interval(figure: Figure) -> str | None:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of Lightning's metrics.csv as numbers, those of a run's earlier pieces (metrics-001.csv, …) before them;
-    empty cells are left out, rows without an epoch dropped. A run that was started again and wrote nothing has only
-    earlier pieces; without any there are no rows."""
-    rows = []
-    # By name: "-" comes before ".".
-    for piece in sorted({*path.parent.glob("metrics-*.csv"), *([path] if path.is_file() else [])}):
-        with piece.open(newline="", encoding="utf-8") as file:
-            rows += [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    """The rows of a run's log as numbers; empty cells are left out, rows without an epoch dropped."""
+    rows = [{name: float(value) for name, value in row.items()} for row in read_rows(path)]
     return [row for row in rows if "epoch" in row]

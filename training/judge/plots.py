@@ -137,3 +137,13 @@ def bars_side_by_side(names: Sequence[str], rows: Mapping[str, Sequence[float]],
     axes.set_xticks(places + 0.4 - width / 2, names, rotation=45, ha="right", fontsize=7)
     axes.legend(fontsize=8)
     return canvas
+
+
+def paired_dice(pairs: Sequence[tuple[SliceScore, SliceScore]]) -> Canvas:
+    """Dice of each tumour slice by the first and by the second; above the diagonal the second is better."""
+    canvas, axes = _axes("Dice of the first", "Dice of the second")
+    tumour = [(one.dice, two.dice) for one, two in pairs if one.has_tumour]
+    axes.plot([0, 1], [0, 1], ":", color=_GREY)
+    axes.scatter([one for one, _ in tumour], [two for _, two in tumour], s=9, alpha=0.6, color=_BLUE)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    return canvas

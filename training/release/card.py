@@ -25,12 +25,14 @@ LICENCES = {
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds: the state to be released (float32, the network's own names) and how it came about."""
+    """What a checkpoint holds: the state to be released (float32, the network's own names) and how it came about.
+    ``run``: the name of the folder that it lies in."""
 
     state: State
     recipe: Recipe
     epochs: int
     digest: str
+    run: str = ""
 
 
 def read_checkpoint(path: Path) -> Trained:
@@ -47,7 +49,7 @@ def read_checkpoint(path: Path) -> Trained:
         epochs = int(content["epoch"]) + 1
     except KeyError as error:
         raise StartWeightsError(f"{path}: the checkpoint lacks {error}; it was not written by scripts/train") from error
-    return Trained(state, recipe, epochs, f"sha256:{hashlib.sha256(data).hexdigest()}")
+    return Trained(state, recipe, epochs, f"sha256:{hashlib.sha256(data).hexdigest()}", path.resolve().parent.name)
 
 
 def card_of(trained: Trained, split: Split, version: str, start: dict[str, Any] | None = None) -> ModelCard:
@@ -66,6 +68,7 @@ def card_of(trained: Trained, split: Split, version: str, start: dict[str, Any] 
         },
         recipe={
             **asdict(trained.recipe),
+            "run": trained.run,
             "epochs_trained": trained.epochs,
             "checkpoint": trained.digest,
             "start": start,

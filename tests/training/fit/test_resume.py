@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.fit import run
 from training.fit.machine import Machine
 from training.fit.module import SegmentationModule, TrainingDivergedError
 from training.fit.origin import RunError, Start
@@ -16,6 +17,7 @@ from training.fit.recipe import Recipe, Stage, load_recipe
 from training.fit.run import train
 from training.fit.start import load_checkpoint
 from training.fit.told_to_end import StoppedError
+from training.judge.page import read_log
 
 pytestmark = pytest.mark.training
 
@@ -44,6 +46,19 @@ def ended_before(epoch: int, go: Go, recipe: Recipe, folder: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SegmentationModule, "on_train_epoch_start", interrupted)
+        with pytest.raises(StoppedError):
+            go(recipe, folder)
+
+
+def ended_within(epoch: int, go: Go, recipe: Recipe, folder: Path) -> None:
+    """Trains, and is interrupted at the second step of `epoch`."""
+
+    def interrupted(self: SegmentationModule, _outputs: object, _batch: object, index: int) -> None:
+        if self.current_epoch == epoch and index == 1:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SegmentationModule, "on_train_batch_end", interrupted)
         with pytest.raises(StoppedError):
             go(recipe, folder)
 
@@ -118,3 +133,22 @@ def test_it_does_not_go_on_with_other_start_weights(smoke_run: Path, phantoms: P
     for other in (Start(network=str(tmp_path / "last.ckpt")), Start(encoder="imagenet"), Start(network="README.md")):
         with pytest.raises(RunError, match="begun with other start weights"):
             train(recipe, phantoms, tmp_path, other, MACHINE)
+
+
+def test_the_log_stays_one_file_and_an_epoch_trained_again_stands_once(
+    go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended within an epoch, whose steps had been logged already; and the pieces of earlier builds are taken in."""
+    monkeypatch.setattr(run, "LOG_EVERY", 1)
+    recipe = replace(short(3), sampling=replace(short(3).sampling, samples_per_epoch=8))  # two steps an epoch
+    ended_within(1, go, recipe, tmp_path)
+    log = tmp_path / "logs" / "metrics.csv"
+    assert {row["epoch"] for row in read_log(log) if "train/loss_step" in row} == {0, 1}
+    log.rename(log.with_name("metrics-001.csv"))
+    go(recipe, tmp_path)
+    assert [path.name for path in log.parent.iterdir()] == ["metrics.csv"]
+    rows = read_log(log)
+    for name in ("train/loss_epoch", "val/dice"):
+        assert [row["epoch"] for row in rows if name in row] == [0, 1, 2]
+    steps = [row["step"] for row in rows if "train/loss_step" in row]
+    assert steps == list(range(6))
