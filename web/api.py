@@ -99,4 +99,8 @@ def status() -> Response:
 def metrics() -> Response:
     """Prometheus' text format. Needs a key where there are keys."""
     client()
-    return Response(door().metrics.text(), content_type=KIND)
+    here = door()
+    fleet = here.watch.view(patient=False).fleet
+    for version in fleet.versions if fleet else ():
+        here.metrics.begin(version.version)
+    return Response(here.metrics.text(), content_type=KIND)

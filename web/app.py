@@ -74,10 +74,10 @@ def _finish(response: Response) -> Response:
     code = g.code if g.code != "ok" or response.status_code < 400 else f"status_{response.status_code}"
     here.metrics.count_request(route, code)
     if route in TAKE_SCANS:
-        here.metrics.observe_segment(seconds)
+        here.metrics.observe_segment(seconds, g.version)
         here.metrics.count_answer(g.version, code)
         if refused := response.headers.get(REFUSED_HEADER):
-            here.metrics.count_refused(main_reason(refused))
+            here.metrics.count_refused(main_reason(refused), g.version)
     if request.path not in HEALTH_PATHS and route != "static":
         log_request(route, g.request_id, response.status_code, code, seconds, request.content_length or 0)
     return response

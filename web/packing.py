@@ -16,9 +16,11 @@ LEVEL = 1  # base64 gets no smaller with more work, and the largest answers are 
 
 def pack(response: Response, accepted: str) -> None:
     """Packs ``response`` where that is worth it; ``accepted``: the request's Accept-Encoding."""
-    if response.mimetype not in KINDS or response.content_encoding or response.status_code == 304:
+    if response.mimetype not in KINDS or response.content_encoding:
         return
-    response.vary.add("Accept-Encoding")
+    response.vary.add("Accept-Encoding")  # of a 304 too: it stands for an answer that would have had it
+    if response.status_code == 304:
+        return
     body = response.get_data()
     if len(body) > LEAST and parse_accept_header(accepted, Accept)["gzip"] > 0:
         response.set_data(gzip.compress(body, LEVEL, mtime=0))

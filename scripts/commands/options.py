@@ -32,6 +32,18 @@ def read_options(path: Path, known: set[str]) -> dict[str, Any]:
 def from_file(context: typer.Context, path: Path | None) -> Path | None:
     """The callback of an eager option that names the file."""
     if path is not None:
-        known = {str(one.name) for one in context.command.params} - {"config", "help"}
-        context.default_map = read_options(path, known)
+        options = {str(one.name): one for one in context.command.params if one.name not in ("config", "help")}
+        given = read_options(path, set(options))
+        for name, value in given.items():
+            _check_kind(path, name, value, options[name])
+        context.default_map = given
     return path
+
+
+def _check_kind(path: Path, name: str, value: Any, option: Any) -> None:
+    """TOML has kinds, and what is of another is a mistake: to Python, true is 1 and 8000.9 becomes 8000."""
+    flag = bool(getattr(option, "is_flag", False))
+    whole = option.type.name == "integer"
+    if isinstance(value, bool) != flag or (whole and isinstance(value, float)):
+        expected = "true or false" if flag else "a whole number" if whole else f"a value, such as {option.type.name}"
+        raise typer.BadParameter(f"{path}: {name} = {str(value).lower()}; expected {expected}")

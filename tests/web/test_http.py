@@ -37,7 +37,8 @@ def test_the_models_are_sent_again_only_when_they_changed(stage: Stage, client: 
     known = {"If-None-Match": first.headers["ETag"]}
     again = client.get(MODELS, headers=known)
     assert (again.status_code, again.data) == (304, b"")
-    assert again.headers["ETag"] == first.headers["ETag"]
+    for name in ("ETag", "Vary", "Cache-Control"):
+        assert again.headers[name] == first.headers[name], name
     assert client.get(MODELS, headers=known | GZIP).status_code == 304
     changed = create_app(Settings(stage.url, stage.url, model="other")).test_client().get(MODELS, headers=known)
     assert changed.status_code == 200

@@ -19,15 +19,15 @@ def test_counters_histograms_and_gauges_are_read_as_they_were_written() -> None:
     for _ in range(2):
         metrics.count_request("api.segment", 'o"k\n')
     for value in (0.5, 1.0, 3.0):
-        metrics.observe_segment(value)
+        metrics.observe_segment(value, "1.0")
     metrics.gauge("brainseg_front_waiting", "Who waits", lambda: 2.5)
     rows = [({"model_version": "1.0", "role": "live"}, 3.0)]
     metrics.gauges("brainseg_front_since", "Since when", ("model_version", "role"), lambda: rows)
     found = samples(metrics.text())
     assert found["brainseg_front_requests_total", (("code", 'o"k\n'), ("route", "api.segment"))] == 2
-    assert found["brainseg_front_segment_seconds_bucket", (("le", "0.5"),)] == 1
-    assert found["brainseg_front_segment_seconds_bucket", (("le", "+Inf"),)] == 3
-    assert found["brainseg_front_segment_seconds_sum", ()] == 4.5
+    assert found["brainseg_front_segment_seconds_bucket", (("le", "0.5"), ("model_version", "1.0"))] == 1
+    assert found["brainseg_front_segment_seconds_bucket", (("le", "+Inf"), ("model_version", "1.0"))] == 3
+    assert found["brainseg_front_segment_seconds_sum", (("model_version", "1.0"),)] == 4.5
     assert found["brainseg_front_waiting", ()] == 2.5
     assert found["brainseg_front_since", (("model_version", "1.0"), ("role", "live"))] == 3
     assert found["brainseg_front_retries_total", ()] == 0
@@ -41,13 +41,16 @@ def test_counters_histograms_and_gauges_are_read_as_they_were_written() -> None:
 
 def test_counters_are_there_before_their_first_event() -> None:
     """Prometheus' ``increase()`` sees no event in a series that begins with it."""
-    found = samples(Metrics().text())
+    metrics = Metrics()
+    metrics.begin("2.0")
+    found = samples(metrics.text())
     for code in ("ok", *PROBLEMS):
         assert found["brainseg_front_requests_total", (("code", code), ("route", "api.segment"))] == 0
     for code in HTTP_PROBLEMS:
         assert found["brainseg_front_requests_total", (("code", code), ("route", "door"))] == 0
     for reason in REASONS:
-        assert found["brainseg_front_refused_total", (("reason", reason),)] == 0
+        assert found["brainseg_front_refused_total", (("model_version", "2.0"), ("reason", reason))] == 0
+    assert found["brainseg_front_segment_seconds_count", (("model_version", "2.0"),)] == 0
     assert found["brainseg_front_closed_total", (("why", "unread"),)] == 0
 
 

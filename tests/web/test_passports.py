@@ -19,13 +19,15 @@ from brainseg_client.command import main
 from brainseg_client.passport import PassportError, read_passport
 from samples.make import png, stack_tiff
 from samples.phantom import draw, draw_stack
-from signing.keys import PRIVATE, rotate_keys
+from signing.keys import PRIVATE, TRUSTED, KeyFileError, make_keys, rotate_keys
 from tests.server import Server
 from tests.volumes import nifti, phantom
 from tests.web.inside import Inside, opened
 from tests.web.standin import Stage, standing_in
 from tests.web.workers import unpacked, working
+from web.app import create_app
 from web.settings import Settings
+from web.way.passports import Passports
 
 ENGINES = ("ncnn", "torch")
 
@@ -243,3 +245,27 @@ def test_through_torchserve(detector: Server, lesion: bytes, tmp_path: Path) -> 
     direct = detector.post(lesion, X_BrainSeg_Passport="on")
     with pytest.raises(PassportError, match="not signed"):
         read_passport(direct.json(), client.passport_keys())
+
+
+def test_keys_that_cannot_be_read_keep_the_door_from_starting(tmp_path: Path) -> None:
+    make_keys(tmp_path)
+    (trusted,) = (tmp_path / TRUSTED).iterdir()
+    good = trusted.read_bytes()
+    trusted.write_bytes(b"no key")
+    with pytest.raises(KeyFileError, match="holds no public key in PEM"):
+        Passports(tmp_path)
+    trusted.write_bytes(good)
+    (tmp_path / PRIVATE).chmod(0o644)
+    with pytest.raises(KeyFileError, match="may be read by others"):
+        Passports(tmp_path)
+
+
+def test_keys_that_turn_bad_while_it_runs_are_no_fault_of_who_asks(tmp_path: Path) -> None:
+    with standing_in(Stage()) as stage:
+        client = create_app(Settings(stage.url, stage.url, passport_keys=tmp_path)).test_client()
+        assert len(client.get("/api/v1/passport-keys").json["keys"]) == 1
+        (tmp_path / PRIVATE).write_bytes(b"no key")
+        reply = client.get("/api/v1/passport-keys")
+        assert (reply.status_code, reply.json["code"]) == (503, "not_ready")
+        assert str(tmp_path) not in reply.text
+        assert client.get("/livez").status_code == 200

@@ -228,7 +228,8 @@ def _paths() -> dict[str, Any]:
         "listPassportKeys",
         "models",
         "Public keys of passports",
-        {"200": _json("PassportKeys", "The keys", examples.PASSPORT_KEYS)} | _problems((*ANY, "queue_full")),
+        {"200": _json("PassportKeys", "The keys", examples.PASSPORT_KEYS)}
+        | _problems((*ANY, "queue_full", "not_ready")),
         "By which the signed record is checked that an answer carries with passport=on; no key is needed.",
         True,
     )

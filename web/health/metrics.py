@@ -62,8 +62,8 @@ class Metrics:
             "brainseg_front_requests", "Requests by what became of them", ("route", "code"), registry=self._registry
         )
         self._refused = Counter(
-            "brainseg_front_refused", "Scans that were not assessed, by the main reason", ("reason",),
-            registry=self._registry,
+            "brainseg_front_refused", "Scans that were not assessed, by the main reason",
+            ("reason", "model_version"), registry=self._registry,
         )  # fmt: skip
         self._restarts = Counter(
             "brainseg_front_worker_restarts", "Workers that came back as another process", ("model_version",),
@@ -74,8 +74,8 @@ class Metrics:
             "brainseg_front_closed", "Connections that were closed, and why", ("why",), registry=self._registry
         )
         self._seconds = Histogram(
-            "brainseg_front_segment_seconds", "Segmentations, from headers to answer", buckets=SECONDS,
-            registry=self._registry,
+            "brainseg_front_segment_seconds", "Segmentations, from headers to answer", ("model_version",),
+            buckets=SECONDS, registry=self._registry,
         )  # fmt: skip
         self._scans = Histogram("brainseg_front_scan_bytes", "Sizes of scans", buckets=BYTES, registry=self._registry)
         self._answers = Counter(
@@ -95,10 +95,15 @@ class Metrics:
             self._requests.labels("api.segment", code)
         for code in (*PROBLEMS, *HTTP_PROBLEMS):
             self._requests.labels("door", code)
-        for reason in (*REASONS, "other"):
-            self._refused.labels(reason)
         for why in ("unread", "crowded"):
             self._closed.labels(why)
+
+    def begin(self, version: str) -> None:
+        """Has the series of ``version`` begin, likewise: to be called as soon as it is known."""
+        for reason in (*REASONS, "other"):
+            self._refused.labels(reason, version)
+        self._seconds.labels(version)
+        self._answers.labels(version, "ok")
 
     def count_request(self, route: str, code: str) -> None:
         self._requests.labels(route, code).inc()
@@ -107,8 +112,9 @@ class Metrics:
         """``version``: one that is served, or ``none`` where the request never came so far."""
         self._answers.labels(version, code).inc()
 
-    def count_refused(self, reason: str) -> None:
-        self._refused.labels(reason).inc()
+    def count_refused(self, reason: str, version: str) -> None:
+        """``version``: as for :meth:`count_answer`."""
+        self._refused.labels(reason, version).inc()
 
     def count_restarts(self, version: str, number: int) -> None:
         """``number``: 0 has the series begin before its first event."""
@@ -120,8 +126,9 @@ class Metrics:
     def count_closed(self, why: str) -> None:
         self._closed.labels(why).inc()
 
-    def observe_segment(self, seconds: float) -> None:
-        self._seconds.observe(seconds)
+    def observe_segment(self, seconds: float, version: str) -> None:
+        """``version``: as for :meth:`count_answer`."""
+        self._seconds.labels(version).observe(seconds)
 
     def observe_scan(self, size: int) -> None:
         self._scans.observe(size)

@@ -122,7 +122,7 @@ class Calls:
                 code = problem_code(answer)
                 raise as_refusal(answer.body, answer.headers.get("Content-Type", ""))
             if refused := answer.headers.get(REFUSED_HEADER.title()):
-                here.metrics.count_refused(main_reason(refused))
+                here.metrics.count_refused(main_reason(refused), version)
             found = read_found(answer.body, {wish.name: True for wish in asked.wishes}, asked.fields.get("slices"))
             return MESSAGES["ModelInferResponse"](
                 model_name=request.model_name, model_version=found.version, id=request.id,
@@ -139,7 +139,7 @@ class Calls:
             raise
         finally:
             here.edge.admission.end(upload)
-            here.metrics.observe_segment(time.perf_counter() - began)
+            here.metrics.observe_segment(time.perf_counter() - began, version)
             here.metrics.count_answer(version, code)
 
 

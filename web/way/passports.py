@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from signing.envelope import seal
 from signing.keys import PRIVATE, key_id, load_private, load_trusted, make_keys, public_pem
 from web.contract.fields import NOTICE, PASSPORT_KIND, Answer, RefusedError
+from web.log import logger
 from web.way.submission import Submission
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ HEADER = "X-Brainseg-Passport"
 
 class Passports:
     """``folder``: of the keys, made where it has none; None: there are no passports. A rotation is seen at once. Safe
-    to use from several threads. Raises ``OSError`` or ``ValueError`` for a key that cannot be used."""
+    to use from several threads. Raises ``OSError`` or ``ValueError`` for a key that cannot be used: no server starts
+    with one. One that turns bad while it runs is ``not_ready``, to who asks for a passport or the keys, and to nobody
+    else."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -33,7 +36,8 @@ class Passports:
         if folder is not None:
             if not (folder / PRIVATE).exists():
                 make_keys(folder)
-            self._key(folder)
+            load_private(folder / PRIVATE)
+            load_trusted(folder)
 
     def check(self, submission: Submission) -> None:
         """Raises ``invalid_parameter`` where a passport is asked for and cannot be given."""
@@ -70,15 +74,27 @@ class Passports:
         if self._folder is None:
             return []
         current = key_id(self._key(self._folder).public_key())
+        try:
+            trusted = load_trusted(self._folder)
+        except (OSError, ValueError) as error:
+            raise _unusable(error) from error
         return [
             {"keyid": name, "algorithm": "ed25519", "public_key": public_pem(key), "signs": name == current}
-            for name, key in load_trusted(self._folder).items()
+            for name, key in trusted.items()
         ]
 
     def _key(self, folder: Path) -> Ed25519PrivateKey:
-        status = (folder / PRIVATE).stat()
-        stamp = (status.st_mtime_ns, status.st_ino)
         with self._lock:
-            if self._read is None or stamp != self._stamp:
-                self._read, self._stamp = load_private(folder / PRIVATE), stamp
+            try:
+                status = (folder / PRIVATE).stat()
+                stamp = (status.st_mtime_ns, status.st_ino)
+                if self._read is None or stamp != self._stamp:
+                    self._read, self._stamp = load_private(folder / PRIVATE), stamp
+            except (OSError, ValueError) as error:
+                raise _unusable(error) from error
             return self._read
+
+
+def _unusable(error: Exception) -> RefusedError:
+    logger.error("the keys of passports cannot be used: %s", error)
+    return RefusedError("not_ready", "The keys that sign passports cannot be read; the server's log says why.", 30)
