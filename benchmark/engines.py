@@ -21,7 +21,7 @@ from handler.card import ModelCard, read_card
 from handler.crop import head_box
 from handler.engines import open_engine
 from handler.network import load
-from handler.preprocess import normalise
+from handler.preprocess import tensor_of
 from samples.phantom import draw
 
 WARM_UP = 2
@@ -73,7 +73,7 @@ def _cropped(card: ModelCard, forward: Callable[[NDArray[np.float32]], object], 
 
     def run() -> object:
         found = head_box(image, card.crop) or box
-        return forward(normalise(image[found.slices][None], card.input.mean, card.input.std))
+        return forward(tensor_of(image[found.slices][None], card.input))
 
     return Pass(run, box.shape[0] * box.shape[1] / (image.shape[0] * image.shape[1]))
 
@@ -83,7 +83,7 @@ def _passes(folder: Path, threads: int, names: tuple[str, ...]) -> Mapping[str, 
     image = (draw(1, 0.09).image / 255).astype(np.float32)
     card = read_card(folder)
     torch.set_num_threads(threads)
-    whole = normalise(image[None], card.input.mean, card.input.std)
+    whole = tensor_of(image[None], card.input)
     if names == (EAGER,):
         return {EAGER: _eager(card, folder, whole, torch.contiguous_format)}
     if names == (EAGER_LAST,):

@@ -13,6 +13,7 @@ from handler.files import sha256_of, write_atomic
 CARD_FILE = "model-card.json"
 CARD_FORMAT = 1
 LATER = ("trust", "serving")  # fields that cards of before lack
+SEQUENCES = ("t1", "flair", "t1c")  # red, green and blue of the published pictures
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -39,12 +40,30 @@ class Architecture:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The network's grid in pixels, and the per-channel normalisation of RGB in 0..1."""
+    """The network's grid in pixels, and the per-channel normalisation of RGB in 0..1. ``sequences``: what its channels
+    are, of :data:`SEQUENCES` and in that order; a grey picture is taken for any of them."""
 
     height: int = 256
     width: int = 256
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    sequences: tuple[str, ...] = SEQUENCES
+
+    @property
+    def channels(self) -> list[int]:
+        """Of red, green and blue those that the network sees."""
+        return [SEQUENCES.index(name) for name in self.sequences]
+
+    def check(self, in_channels: int) -> None:
+        """Raises ``ValueError`` where the sequences are none, or not as many as there are numbers for them."""
+        known = [name for name in SEQUENCES if name in self.sequences]
+        if not known or list(self.sequences) != known:
+            raise ValueError(
+                f"input.sequences {list(self.sequences)}: expected one or more of {', '.join(SEQUENCES)}, in this order"
+            )
+        counts = {"in_channels": in_channels, "mean": len(self.mean), "std": len(self.std)}
+        if wrong := {name: count for name, count in counts.items() if count != len(known)}:
+            raise ValueError(f"{len(known)} input.sequences ({', '.join(known)}), but {wrong}: expected one for each")
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,7 @@ class ModelCard:
             raise ValueError(f"min_lesion_pixels {self.min_lesion_pixels}: expected 0 or more")
         if self.input.height % 32 or self.input.width % 32:
             raise ValueError(f"input {self.input.height} x {self.input.width}: each side must be divisible by 32")
+        self.input.check(self.architecture.in_channels)
         if Path(self.weights.file).name != self.weights.file:
             raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
 
@@ -146,6 +166,8 @@ class ModelCard:
         for name in LATER:
             if not content[name]:
                 del content[name]  # a card of before stays what it was, byte for byte
+        if self.input.sequences == InputSpec.sequences:
+            del content["input"]["sequences"]  # likewise
         if content["architecture"]["logits_at"] == Architecture.logits_at:
             del content["architecture"]["logits_at"]  # likewise
         return json.dumps(content, indent=2, sort_keys=False) + "\n"
@@ -183,10 +205,11 @@ def parse_card(text: str) -> ModelCard:
             raw.setdefault(name, {})
         _check_names(raw, ModelCard, "the card")
         raw["architecture"].setdefault("logits_at", 1)  # cards from before 2.1 have none
+        raw["input"].setdefault("sequences", SEQUENCES)
         for name, kind in PARTS.items():
             _check_names(raw[name], kind, name)
         architecture = {**raw["architecture"], "decoder_channels": tuple(raw["architecture"]["decoder_channels"])}
-        spec = {**raw["input"], "mean": tuple(raw["input"]["mean"]), "std": tuple(raw["input"]["std"])}
+        spec = {**raw["input"], **{name: tuple(raw["input"][name]) for name in ("mean", "std", "sequences")}}
         raw |= {
             "weights": FileRecord(**raw["weights"]),
             "architecture": Architecture(**architecture),

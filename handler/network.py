@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,24 +15,52 @@ from handler.card import Architecture, ModelCard
 LEFT_OUT = {1: 0, 2: 1, 4: 2}  # logits_at -> decoder blocks that are left out
 
 
+@dataclass(frozen=True)
+class Decoder:
+    """``model``: the class of segmentation_models_pytorch. ``widths``: whether the card's ``decoder_channels`` are
+    those of its blocks; else it is made as the library makes it, and the card's are empty."""
+
+    model: str
+    widths: bool = False
+
+
+DECODERS = {
+    "unet": Decoder("Unet", widths=True),
+    "unetplusplus": Decoder("UnetPlusPlus", widths=True),
+    "manet": Decoder("MAnet", widths=True),
+    "linknet": Decoder("Linknet"),
+    "fpn": Decoder("FPN"),
+    "pspnet": Decoder("PSPNet"),
+    "deeplabv3": Decoder("DeepLabV3"),
+    "deeplabv3plus": Decoder("DeepLabV3Plus"),
+    "pan": Decoder("PAN"),
+    "upernet": Decoder("UPerNet"),
+    "segformer": Decoder("Segformer"),
+}
+
+
+def usual(decoder: str, encoder: str, in_channels: int = 3) -> Architecture:
+    """The architecture as segmentation_models_pytorch makes it where nothing else is said. ``decoder``: a key of
+    :data:`DECODERS`."""
+    widths = Architecture.decoder_channels if DECODERS[decoder].widths else ()
+    return Architecture(decoder, encoder, widths, in_channels)
+
+
 def build(architecture: Architecture) -> torch.nn.Module:
     """A network of random weights: float32 (n, in_channels, h, w) -> logits (n, classes, h, w), h and w divisible by
-    32. Nothing is downloaded. Raises ``ValueError`` for a decoder that is not known here."""
+    32. Nothing is downloaded. Raises ``ValueError`` for a decoder that is not known here, or widths that it has not."""
     import segmentation_models_pytorch as smp  # costs two seconds: not for those who only read cards
 
-    decoders = {"unet": smp.Unet}
-    if architecture.decoder not in decoders:
-        raise ValueError(f"decoder {architecture.decoder!r}: expected one of {', '.join(decoders)}")
-    if architecture.logits_at not in LEFT_OUT:
-        raise ValueError(f"logits_at {architecture.logits_at}: expected one of {', '.join(map(str, LEFT_OUT))}")
+    _check(architecture)
     channels, left_out = architecture.decoder_channels, LEFT_OUT[architecture.logits_at]
-    network = decoders[architecture.decoder](
+    decoder = DECODERS[architecture.decoder]
+    chosen = {"encoder_depth": len(channels) + left_out, "decoder_channels": (*channels, *[1] * left_out)}
+    network: Any = getattr(smp, decoder.model)(
         encoder_name=architecture.encoder,
-        encoder_depth=len(channels) + left_out,
         encoder_weights=None,
-        decoder_channels=(*channels, *[1] * left_out),
         in_channels=architecture.in_channels,
         classes=architecture.classes,
+        **(chosen if decoder.widths else {}),
     )
     if left_out:
         network.decoder.blocks = network.decoder.blocks[:-left_out]
@@ -39,7 +69,21 @@ def build(architecture: Architecture) -> torch.nn.Module:
             # smp's own head would align corners, which shifts a mask by up to half a pixel.
             torch.nn.Upsample(scale_factor=float(architecture.logits_at), mode="bilinear", align_corners=False),
         )
-    return network
+    built: torch.nn.Module = network
+    return built
+
+
+def _check(architecture: Architecture) -> None:
+    name, channels = architecture.decoder, list(architecture.decoder_channels)
+    if name not in DECODERS:
+        raise ValueError(f"decoder {name!r}: expected one of {', '.join(DECODERS)}")
+    if bool(channels) != DECODERS[name].widths:
+        wanted = "a number a block, such as [256, 128, 64, 32, 16]" if DECODERS[name].widths else "[]: it has its own"
+        raise ValueError(f"decoder_channels {channels} of a {name}: expected {wanted}")
+    if architecture.logits_at not in LEFT_OUT:
+        raise ValueError(f"logits_at {architecture.logits_at}: expected one of {', '.join(map(str, LEFT_OUT))}")
+    if architecture.logits_at != 1 and name != "unet":
+        raise ValueError(f"logits_at {architecture.logits_at} of a {name}: expected 1; only a unet can end before")
 
 
 def load(card: ModelCard, folder: Path) -> torch.nn.Module:

@@ -17,7 +17,7 @@ from handler.card import Calibration, ModelCard
 from handler.crop import Box, head_box
 from handler.engines import Engine
 from handler.errors import RequestError
-from handler.preprocess import normalise, to_grid
+from handler.preprocess import tensor_of, to_grid
 from handler.scan import ArraySource, Scan
 from handler.survey import Survey, survey
 from handler.trust.thumbs import Thumbs, thumbs
@@ -84,7 +84,7 @@ def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32])
 
     def call(indices: list[int]) -> None:
         windows = [images[i][box.slices] for i in indices if (box := boxes[i]) is not None]
-        tensor = normalise(np.stack(windows), card.input.mean, card.input.std)
+        tensor = tensor_of(np.stack(windows), card.input)
         found = calibrated(engine.logits(tensor), card.calibration)
         if np.isnan(found).any():
             raise ArithmeticError(f"engine {engine.name} answered with NaN")

@@ -34,6 +34,11 @@ def normalise(rgb: NDArray[np.float32], mean: Sequence[float], std: Sequence[flo
     return planes
 
 
+def tensor_of(grid: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
+    """``grid`` (n, h, w, 3) in 0..1 -> what the network takes: its own channels, normalised, float32 (n, c, h, w)."""
+    return normalise(grid[..., spec.channels] if len(spec.channels) < grid.shape[3] else grid, spec.mean, spec.std)
+
+
 def to_grid(pixels: NDArray[np.generic], spec: InputSpec, intensity_range: Sequence[float]) -> NDArray[np.float32]:
     """``pixels`` (n, h, w, 1 or 3) of any real dtype -> float32 (n, spec.height, spec.width, 3) in 0..1.
 
@@ -61,6 +66,6 @@ def network_grid(
 def preprocess(
     scan: Scan, spec: InputSpec, start: int = 0, stop: int | None = None, intensity_range: Sequence[float] | None = None
 ) -> NDArray[np.float32]:
-    """:func:`network_grid`, normalised: float32 (n, 3, spec.height, spec.width). A slice's tensor does not depend on
-    its neighbours."""
-    return normalise(network_grid(scan, spec, start, stop, intensity_range), spec.mean, spec.std)
+    """:func:`network_grid`, normalised: float32 (n, c, spec.height, spec.width), c the network's channels. A slice's
+    tensor does not depend on its neighbours."""
+    return tensor_of(network_grid(scan, spec, start, stop, intensity_range), spec)

@@ -92,6 +92,9 @@ class Picture:
         found.probabilities[[not trust.assessed(index) for index in range(self.slices)]] = 0
         # One slice of the scan's own size at a time: a stack of large ones would not fit.
         slices = (to_steps(restore(p, self.height, self.width)) for p in found.probabilities)
-        warnings = self._scan.warnings + survey_warnings(found.survey, self._range, self._asked)
+        told = self._scan.warnings
+        if len(card.input.sequences) == 1:  # a grey picture is what such a network takes
+            told = tuple(warning for warning in told if warning.code != "grey_input")
+        warnings = told + survey_warnings(found.survey, self._range, self._asked)
         decoding = held + found.decode_seconds
         return Steps(slices, warnings, decoding, found.preprocess_seconds, found.inference_seconds, trust)

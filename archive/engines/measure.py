@@ -67,6 +67,19 @@ def _round(engine: Engine, card: ModelCard, stack: NDArray[np.float32], least: d
     return least[engine.name].both < before.both
 
 
+def lone(engine: Engine, card: ModelCard, rounds: int) -> float:
+    """Milliseconds of processor time that a slice alone costs, the least of ``rounds``: for one engine on one thread,
+    where what else runs on the machine counts little."""
+    one = (draw(0, 0.09, card.input.height).image[None] / 255).astype(np.float32)
+    predict_slices(engine, card, one)
+    seconds = []
+    for _ in range(rounds):
+        begin = time.process_time()
+        predict_slices(engine, card, one)
+        seconds.append(time.process_time() - begin)
+    return round(1e3 * min(seconds), 2)
+
+
 def _timed(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> float:
     begin = time.perf_counter()
     predict_slices(engine, card, images)

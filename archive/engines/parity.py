@@ -13,7 +13,7 @@ from handler.card import ModelCard
 from handler.engines import Engine
 from handler.engines.files import SIDE_STEP
 from handler.predict import calibrated
-from handler.preprocess import normalise
+from handler.preprocess import tensor_of
 from samples.phantom import draw
 
 # The bar for an engine: farther from the reference in a probability, or a pixel that changes sides although the
@@ -38,7 +38,7 @@ def parity_inputs(card: ModelCard) -> list[NDArray[np.float32]]:
     images += [np.random.default_rng(4).random((side, side, 3), np.float32)]
     images += [np.zeros((side, side, 3), np.float32), np.ones((side, side, 3), np.float32)]
     cuts = [image[:h, :w] for image in images for h, w in ((side, side), (side - SIDE_STEP, side - 2 * SIDE_STEP))]
-    return [normalise(cut[None].astype(np.float32), card.input.mean, card.input.std) for cut in cuts]
+    return [tensor_of(cut[None].astype(np.float32), card.input) for cut in cuts]
 
 
 def difference(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handler.card import SEQUENCES
+from handler.errors import RequestError
 from handler.scan import Warn
 from handler.volumes.register import Motion, register
 from handler.volumes.resample import Laid, check_cover, check_frame, onto
@@ -19,7 +21,7 @@ from handler.volumes.study import Found, Study
 from handler.volumes.volume import Volume
 from handler.wanted import ask
 
-ORDER = ("t1", "flair", "t1c")  # red, green and blue of the published pictures
+ORDER = SEQUENCES
 MISSING = "missing"
 
 
@@ -124,3 +126,20 @@ def channels_of(study: Study, registered: bool = False) -> Channels:
         warnings += told
     planes = tuple(made[channel][1] for channel in ORDER)
     return Channels(flair, planes, tuple(made[channel][0] for channel in ORDER), warnings)
+
+
+def check_seen(channels: Channels, seen: tuple[str, ...]) -> tuple[Warn, ...]:
+    """The warnings of ``channels`` that concern a network that sees the sequences ``seen``. Raises ``no_image`` where
+    none of them is there: the FLAIR in the place of all would be another picture than it knows."""
+    missing = [one.channel for one in channels.sequences if one.volume is None and one.channel in seen]
+    if len(missing) == len(seen):
+        names, parts = (" or ".join(words) for words in ([NAMES[n] for n in missing], [f"'{n}'" for n in missing]))
+        raise RequestError(
+            "no_image", f"This model sees {names}, and the scan has none; send it as the part {parts} beside the FLAIR."
+        )
+    if seen == ORDER:
+        return channels.warnings
+    others = tuple(warning for warning in channels.warnings if warning.code != "missing_sequence")
+    if not missing:
+        return others
+    return (*others, Warn("missing_sequence", f"there is no {' and no '.join(NAMES[name] for name in missing)}"))

@@ -17,7 +17,7 @@ from handler.limits import Limits
 from handler.subject import Steps
 from handler.trust.gate import Gate
 from handler.trust.report import ON, Trust, ungated
-from handler.volumes.channels import Channels, channels_of
+from handler.volumes.channels import ORDER, Channels, channels_of, check_seen
 from handler.volumes.infer import Inferred, infer, masks_of, shown
 from handler.volumes.lesions import measure
 from handler.volumes.out import bundle, nifti, seg
@@ -41,6 +41,7 @@ class Scanned:
         # A mask of what was no DICOM has no images to refer to.
         self.kinds: tuple[str, ...] = GEOMETRIC if isinstance(flair.source, DicomSource) else WITHOUT_IMAGES
         self.channels = channels
+        self._seen: tuple[str, ...] = ORDER
         self._view = shown(channels)
 
     def drawn(self, index: int) -> NDArray[np.uint8]:
@@ -49,9 +50,11 @@ class Scanned:
     def steps(
         self, engine: Engine, card: ModelCard, deadline: float, gate: Gate | None = None, asked: str = ON
     ) -> Steps:
+        self._seen = card.input.sequences
+        told = check_seen(self.channels, self._seen)
         found = infer(engine, card, self._view, self.channels, deadline, gate is not None)
         trust = ungated(self.slices) if gate is None else self._kept(found, gate.judge(found.thumbs, asked))
-        warnings = self.channels.warnings + self._view.warnings
+        warnings = told + self._view.warnings
         masks = partial(masks_of, found.steps, self._view.plane) if self._view.plane.reformatted else None
         spent = found.preprocess_seconds, found.inference_seconds
         return Steps(iter(found.steps), warnings, 0.0, *spent, trust, masks)
@@ -79,9 +82,9 @@ class Scanned:
         return [str(uid) if uid else None for uid in found]
 
     def spatial(self, mask: Mask) -> Spatial:
-        """``mask``: bool (slices, rows, columns)."""
+        """``mask``: bool (slices, rows, columns). Of the sequences those that the network saw."""
         grid = self.channels.flair.grid
-        sequences = [sequence.as_json() for sequence in self.channels.sequences]
+        sequences = [one.as_json() for one in self.channels.sequences if one.channel in self._seen]
         return Spatial(grid, measure(mask, grid), sequences, self._instances())
 
 

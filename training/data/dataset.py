@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from handler.card import InputSpec
-from handler.preprocess import normalise, preprocess
+from handler.preprocess import preprocess, tensor_of
 from training.data.augment import Augment, cut_window
 from training.data.sampler import Draw
 from training.data.slices import LabelledSlice
@@ -30,11 +30,11 @@ _SAME_HEIGHT = 0.1
 def input_spec(recipe: Recipe) -> InputSpec:
     """The handler's input specification of a recipe's model."""
     model = recipe.model
-    return InputSpec(height=model.height, width=model.width, mean=model.mean, std=model.std)
+    return InputSpec(model.height, model.width, model.mean, model.std, model.sequences)
 
 
 class TrainingSlices(Dataset[TrainingSample]):
-    """Augmented windows, asked for by `Draw`: image float32 (3, h, w) normalised, mask float32 (1, h, w) of 0 and 1,
+    """Augmented windows, asked for by `Draw`: image float32 (c, h, w) normalised, mask float32 (1, h, w) of 0 and 1,
     and whether teachers are heard on it, float32 () of 0 or 1: not where any of it comes from the `untaught` cases.
 
     h and w are the window of the stage that the draw's epoch belongs to.
@@ -60,7 +60,7 @@ class TrainingSlices(Dataset[TrainingSample]):
         taught = self._taught[draw.index] and (donor is None or self._taught[donor])
         image, mask = self._augment(image, mask, draw.seed)
         image, mask = cut_window(image, mask, self._recipe.stage_of(draw.epoch).window, draw.seed)
-        pixels = normalise(image[None], self._spec.mean, self._spec.std)[0]
+        pixels = tensor_of(image[None], self._spec)[0]
         mask_pixels = np.ascontiguousarray(mask[None], dtype=np.float32)
         return torch.from_numpy(pixels), torch.from_numpy(mask_pixels), torch.tensor(float(taught))
 
@@ -87,7 +87,7 @@ def heights(slices: Sequence[LabelledSlice]) -> NDArray[np.float64]:
 
 
 class WholeSlices(Dataset[Sample]):
-    """Whole slices by index, through the very function that serving calls: image float32 (3, height, width)
+    """Whole slices by index, through the very function that serving calls: image float32 (c, height, width)
     normalised, mask float32 (1, height, width) of 0 and 1."""
 
     def __init__(self, slices: Sequence[LabelledSlice], spec: InputSpec) -> None:

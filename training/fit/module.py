@@ -33,7 +33,13 @@ class TrainingDivergedError(RuntimeError):
 def architecture_of(recipe: Recipe) -> Architecture:
     """The handler's description of a recipe's network."""
     model = recipe.model
-    return Architecture(encoder=model.encoder, decoder_channels=model.decoder_channels, logits_at=model.logits_at)
+    return Architecture(
+        decoder=model.decoder,
+        encoder=model.encoder,
+        decoder_channels=model.decoder_channels,
+        in_channels=len(model.sequences),
+        logits_at=model.logits_at,
+    )
 
 
 def network_of(recipe: Recipe) -> torch.nn.Module:
@@ -45,7 +51,7 @@ def network_of(recipe: Recipe) -> torch.nn.Module:
         alike = difflib.get_close_matches(model.encoder, smp.encoders.get_encoder_names())
         reason = str(error.args[0]).split(", supported")[0]  # what follows is some sixty names
         raise SettingsError(
-            f"recipe {recipe.name}: no network with encoder {model.encoder!r} and decoder_channels "
+            f"recipe {recipe.name}: no {model.decoder} with encoder {model.encoder!r} and decoder_channels "
             f"{list(model.decoder_channels)}: {reason}. Expected an encoder of segmentation_models_pytorch "
             f"({', '.join(alike) or 'resnet34, vgg16, …'}), or tu- and the name of one of timm's"
         ) from error
@@ -54,7 +60,7 @@ def network_of(recipe: Recipe) -> torch.nn.Module:
 class SegmentationModule(pl.LightningModule):
     """Trains `network` by a recipe; `averaged` follows it as an exponential moving average and is what is released.
 
-    `guide`: normalised images (n, 3, h, w) -> what teachers think of them, probabilities (n, 1, h, w).
+    `guide`: normalised images (n, c, h, w) -> what teachers think of them, probabilities (n, 1, h, w).
     """
 
     def __init__(self, recipe: Recipe, total_steps: int, guide: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -84,7 +90,7 @@ class SegmentationModule(pl.LightningModule):
         return self.averaged.module if self.recipe.optimiser.ema else self.network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images float32 (n, 3, h, w), normalised -> logits (n, 1, h, w) of the network to be released."""
+        """Images float32 (n, c, h, w), normalised -> logits (n, 1, h, w) of the network to be released."""
         logits: Tensor = self.best_network(images.contiguous(memory_format=torch.channels_last))
         return logits
 

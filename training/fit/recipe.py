@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import yaml
 
+from handler.card import SEQUENCES, InputSpec
 from settings.mapping import Amount, Count, Positive, SettingsError, Share, Within, from_mapping
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -28,7 +29,10 @@ class SplitRecipe:
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """A U-Net of segmentation_models_pytorch and the input it sees (pixels; mean and std of RGB in 0..1).
+    """A network of segmentation_models_pytorch and the input it sees (pixels; mean and std of its channels in 0..1).
+
+    `decoder`: a key of `handler.network.DECODERS`; one that has widths of its own wants `decoder_channels: []`.
+    `sequences`: what its channels are, of t1, flair and t1c in this order, with a mean and a std for each.
 
     `drop_path`: share of training steps in which the encoder's last residual block is skipped, falling linearly to 0
     at its first (stochastic depth, Huang et al. 2016); an encoder without such blocks is refused.
@@ -36,12 +40,14 @@ class ModelRecipe:
     """
 
     encoder: str
+    decoder: str = "unet"
+    sequences: tuple[str, ...] = SEQUENCES
     decoder_channels: tuple[Count, ...] = (256, 128, 64, 32, 16)
     logits_at: Literal[1, 2, 4] = 1
     height: Count = 256
     width: Count = 256
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
     drop_path: LessThanAll = 0.0
 
 
@@ -185,6 +191,11 @@ def _check(recipe: Recipe, where: str) -> None:
         sides.extend(stage.window or ())
     if any(side % 32 for side in sides):
         raise SettingsError(f"{where}: sizes {sides} must be multiples of 32, the encoder halves five times")
+    model = recipe.model
+    try:
+        InputSpec(model.height, model.width, model.mean, model.std, model.sequences).check(len(model.sequences))
+    except ValueError as error:
+        raise SettingsError(f"{where}: model: {error}") from error
     if abs(split.train + split.validation + split.test - 1) > 1e-6:
         raise SettingsError(f"{where}: shares of the split add up to something other than 1")
     loss = recipe.loss

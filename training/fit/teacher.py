@@ -30,7 +30,8 @@ class Teacher:
 
 class Teachers:
     """Several of them as one: `probabilities` of samples that were normalised by the pupil's `own` input. Raises
-    StartWeightsError for a member whose input has another size: it would be shown everything at the wrong scale.
+    StartWeightsError for a member whose input has another size, as it would be shown everything at the wrong scale, or
+    other sequences.
 
     `temperature` divides the mean of their calibrated logits. Above 1 it shows the pupil more of what teachers make of
     pixels that they are all but sure of (Hinton et al.). For checkpoints it also stands in for a calibration: networks
@@ -44,11 +45,16 @@ class Teachers:
                     f"teacher {member.name} takes slices of {member.input.height}x{member.input.width} pixels and this "
                     f"recipe's are {own.height}x{own.width}; take a teacher or a recipe of the same size"
                 )
+            if member.input.sequences != own.sequences:
+                raise StartWeightsError(
+                    f"teacher {member.name} sees {', '.join(member.input.sequences)} and this recipe's network "
+                    f"{', '.join(own.sequences)}; take a teacher or a recipe of the same sequences"
+                )
         self._members, self._own, self._temperature = tuple(members), own, temperature
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
-        """Images float32 (n, 3, h, w) -> probabilities float32 (n, 1, h, w): of the mean logit over the temperature."""
+        """Images float32 (n, c, h, w) -> probabilities float32 (n, 1, h, w): of the mean logit over the temperature."""
         unit = images * _of(self._own.std, images) + _of(self._own.mean, images)
         total = torch.zeros_like(images[:, :1])
         for member in self._members:

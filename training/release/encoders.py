@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from handler.card import Architecture
-from handler.network import build
+from handler.network import build, usual
 
 FIRST = ("vgg16", "vgg16_bn", "resnet18", "resnet34", "resnet50", "efficientnet-b0", "timm-tf_efficientnet_lite2")
 
@@ -39,18 +39,21 @@ def _alike(encoder: str) -> str:
     return f"; names like it are {', '.join(alike)}" if alike else ""
 
 
-def find_encoder(state: Mapping[str, torch.Tensor]) -> str | None:
-    """The encoder of segmentation_models_pytorch that has exactly the encoder's tensors of ``state``; None: none has.
-    Those often used are tried first; all of them take ten seconds or so."""
+def find_encoder(state: Mapping[str, torch.Tensor], decoder: str = "unet", in_channels: int = 3) -> str | None:
+    """The encoder of segmentation_models_pytorch that has, before ``decoder``, exactly the encoder's tensors of
+    ``state``; None: none has. Those often used are tried first; all of them take ten seconds or so."""
     import segmentation_models_pytorch as smp
 
     wanted = _encoder_shapes(state)
     for encoder in [*FIRST, *(name for name in smp.encoders.get_encoder_names() if name not in FIRST)]:
+        architecture = usual(decoder, encoder, in_channels)
         try:
             with torch.device("meta"):  # shapes without the numbers
-                network = build(Architecture(encoder=encoder))
+                network = build(architecture)
         except (RuntimeError, NotImplementedError):  # a few compute with their weights while they are made
-            network = build(Architecture(encoder=encoder))
+            network = build(architecture)
+        except (ValueError, KeyError):  # no encoder for this decoder
+            continue
         if _encoder_shapes(network.state_dict()) == wanted:
             return encoder
     return None

@@ -3,7 +3,7 @@ the published form's scores where they are given: ``{"model_state_dict", "epoch"
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from handler.card import Architecture
+from handler.network import DECODERS, usual
 from training.fit.start import UNREADABLE, pretender
 from training.release.encoders import differing, find_encoder
-from training.release.told import check_kind
+from training.release.told import check_kind, in_channels
 
 STATE_KEYS = ("model_state_dict", "state_dict")
 LANDMARK = (
@@ -92,31 +93,35 @@ def _unwrapped(state: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.
     return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
 
 
-def _architecture(state: Mapping[str, torch.Tensor], encoder: str | None, name: str) -> Architecture:
-    check_kind(state, LANDMARK, name)
-    found = encoder or find_encoder(state)
+def _architecture(
+    state: Mapping[str, torch.Tensor], encoder: str | None, name: str, sequences: Sequence[str] | None
+) -> Architecture:
+    decoder = check_kind(state, LANDMARK, name, sequences)
+    channels = in_channels(state)[1]
+    found = encoder or find_encoder(state, decoder, channels)
     if found is None:
         raise ValueError(
             f"{name} has none of the encoders that segmentation_models_pytorch lists; for one of timm's name it, as in "
             "--encoder tu-convnext_tiny"
         )
-    architecture = Architecture(encoder=found)
+    architecture = usual(decoder, found, channels)
     wrong = differing(state, architecture)
     if wrong:
         raise ValueError(
             f"{name} is not a {architecture.label}: {len(wrong)} tensors differ, such as {wrong[0]}. "
-            f"{_hint(state, found, given=encoder is not None)}"
+            f"{_hint(state, architecture, given=encoder is not None)}"
         )
     return architecture
 
 
-def _hint(state: Mapping[str, torch.Tensor], encoder: str, given: bool) -> str:
-    """What to do about a network that differs from a Unet with ``encoder``."""
-    fits = find_encoder(state) if given else encoder
+def _hint(state: Mapping[str, torch.Tensor], architecture: Architecture, given: bool) -> str:
+    """What to do about a network that differs from ``architecture``."""
+    encoder, decoder = architecture.encoder, architecture.decoder
+    fits = find_encoder(state, decoder, architecture.in_channels) if given else encoder
     if fits == encoder:
         return (
-            f"Its encoder is {fits} and its decoder another than smp.Unet({fits!r}) makes by default, which alone can "
-            "be released: train one with scripts/train."
+            f"Its encoder is {fits} and its decoder another than smp.{DECODERS[decoder].model}({fits!r}) makes by "
+            "default, which alone can be released: train one with scripts/train."
         )
     if fits:
         return f"Its encoder is {fits}: give --encoder {fits}, or leave --encoder away."
@@ -127,13 +132,17 @@ def _number(loaded: Mapping[str, Any], key: str) -> float | None:
     return None if key not in loaded or isinstance(loaded[key], torch.Tensor) else float(loaded[key])
 
 
-def read_published(path: Path, encoder: str | None = None) -> PublishedCheckpoint:
+def read_published(
+    path: Path, encoder: str | None = None, sequences: Sequence[str] | None = None
+) -> PublishedCheckpoint:
     """Reads ``path`` without running anything in it (``weights_only=True``). Without ``encoder``, found by its tensors.
+    ``sequences``: what its channels are, where they are fewer than three.
 
-    Raises ``FileNotFoundError``; ``ValueError`` when it is not such a checkpoint or has not this encoder."""
+    Raises ``FileNotFoundError``; ``ValueError`` when it is not such a checkpoint or has not this encoder, or not these
+    channels."""
     loaded = _load(path)
     state = _unwrapped(_tensors(loaded, path.name), path.name)
-    architecture = _architecture(state, encoder, path.name)
+    architecture = _architecture(state, encoder, path.name, sequences)
     try:
         epoch, iou, dice = (_number(loaded, key) for key in ("epoch", "val_iou", "val_dice"))
     except (TypeError, ValueError) as error:

@@ -14,11 +14,12 @@ import torch
 from typer.testing import CliRunner
 
 from handler.card import Architecture, read_card
+from handler.network import DECODERS as DECODED
 from handler.network import build, load
 from scripts.commands.import_checkpoint import main
 from training.fit.start import StartWeightsError, network_state
 from training.release.published import LANDMARK, PublishedCheckpoint, read_published
-from training.release.told import DECODERS
+from training.release.told import BY_MODEL, DECODERS
 
 pytestmark = pytest.mark.slow
 
@@ -128,9 +129,15 @@ class TestOtherNetworks:
     """Each is named, with what to do; the encoder is not to blame for any."""
 
     @pytest.mark.parametrize("name", DECODERS)
-    def test_another_decoder_is_named(self, tmp_path: Path, name: str) -> None:
-        with pytest.raises(ValueError, match=f"theirs.pth is a {name}; expected a Unet"):
-            read_published(saved(tmp_path, getattr(smp, name)("resnet18", encoder_weights=None)))
+    def test_another_decoder_is_found_too(self, tmp_path: Path, name: str) -> None:
+        file = saved(tmp_path, getattr(smp, name)("resnet18", encoder_weights=None))
+        if name not in BY_MODEL:
+            with pytest.raises(ValueError, match=f"theirs.pth is a {name}, which cannot be released.*one of Unet, "):
+                read_published(file)
+            return
+        found = read_published(file)
+        assert (DECODED[found.architecture.decoder].model, found.architecture.encoder) == (name, "resnet18")
+        build(found.architecture).load_state_dict(dict(found.state))
 
     def test_a_unet_with_another_decoder_keeps_its_encoder(self, tmp_path: Path) -> None:
         other = smp.Unet("resnet18", encoder_weights=None, decoder_attention_type="scse")
@@ -151,18 +158,22 @@ class TestOtherNetworks:
         with torch.inference_mode():
             assert torch.allclose(one(scan).sigmoid(), two(scan).softmax(1)[:, 1:], atol=1e-5)
 
-    def test_three_channels_are_made_of_one_as_told(self, tmp_path: Path) -> None:
-        single = smp.Unet("resnet18", encoder_weights=None, in_channels=1).eval()
-        with pytest.raises(ValueError, match=r"for 1 channel \(encoder.conv1.weight\); expected 3"):
-            read_published(saved(tmp_path, single))
-        state = dict(single.state_dict())
-        kernels = state["encoder.conv1.weight"]
-        state["encoder.conv1.weight"] = torch.cat([kernels * 0, kernels, kernels * 0], 1)
-        three = build(read_published(saved(tmp_path, state)).architecture).eval()
-        three.load_state_dict(state)
-        scan = torch.rand(1, 3, 32, 32)
-        with torch.inference_mode():
-            assert torch.allclose(three(scan), single(scan[:, 1:2]), atol=1e-5)
+    def test_one_channel_is_taken_where_it_is_named(self, tmp_path: Path) -> None:
+        file = saved(tmp_path, smp.Unet("resnet18", encoder_weights=None, in_channels=1))
+        with pytest.raises(ValueError, match=r"for 1 channel \(encoder.conv1.weight\); expected 3.*--sequence flair"):
+            read_published(file)
+        with pytest.raises(ValueError, match=r"for 1 channel .*; expected 2: flair, t1c given"):
+            read_published(file, None, ["flair", "t1c"])
+        done = run(file, "--version", "3.0", "--sequence", "t1c", "--model-store", tmp_path)
+        assert done.exit_code == 0, done.output
+        assert "rehearsed: unet-resnet18 can be packaged" in done.output
+        card = read_card(tmp_path / "brainseg-3.0")
+        assert (card.input.sequences, card.input.mean, card.input.std) == (("t1c",), (0.406,), (0.225,))
+        wrong = run(
+            file, "--version", "3.1", "--sequence", "t1c", "--mean", 0.1, "--mean", 0.2, "--model-store", tmp_path
+        )
+        assert wrong.exit_code == 1
+        assert "'mean': 2" in wrong.output
 
     def test_more_of_either_is_to_be_trained_anew(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"of 4 classes.*train one that has"):
@@ -242,3 +253,16 @@ def test_an_imported_checkpoint_is_something_to_fine_tune_from(tmp_path: Path) -
     for name, tensor in original.items():
         if tensor.is_floating_point():
             assert torch.allclose(state[name], tensor, rtol=1e-3, atol=1e-4), name
+
+
+def test_what_could_never_be_served_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said at once, and nothing is left of it."""
+
+    def impossible(*_: object) -> list[str]:
+        raise ValueError("unet-resnet18 answers (1, 2) for (1, 3): expected a logit a pixel")
+
+    monkeypatch.setattr("scripts.commands.import_checkpoint.rehearse", impossible)
+    done = run(published(tmp_path / "a.pth"), "--version", "3.0", "--model-store", tmp_path)
+    assert done.exit_code == 1
+    assert "expected a logit a pixel" in done.output
+    assert not (tmp_path / "brainseg-3.0").exists()
