@@ -51,7 +51,9 @@ def test_numpy_scalars_and_state_are_read(tmp_path: Path) -> None:
     assert (checkpoint.epoch, checkpoint.val_iou, checkpoint.val_dice) == (41, 0.739, 0.8125)
 
 
-def test_the_published_vgg16_becomes_a_release_that_loads(tmp_path: Path) -> None:
+def test_the_published_vgg16_becomes_a_release_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Seconds for so large a network, and resnet18's is rehearsed below.
+    monkeypatch.setattr("scripts.commands.import_checkpoint.rehearse", lambda *_: [])
     file = published(tmp_path / "best.pth", "vgg16")
     done = run(file, "--version", "3.0", "--model-store", tmp_path / "store")
     assert done.exit_code == 0, done.output
