@@ -101,12 +101,3 @@ def test_the_command_goes_on_where_it_stopped_and_writes_the_page(
     assert run(*options, "--encoder", "mit_b0").exit_code == 0
     assert seen[2:] == [("unet", "mit_b0"), ("fpn", "mit_b0")], "what is known is not tried again"
     assert run("--decoder", "unets").exit_code == 1
-
-
-def test_the_page_in_the_docs_is_what_its_lines_say() -> None:
-    """All but the versions and the date, which are those of the day."""
-    page = Path("docs/networks.md")
-    kept = page.with_suffix(".jsonl")
-    table = [row for row in page.read_text(encoding="utf-8").splitlines() if row.startswith(("|", "- "))]
-    assert table == [row for row in encoders.page(kept).splitlines() if row.startswith(("|", "- "))]
-    assert len(table) > 2
