@@ -42,8 +42,14 @@ def from_file(context: typer.Context, path: Path | None) -> Path | None:
 
 def _check_kind(path: Path, name: str, value: Any, option: Any) -> None:
     """TOML has kinds, and what is of another is a mistake: to Python, true is 1 and 8000.9 becomes 8000."""
-    flag = bool(getattr(option, "is_flag", False))
-    whole = option.type.name == "integer"
-    if isinstance(value, bool) != flag or (whole and isinstance(value, float)):
-        expected = "true or false" if flag else "a whole number" if whole else f"a value, such as {option.type.name}"
-        raise typer.BadParameter(f"{path}: {name} = {str(value).lower()}; expected {expected}")
+    flag, usual = bool(option.is_flag), option.default
+    if isinstance(value, bool) == flag and not (isinstance(value, float) and not isinstance(usual, float)):
+        return
+    expected = (
+        "true or false"
+        if flag
+        else "a whole number"
+        if isinstance(usual, int)
+        else f"what --{name.replace('_', '-')} takes"
+    )
+    raise typer.BadParameter(f"{path}: {name} = {str(value).lower()}; expected {expected}")
