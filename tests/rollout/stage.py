@@ -157,6 +157,25 @@ def make_stage(folder: Path, packaged: Path) -> Stage:
     return stage
 
 
+def make_hasty_stage(folder: Path, packaged: Path) -> Stage:
+    """As :func:`make_stage`, with short waits between the steps and no judgement of speed: other tests run beside."""
+    stage = make_stage(folder, packaged)
+    limits = stage.limits.read_text()
+    for strict, quick in (
+        ("samples: 8", "samples: 5"),
+        ("watch: {seconds: 4", "watch: {seconds: 2"),
+        ("median_ratio: 1.4, p95_ratio: 4.0, p95_seconds: 10, overhead_seconds: 0.3",
+         "median_ratio: 100, p95_ratio: 100, p95_seconds: 100, overhead_seconds: 10"),
+        ("p95_ratio: 8.0, probe_seconds: 1,", "p95_ratio: 100, probe_seconds: 1,"),
+        ("failed_probes: 2", "failed_probes: 50"),
+        ("start: {seconds: 120}", "start: {seconds: 300}"),
+    ):  # fmt: skip
+        assert strict in limits
+        limits = limits.replace(strict, quick)
+    stage.limits.write_text(limits)
+    return stage
+
+
 @dataclass
 class Load:
     """:data:`CLIENTS` clients that ask the default version without a pause, straight at TorchServe: the front door
@@ -221,3 +240,21 @@ class Load:
 
 def sha256(path: Path) -> str:
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def untouched(stage: Stage, load: Load) -> None:
+    """1.0 was live all the time, answered everybody, and nothing of the candidate is left."""
+    assert load.failed == []
+    assert set(load.versions) == {"1.0"}
+    assert (stage.served(), stage.default()) == (["1.0"], "1.0")
+    assert {name.rsplit("-", 1)[0] for name in stage.archives()} <= {"brainseg-1.0"}
+
+
+def report(title: str, done: Outcome, load: Load) -> None:
+    lines = [
+        line
+        for line in done.out.splitlines()
+        if any(word in line for word in ("· gate", "deploy:", "· ROLL", "· watched"))
+    ]
+    print(f"\n{title}: exit {done.code} after {done.seconds:.1f} s; load: {load}")
+    print("\n".join(f"    {line}" for line in lines), flush=True)

@@ -1,5 +1,5 @@
 """Servers that share a model store leave each other's archives alone. With real servers:
-``test_rollout.py::test_what_another_server_on_the_same_store_needs_stays``."""
+``test_refused.py::test_what_another_server_on_the_same_store_needs_stays``."""
 
 from __future__ import annotations
 
