@@ -17,7 +17,7 @@ from archive.inputs import why_stale
 from archive.mar import package, sign_archive
 from archive.store import MODEL_STORE, archive_path, release_folder, released_versions
 from archive.verify import check_number, read_release
-from handler.card import read_card
+from handler.card import ModelCard, read_card
 from handler.files import sha256_of
 
 if TYPE_CHECKING:
@@ -59,34 +59,49 @@ def main(
     key = _key(sign)
     for version in versions or released_versions(model_store):
         release, archive = release_folder(version, model_store), archive_path(as_version or version, model_store)
-        if not (release / "model-card.json").exists():
-            there = ", ".join(released_versions(model_store)) or "none"
-            console.print(
-                f"[red]no release {escape(version)}[/red]: expected {escape(str(release))}/model-card.json. "
-                f"Releases in {escape(str(model_store))}: {escape(there)}; for others give --model-store"
-            )
-            raise typer.Exit(1)
-        if if_stale:
-            if not (reason := why_stale(archive, release)):
-                resigned = key is not None and _sign_again(archive, key)
-                console.print(f"{escape(archive.name)} is up to date{', and signed now' if resigned else ''}")
-                continue
-            console.print(f"{escape(archive.name)} is made anew: {escape(reason)}")
-        try:
-            check_number(as_version or version)
-            if (named := read_card(release).version) != version:
-                raise ValueError(
-                    f"{release} holds version {named}, as its model card says; rename the folder to brainseg-{named}, "
-                    f"or release it as {version}"
-                )
-            with console.status(f"packaging {escape(version)}"):
-                card = package(release, archive, as_version or "", key, engine)
-        except (ValueError, RuntimeError, ParityError, ConversionError, OSError) as error:
-            console.print(f"[red]not packaged:[/red] {escape(str(error))}")
-            raise typer.Exit(1) from error
-        for line in told(card):
+        _check_released(release, version, model_store)
+        if if_stale and _is_fresh(release, archive, key):
+            continue
+        for line in told(_packaged(release, archive, version, as_version or "", key, engine)):
             console.print(escape(f"{version}: {line}"))
         console.print(escape(f"{archive} {sha256_of(archive)}"))
+
+
+def _check_released(release: Path, version: str, store: Path) -> None:
+    if not (release / "model-card.json").exists():
+        there = ", ".join(released_versions(store)) or "none"
+        console.print(
+            f"[red]no release {escape(version)}[/red]: expected {escape(str(release))}/model-card.json. "
+            f"Releases in {escape(str(store))}: {escape(there)}; for others give --model-store"
+        )
+        raise typer.Exit(1)
+
+
+def _is_fresh(release: Path, archive: Path, key: Ed25519PrivateKey | None) -> bool:
+    """Whether ``archive`` needs not be made anew, and says why; one that need not is signed where ``key`` has not."""
+    if reason := why_stale(archive, release):
+        console.print(f"{escape(archive.name)} is made anew: {escape(reason)}")
+        return False
+    resigned = key is not None and _sign_again(archive, key)
+    console.print(f"{escape(archive.name)} is up to date{', and signed now' if resigned else ''}")
+    return True
+
+
+def _packaged(
+    release: Path, archive: Path, version: str, as_version: str, key: Ed25519PrivateKey | None, engine: str
+) -> ModelCard:
+    try:
+        check_number(as_version or version)
+        if (named := read_card(release).version) != version:
+            raise ValueError(
+                f"{release} holds version {named}, as its model card says; rename the folder to brainseg-{named}, "
+                f"or release it as {version}"
+            )
+        with console.status(f"packaging {escape(version)}"):
+            return package(release, archive, as_version, key, engine)
+    except (ValueError, RuntimeError, ParityError, ConversionError, OSError) as error:
+        console.print(f"[red]not packaged:[/red] {escape(str(error))}")
+        raise typer.Exit(1) from error
 
 
 def _key(path: Path | None) -> Ed25519PrivateKey | None:
