@@ -11,7 +11,7 @@ from typing import Any
 from archive.store import MODEL_NAME
 from handler.files import sha256_of
 from rollout import history
-from rollout.errors import RolloutError
+from rollout.errors import RolloutError, StartError
 from rollout.file_lock import renew
 from rollout.in_use import guarded, needed_elsewhere, register
 from rollout.limits import Limits
@@ -91,10 +91,14 @@ def _keep(store: Path, version: str, archive: str, since: str) -> Deployed:
         temporary = kept.with_name(f".{kept.name}.part")
         temporary.unlink(missing_ok=True)
         try:
-            temporary.hardlink_to(source)  # packaging replaces files and never writes into them
-        except OSError:
-            shutil.copyfile(source, temporary)
-        temporary.replace(kept)
+            try:
+                temporary.hardlink_to(source)  # packaging replaces files and never writes into them
+            except OSError:
+                shutil.copyfile(source, temporary)
+            temporary.replace(kept)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StartError(f"{archive} could not be kept as {kept.name}: {error}. Nothing was changed.") from error
     return Deployed(version, kept.name, digest, since or now())
 
 

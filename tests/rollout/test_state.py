@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -24,6 +25,7 @@ from rollout.register import check_disks
 from rollout.rollback import roll_back_stopped_server
 from rollout.server import TorchServe, _parse
 from rollout.show import Screen, print_status, status_of
+from rollout.site import Site
 from rollout.state import (
     DEPLOYMENT_FILE,
     Deployed,
@@ -205,6 +207,25 @@ def test_wrong_limits_are_named(old: str, new: str, reason: str, tmp_path: Path)
     path.write_text(LIMITS.replace(old, new))
     with pytest.raises(UsageError, match=reason):
         read_limits(path)
+
+
+def test_a_live_archive_that_there_is_no_room_to_keep_leaves_no_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError("as on a file system without hard links")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    served = {"1.0": SimpleNamespace(archive="brainseg-1.0.mar", since="")}
+    with small_disk(1) as disk:
+        (disk / "brainseg-1.0.mar").write_bytes(bytes(700_000))
+        server = SimpleNamespace(state=tmp_path, store=disk, default=lambda: "1.0", versions=lambda: served)
+        site = Site(server, read_limits(), "ann", print)  # type: ignore[arg-type]
+        with pytest.raises(StartError, match=r"could not be kept .*No space left.* Nothing was changed"):
+            site.deployment()
+        assert [path.name for path in disk.glob("*.mar")] == ["brainseg-1.0.mar"]
+        assert not list(disk.glob(".brainseg*"))
+    assert read_deployment(tmp_path) is None
 
 
 def test_a_deploy_onto_a_full_disk_is_refused_before_anything_is_written(packaged: Path, tmp_path: Path) -> None:
