@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -60,9 +61,14 @@ def test_a_second_instance_lives_beside_the_first_and_leaves_nothing(
     number: signal.Signals, tiny_server: Server, tiny_store: Path, tmp_path: Path, lesion: bytes,
     hostile: dict[str, str], proxy: Heard,
 ) -> None:  # fmt: skip
-    """Nor does it tell a proxy of the environment anything, or import what lies where it is started."""
-    other = Server(tiny_store, tmp_path / "state", variables=hostile, cwd=tmp_path)
-    other.start()
+    """Nor does it tell a proxy of the environment anything, or import what lies where it is started; spaces in its
+    path, a narrow umask and a locale without umlauts are nothing to it."""
+    other = Server(tiny_store, tmp_path / "its own state", variables={**hostile, "LC_ALL": "C"}, cwd=tmp_path)
+    before = os.umask(0o077)
+    try:
+        other.start()
+    finally:
+        os.umask(before)
     try:
         assert other.process is not None
         assert other.post(lesion).status_code == 200
