@@ -6,10 +6,11 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.kept import kept
 
 
 def npm_folder(source: Path, name: str) -> Path:
@@ -18,7 +19,7 @@ def npm_folder(source: Path, name: str) -> Path:
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip(f"node and npm are not here: {name} cannot run")
     wanted = (source / "package.json").read_bytes()
-    folder = Path(tempfile.gettempdir()) / f"brainseg-{name}-{hashlib.sha256(wanted).hexdigest()[:16]}"
+    folder = kept(f"{name}-{hashlib.sha256(wanted).hexdigest()[:16]}")
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

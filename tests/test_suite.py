@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -9,7 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from archive.store import ROOT
 from tests import waiting
+from tests.disks import small_disk
 from tests.parts import group_of, pytest_collection_modifyitems
 from tests.sharing import WORKER, shared_folder
 
@@ -117,6 +123,20 @@ def test_a_shared_folder_is_made_once_for_all_workers(tmp_path: Path, monkeypatc
     assert got == [tmp_path / "shared" / "thing"] * 4
     assert len(made) == 2
     assert sorted(path.name for path in got[0].iterdir()) == ["half", "whole"]
+
+
+def test_a_run_wants_room_and_removes_what_killed_ones_left() -> None:
+    with small_disk(1) as disk:
+        (disk / "brainseg-run-left").mkdir()
+        (disk / "brainseg-run-works").mkdir()
+        work = os.open(disk / "brainseg-run-works", os.O_RDONLY)
+        fcntl.flock(work, fcntl.LOCK_EX)
+        variables = {**os.environ, "TMPDIR": str(disk)}
+        done = subprocess.run([ROOT / "scripts" / "test"], env=variables, capture_output=True, text=True, check=False)
+        os.close(work)
+        assert done.returncode == 1
+        assert re.search(rf"{disk} has [01] MiB free; tests need \d+\. Free some of it, or set TMPDIR", done.stderr)
+        assert [path.name for path in disk.iterdir()] == ["brainseg-run-works"]
 
 
 def test_waiting_ends_with_the_event_or_with_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from archive.store import SAMPLES
 from samples.make import LESION
+from tests.kept import kept
 from tests.npm import npm_folder
 from web.contract.openapi import document
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def python_tools() -> Path:
     """The programs of an environment of its own, for the generators want other versions than ours; made once and
     kept."""
-    place = Path(tempfile.gettempdir()) / f"brainseg-{'-'.join(GENERATORS).replace('==', '-')}"
+    place = kept("-".join(GENERATORS).replace("==", "-"))
     if not (place / "installed").exists():
         subprocess.run([sys.executable, "-I", "-m", "venv", "--clear", str(place)], check=True)
         pip = [str(place / "bin" / "python"), "-I", "-m", "pip", "install", "-q", *GENERATORS]

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ import pytest
 import requests
 
 from serving.torchserve import free_port
+from tests.kept import kept
 from tests.waiting import until
 
 VERSION = "3.13.2"
@@ -42,7 +42,7 @@ CONFIG = """window.config = {
 
 def files() -> Path:
     """OHIF as built, fetched once and kept."""
-    folder = Path(tempfile.gettempdir()) / f"brainseg-ohif-{VERSION}"
+    folder = kept(f"ohif-{VERSION}")
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.kept import kept
+
 
 def environment_with(*packages: str) -> Path:
     """The Python of an environment that has ``packages``, made once and kept; the test is skipped where pip cannot."""
-    place = Path(tempfile.gettempdir()) / f"brainseg-{'-'.join(packages).translate(str.maketrans('[],<=', '-----'))}"
+    place = kept("-".join(packages).translate(str.maketrans("[],<=", "-----")))
     if not (place / "installed").exists():
         subprocess.run([sys.executable, "-I", "-m", "venv", "--clear", str(place)], check=True)
         pip = [str(place / "bin" / "python"), "-I", "-m", "pip", "install", "-q", *packages]
