@@ -29,6 +29,7 @@ from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_m
 from handler.passport import Build, MaskDigest, header_of, record, unsigned
 from handler.request import FILE_PART, Request, parse_request
 from handler.settle import Settings, check_assessed, settle
+from handler.side_by_side import on_threads
 from handler.subject import Picture, Steps, Subject
 from handler.trust.gate import Gate, open_gate
 from handler.trust.levels import Levels, levels_of
@@ -102,8 +103,9 @@ def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings, trust
     if not settings.outputs or not settings.first <= index <= settings.last:
         return {}
     view = render.View(subject.drawn(index), segmented)
-    names = settings.outputs if trust.assessed(index) else set(settings.outputs) & {"scan"}
-    return {name: render.OUTPUTS[name].encode(view) for name in names}
+    names = [name for name in settings.outputs if name == "scan" or trust.assessed(index)]
+    made = on_threads(lambda name: render.OUTPUTS[name].encode(view), names, view.scan.size)
+    return dict(zip(names, made, strict=True))
 
 
 @dataclass(frozen=True, eq=False)

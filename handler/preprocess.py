@@ -11,6 +11,7 @@ from handler.bilinear import bilinear
 from handler.card import InputSpec
 from handler.intensity import to_unit, to_unit_rgb
 from handler.scan import Scan
+from handler.side_by_side import on_threads
 
 
 def resize(images: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -46,9 +47,12 @@ def to_grid(pixels: NDArray[np.generic], spec: InputSpec, intensity_range: Seque
     if pixels.shape[1:3] == (spec.height, spec.width):
         return to_unit_rgb(pixels, intensity_range)
     grid = np.empty((len(pixels), spec.height, spec.width, 3), np.float32)
-    for channel in range(pixels.shape[3]):
+
+    def fill(channel: int) -> None:
         unit = to_unit(pixels[..., channel : channel + 1], intensity_range)
         grid[..., channel : channel + 1] = resize(unit, spec.height, spec.width)
+
+    on_threads(fill, range(pixels.shape[3]), pixels[..., 0].size)
     if pixels.shape[3] == 1:
         grid[..., 1:] = grid[..., :1]
     return grid

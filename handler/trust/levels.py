@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 256
+BIN_STEPS = 65536 // BINS
 # In the two lowest bins lies the air, and the sum over a whole picture of what the network is sure of would be noise.
 _PROBABILITY = (np.arange(BINS) + 0.5) / BINS
 _COUNTED = np.where(np.arange(BINS) < 2, 0.0, _PROBABILITY)
@@ -56,9 +57,15 @@ class Levels:
 
 def levels_of(steps: NDArray[np.uint16], mask: NDArray[np.bool_]) -> Levels:
     """``steps``: uint16 (h, w), probability * 65535; ``mask``: bool (h, w)."""
-    bins = (steps >> 8).astype(np.uint8)
-    found = np.bincount(bins[mask], minlength=BINS)
-    return Levels(np.bincount(bins.ravel(), minlength=BINS), found)
+    # Nearly all of a picture is in the lowest bin, which is what is left when the others have been counted.
+    flat = steps.ravel()
+    shown = np.flatnonzero(flat >= BIN_STEPS)
+    bins = flat[shown] // np.uint16(BIN_STEPS)
+    pixels = np.bincount(bins, minlength=BINS)
+    found = np.bincount(bins[mask.ravel()[shown]], minlength=BINS)
+    pixels[0] = flat.size - shown.size
+    found[0] = np.count_nonzero(mask) - found.sum()
+    return Levels(pixels, found)
 
 
 def together(slices: Iterable[Levels]) -> Levels:

@@ -12,6 +12,9 @@ import pytest
 import requests
 import tifffile
 
+from handler.resources import plan
+from samples.phantom import draw
+from tests.craft import jpeg, png
 from tests.malformed import malformed_inputs
 from tests.server import Server
 
@@ -78,6 +81,18 @@ def test_batch_of_four_keeps_each_item_apart(tiny_server: Server, lesion: bytes,
                 assert {**alone, "timing_ms": 0} == {**reply.json(), "timing_ms": 0}
     finally:
         requests.delete(f"{models}/four", headers=tiny_server.auth("management"), timeout=120)
+
+
+def test_a_full_queue_gets_what_each_gets_alone(tiny_server: Server, lesion: bytes, healthy: bytes) -> None:
+    """TorchServe hands over as many as wait, as this machine takes; masks and numbers are those of a lone request."""
+    for described in tiny_server.describe():
+        assert (described["batchSize"], described["maxBatchDelay"]) == (plan().at_once, plan().delay_ms)
+    scans = [lesion, healthy, lesion[:500], png(draw(3, 0.08).image), jpeg(draw(4, 0.05).image)] * 4
+    alone = [tiny_server.post(scan).json() for scan in scans[:5]] * 4
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        together = [reply.json() for reply in pool.map(tiny_server.post, scans)]
+    for one, other in zip(alone, together, strict=True):
+        assert {**one, "timing_ms": 0} == {**other, "timing_ms": 0}
 
 
 def test_four_stacks_of_200_slices_at_once(tiny_server: Server, lesion: bytes) -> None:
