@@ -10,7 +10,8 @@ from handler.resources import available_cores
 
 THREADS = 2  # each holds a picture of its own in memory
 LARGE_PIXELS = 2**20
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def on_threads(work: Callable[[A], B], items: Iterable[A], pixels: int) -> list[B]:
