@@ -63,7 +63,8 @@ class StartError(Exception):
 class Door:
     """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback;
     ``origins``: of pages elsewhere that may call it; ``drain_seconds``: how long answers in work are waited for at the
-    end. ``log_stdout``: its lines go to standard output, not into web.log. ``grpc_port``: None: no gRPC."""
+    end. ``log_stdout``: its lines go to standard output, not into web.log. ``grpc_port``: None: no gRPC. ``otlp``: a
+    collector of traces; None: none."""
 
     host: str
     port: int
@@ -74,6 +75,7 @@ class Door:
     log_level: str = "info"
     log_stdout: bool = False
     grpc_port: int | None = None
+    otlp: str | None = None
 
     @property
     def url(self) -> str:
@@ -228,6 +230,7 @@ def _start_torchserve(running: Running, ports: Ports, told: threading.Event, sig
 def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command = python("-m", "web.server", "--host", door.host, "--port", str(door.port))
     command += [] if door.grpc_port is None else ["--grpc-port", str(door.grpc_port)]
+    command += ["--otlp", door.otlp] if door.otlp else []
     command += ["--inference-url", f"http://127.0.0.1:{ports.inference}"]
     command += ["--management-url", f"http://127.0.0.1:{ports.management}"]
     command += ["--key-file", str(running.places.key_file), "--model", MODEL_NAME, "--samples", str(SAMPLES)]

@@ -48,6 +48,8 @@ def _begin() -> Response | None:
     g.began = time.perf_counter()
     g.code = "ok"
     g.version = "none"
+    if request.endpoint and request.endpoint in TAKE_SCANS:
+        door().traces.begin(request.endpoint, request.headers.get)
     if request.method != "OPTIONS" or request.url_rule is None:
         return None
     response = current_app.make_default_options_response()
@@ -76,6 +78,7 @@ def _finish(response: Response) -> Response:
     if route in TAKE_SCANS:
         here.metrics.observe_segment(seconds, g.version)
         here.metrics.count_answer(g.version, code)
+        here.traces.end(response.status_code, code, g.version)
         if refused := response.headers.get(REFUSED_HEADER):
             here.metrics.count_refused(main_reason(refused), g.version)
     if request.path not in HEALTH_PATHS and route != "static":

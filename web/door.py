@@ -15,7 +15,7 @@ from web.edge.edge import Edge
 from web.health.cards import Cards
 from web.health.drift import Drift
 from web.health.means import show_means
-from web.health.metrics import Metrics
+from web.health.metrics import Metrics, build_version
 from web.health.probe import Probe
 from web.health.readiness import Readiness
 from web.health.restarts import Restarts
@@ -25,6 +25,7 @@ from web.settings import Settings
 from web.shares.shadow import Shadow
 from web.shares.shares import Shares
 from web.shares.trials import Trials
+from web.traces.spans import Traces, open_traces
 from web.way.forward import Forward
 from web.way.gate import Gate
 from web.way.passports import Passports
@@ -51,6 +52,7 @@ class Door:
     drift: Drift
     shares: Shares
     shadow: Shadow
+    traces: Traces
     ending: threading.Event
 
 
@@ -61,7 +63,8 @@ def open_door(settings: Settings) -> Door:
     origins = Origins(settings.origins)
     access = Access(settings.api_keys, origins)
     edge = Edge(bounds, Admission(bounds, access, Quota(bounds.rate_per_minute)), metrics, origins)
-    server = TorchServe(settings)
+    traces = open_traces(settings.otlp, build_version())
+    server = TorchServe(settings, traces)
     show_means(metrics, server, settings.state)
     watch, cards, wanted = Watch(server, Restarts(metrics)), Cards(server), Wanted(settings.wanted)
     gate = Gate(bounds, watch.ready_workers)
@@ -74,7 +77,7 @@ def open_door(settings: Settings) -> Door:
     shares = Shares(trials, watch, metrics, shadow.offer)
     door = Door(
         settings, access, origins, edge, gate, watch, cards, standings, readiness, forward, metrics,
-        Passports(settings.passport_keys), drift, shares, shadow, ending,
+        Passports(settings.passport_keys), drift, shares, shadow, traces, ending,
     )  # fmt: skip
     _gauges(door)
     return door

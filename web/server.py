@@ -42,6 +42,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--wanted", type=Path, help="folder in which workers see whether an answer is still wanted")
     parser.add_argument("--passport-keys", type=Path, help="folder of the keys that sign passports; made when missing")
     parser.add_argument("--drift", type=Path, help="file of the window of figures; none: it ends with the process")
+    parser.add_argument("--otlp", help="http://HOST:PORT of a collector of traces; none: nothing is traced")
     parser.add_argument("--running", type=int, default=Bounds.running, help="requests with a version at a time")
     parser.add_argument("--rate", type=int, help="requests a minute and client; 0: no limit")
     parser.add_argument("--drain-seconds", type=float, default=Bounds.drain_seconds, help="for answers at the end")
@@ -74,6 +75,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         options.wanted,
         options.passport_keys,
         options.drift,
+        options.otlp,
         bounds,
     )
 
@@ -115,6 +117,7 @@ def serve(server: Server, app: Flask, stop: threading.Event, port: Port | None =
     if port is not None:
         ender.join()
     door.drift.close()
+    door.traces.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -61,7 +61,7 @@ class Settings:
     ``origins``: of pages elsewhere that may call the API. ``wanted``: the folder in which a worker sees whether an
     answer is still wanted (None: it is not told). ``passport_keys``: the folder of the keys that sign passports, made
     where there is none (None: no passports). ``drift``: the file of the window of figures (None: it ends with the
-    process)."""
+    process). ``otlp``: where traces are sent (None: nothing is traced)."""
 
     inference_url: str = "http://127.0.0.1:8080"
     management_url: str = "http://127.0.0.1:8081"
@@ -74,6 +74,7 @@ class Settings:
     wanted: Path | None = None
     passport_keys: Path | None = None
     drift: Path | None = None
+    otlp: str | None = None
     bounds: Bounds = field(default_factory=Bounds)
 
     @property

@@ -49,6 +49,9 @@ def main(
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="A page elsewhere that may call the API, such as https://viewer.example.")
     ] = None,
+    otlp: Annotated[
+        str | None, typer.Option(help="Traces to a collector, such as http://127.0.0.1:4318; none: off.")
+    ] = None,
     drain_seconds: Annotated[float, typer.Option(help="For answers in work at the end.", min=0)] = 30.0,
     log_format: Annotated[LogFormat, typer.Option(help="Of web.log, a line a request.")] = "text",
     log_level: Annotated[LogLevel, typer.Option(help="What is less is left out of the front door's log.")] = "info",
@@ -109,6 +112,7 @@ def main(
                 log_level,
                 log_stdout,
                 grpc_port,
+                otlp,
             )
             if profile:
                 console.print("[yellow]warning:[/] --profile has no effect: one way to serve is best at both")

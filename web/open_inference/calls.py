@@ -107,6 +107,7 @@ class Calls:
     def _ModelInfer(self, request: Any, context: Any, headers: dict[str, str], identity: str) -> Any:  # noqa: N802
         here, began, version, code = self._here, time.perf_counter(), "none", "ok"
         upload = here.edge.admission.begin(request.ByteSize(), *self._who(headers, context))
+        here.traces.begin("grpc.ModelInfer", headers.get)
 
         def asks(name: str) -> None:
             nonlocal version
@@ -141,6 +142,7 @@ class Calls:
             here.edge.admission.end(upload)
             here.metrics.observe_segment(time.perf_counter() - began, version)
             here.metrics.count_answer(version, code)
+            here.traces.end(0, code, version)
 
 
 def read_call(request: Any) -> Asked:

@@ -11,6 +11,7 @@ from web.access.tokens import Kind, Tokens
 from web.contract.fields import PROBLEM_KIND, RefusedError
 from web.health.fleet import Fleet, parse_version
 from web.settings import Settings
+from web.traces.spans import NoTraces, Traces
 from web.way.submission import Submission
 from web.way.wire import Reply, TooLateError, UnreachableError, exchange
 
@@ -26,7 +27,8 @@ def _token_refused(reply: Reply) -> bool:
 class TorchServe:
     """Safe to use from several threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, traces: Traces | None = None) -> None:
+        self._traces = traces or NoTraces()
         self._model = settings.model
         self._inference = settings.inference_url.rstrip("/")
         self._management = settings.management_url.rstrip("/")
@@ -51,7 +53,11 @@ class TorchServe:
         headers = {**submission.headers(), **also, "X-Request-Id": request_id}
 
         def send(token: Mapping[str, str]) -> Reply:
-            return exchange("POST", self._inference + path, {**headers, **token}, submission.scan, seconds, look)
+            with self._traces.asking() as (traced, replied):
+                every = {**headers, **traced, **token}
+                reply = exchange("POST", self._inference + path, every, submission.scan, seconds, look)
+                replied(reply)
+                return reply
 
         try:
             return self._with_token("inference", send)
