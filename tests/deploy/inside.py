@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,16 @@ def start(pod: dict[str, Any], store: Path, keys: Path, output: Path) -> Contain
         f"mount --rbind {shlex.quote(str(ROOT))} $root/code",
         f"mount --rbind {shlex.quote(str(store))} $root/store",
     ]
-    lines += [f"cp {shlex.quote(str(keys))} $root/keys/keys", "chmod 444 $root/keys/keys"]
+    lines += [f"install -m 440 -g {own['runAsGroup']} {shlex.quote(str(keys))} $root/keys/keys"]
     # A tmpfs over each first folder gives the mount points, which this machine need not have.
     for top in ("/srv", "/var/lib", "/run"):
         lines += [f"mount -t tmpfs none {top}"]
+    # Python itself may lie in a home that is closed to others, which an image's does not.
+    python = sys.base_prefix
+    if not Path(python).is_relative_to("/usr"):
+        top = "/".join(python.split("/")[:2])
+        lines += [f"mkdir $root/python && mount --rbind {python} $root/python"]
+        lines += [f"mount -t tmpfs -o mode=755 none {top} && mkdir -p {python} && mount --rbind $root/python {python}"]
     lines += [f"mkdir -p {WORKDIR} {places['keys']}", f"mount --rbind $root/code {WORKDIR}"]
     lines += [f"mount --bind $root/keys {places['keys']}"]
     models = places.get("models", "/mnt/models")
