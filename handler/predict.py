@@ -145,7 +145,7 @@ def predict(
     result = np.empty((scan.slices, card.input.height, card.input.width), np.float32)
     begin = time.perf_counter()
     running = 0.0
-    looked = Thumbs.none()
+    looked: list[Thumbs] = []
     wanted, seen, decoding = intensity_range or scan.intensity_range, Survey(), 0.0
     step, told = together(engine), 0
     block = step if isinstance(scan.source, ArraySource) else scan.slices
@@ -158,10 +158,12 @@ def predict(
             seen, decoding = seen.and_of(part), decoding + spent
         at = start % block
         if watched:
-            looked = looked.and_of(thumbs(grids[at : at + stop - start]))
+            looked.append(thumbs(grids[at : at + stop - start]))
         result[start:stop], spent = predict_slices(engine, card, grids[at : at + stop - start])
         running += spent
         if start >= told + PROGRESS_EVERY:
             logger.info("stack: %d of %d slices", start, scan.slices)
             told = start
-    return Prediction(result, seen, decoding, time.perf_counter() - begin - running - decoding, running, looked)
+    return Prediction(
+        result, seen, decoding, time.perf_counter() - begin - running - decoding, running, Thumbs.joined(looked)
+    )

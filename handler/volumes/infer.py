@@ -80,7 +80,7 @@ def infer(
     begin, running = time.perf_counter(), 0.0
     count, height, width = view.plane.shape
     steps = np.zeros(channels.flair.grid.shape, np.uint16)
-    looked = Thumbs.none()
+    looked: list[Thumbs] = []
     found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
     step = together(engine)
     for start in range(0, count, step):
@@ -92,12 +92,12 @@ def infer(
         images *= np.float32(1 / 255)
         images = picture(images, view.window, card.input)
         if watched:
-            looked = looked.and_of(thumbs(images))
+            looked.append(thumbs(images))
         probabilities, spent = predict_slices(engine, card, images)
         running += spent
         for index, probability in enumerate(probabilities, start):
             found[index] = to_steps(back(probability, view.window, height, width))
-    return Inferred(steps, time.perf_counter() - begin - running, running, looked)
+    return Inferred(steps, time.perf_counter() - begin - running, running, Thumbs.joined(looked))
 
 
 def masks_of(steps: NDArray[np.uint16], plane: Plane, threshold: float, min_lesion_pixels: int) -> NDArray[np.bool_]:

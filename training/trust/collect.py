@@ -79,12 +79,13 @@ class Group:
 
 def _thumbs_of(pictures: Iterable[Array]) -> Thumbs:
     """Of pictures (h, w, 3), a few at a time."""
-    found, waiting = Thumbs.none(), []
+    found, waiting = [], []
     for one in pictures:
         waiting.append(one)
         if len(waiting) == AT_ONCE:
-            found, waiting = found.and_of(thumbs(np.stack(waiting))), []
-    return found.and_of(thumbs(np.stack(waiting))) if waiting else found
+            found.append(thumbs(np.stack(waiting)))
+            waiting = []
+    return Thumbs.joined([*found, thumbs(np.stack(waiting))] if waiting else found)
 
 
 def _bytes_of(pictures: Iterable[Array]) -> NDArray[np.uint8]:
@@ -179,10 +180,8 @@ def _own(pairs: Sequence[Pair], role: str, spec: InputSpec, each: int, random: n
     yield from _spoiled(images, role, each, random)
     stacks = [np.stack([images[i] for i in range(len(images)) if cases[i] == case]) for case in dict.fromkeys(cases)]
     for axis, name in ((1, "own stacks, coronal"), (2, "own stacks, sagittal")):
-        found = Thumbs.none()
-        for stack in stacks:
-            found = found.and_of(thumbs(_across(stack, axis, spec, max(6, each // 20))))
-        yield Group(name, "other_plane", True, found)
+        found = [thumbs(_across(stack, axis, spec, max(6, each // 20))) for stack in stacks]
+        yield Group(name, "other_plane", True, Thumbs.joined(found))
 
 
 def groups(

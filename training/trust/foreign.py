@@ -26,6 +26,7 @@ Array = NDArray[np.float32]
 TYPES = ("glioma", "meningioma", "pituitary")
 HEALTHY = "notumor"
 BLOCK = 10  # neighbours in the set without tumour, which may be of one head: they stay together
+SAME = "pat0004"  # the patient of the volume that is fitted on, under another name
 EVERY = 3  # of the foreign pictures one is taken, to fit on two: they are many and alike
 TENTHS = ("judge",) * 5 + ("validation",) + ("fit",) * 4  # of the patients
 # Photographs that scikit-image brings along; what is seen in fitting, and what only judges.
@@ -170,4 +171,4 @@ def _judging(folder: Path, spec: InputSpec) -> Iterator[Kind]:
         yield Kind("native patient, T1 alone", "other_contrast", False, _grey(_nifti(native / "t1.nii.gz"), spec, 1))
     for path in sorted((folder / "regions").glob("pat*")):
         parts = {name: next(path.glob(f"{name}.nii*")).read_bytes() for name in ("flair", "t1c")}
-        yield Kind("head without skull, FLAIR and T1 with contrast", None, False, as_seen(parts, spec)[::4])
+        yield Kind(f"head without skull, {path.name}", None, path.name == SAME, as_seen(parts, spec)[::4])
