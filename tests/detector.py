@@ -31,9 +31,12 @@ def _weights(level: float) -> dict[str, torch.Tensor]:
     for name in state:
         if name.endswith("running_var"):
             state[name].fill_(1.0)
-    state["encoder.conv1.weight"][0, FLAIR, 3, 3] = 1.0
-    state["encoder.bn1.weight"][0] = 1.0
-    deepest = network.decoder.blocks[3].conv1[0].weight.shape[1] - 64  # the skip's 64 channels come after these
+    stem = "encoder.model"
+    state[f"{stem}.conv_stem.weight"][0, FLAIR, 0, 0] = 1.0
+    state[f"{stem}.bn1.weight"][0] = 1.0
+    state[f"{stem}.bn1.running_var"] -= network.encoder.model.bn1.eps  # 0.001: a hundredth of a logit
+    # The skip's channels come after these.
+    deepest = network.decoder.blocks[3].conv1[0].weight.shape[1] - network.encoder.out_channels[1]
     for block, channel in ((3, deepest), (4, 0)):
         for conv, source in (("conv1", channel), ("conv2", 0)):
             state[f"decoder.blocks.{block}.{conv}.0.weight"][0, source, 1, 1] = 1.0

@@ -13,7 +13,7 @@ from handler.network import build
 from handler.resources import Plan
 from training.release.folder import write_release
 
-TINY = Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8))
+TINY = Architecture(encoder="tu-tf_mobilenetv3_small_minimal_100", decoder_channels=(16, 8, 8, 8, 8))
 
 
 def package_quietly(release: Path, output: Path) -> ModelCard:

@@ -17,7 +17,8 @@ SPEC = InputSpec(64, 64)
 
 
 def test_a_network_that_can_be_packaged() -> None:
-    assert rehearse(build(TINY), TINY, SPEC) == ["rehearsed: unet-resnet18 can be packaged; onnxruntime would serve it"]
+    lines = rehearse(build(TINY), TINY, SPEC)
+    assert lines == [f"rehearsed: {TINY.label} can be packaged; onnxruntime would serve it"]
 
 
 def test_what_no_converter_takes_is_served_by_pytorch_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from samples.phantom import draw
 from tests.contract import check_answer, check_problem, picture
 from tests.craft import jpeg, png
 from tests.handler.models import dice
-from tests.tiny import write_tiny_release
+from tests.tiny import TINY, write_tiny_release
 
 ROOT = Path(__file__).parents[2]
 PHANTOMS = [draw(seed, 0.08) for seed in range(2)]
@@ -161,7 +161,7 @@ class TestInitialize:
         started.initialize(context_of(folder=release, settings={"brainseg": {"engine": "torch"}}))
         noise = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
         answer = check_answer(started.handle([{"body": bytearray(png(noise))}], context_of(GOOD))[0])
-        assert (answer["model"]["architecture"], answer["input"]["height"]) == ("unet-resnet18", 50)
+        assert (answer["model"]["architecture"], answer["input"]["height"]) == (TINY.label, 50)
 
     @pytest.mark.parametrize(
         "damage",

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from archive.mar import package
-from handler.card import ModelCard
+from handler.card import Architecture, ModelCard
 from handler.network import build
 from settings.mapping import SettingsError
 from tests.training.conftest import ROOT, call, command, first_checkpoint
@@ -225,7 +225,7 @@ def test_validation_during_training_is_of_the_averaged_network() -> None:
 
 
 def test_encoder_weights_from_a_file_reach_the_encoder_only(tmp_path: Path) -> None:
-    network = build(architecture_of(SMOKE))
+    network = build(Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8)))
     given = {
         name.removeprefix("encoder."): torch.full_like(tensor, 0.5).half()
         for name, tensor in network.state_dict().items()

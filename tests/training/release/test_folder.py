@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ class TestLoad:
             load(changed, tmp_path)
 
     def test_another_architecture(self, released: ModelCard, tmp_path: Path) -> None:
-        wider = released.with_changes(architecture=Architecture("unet", "resnet18", (32, 16, 8, 8, 8)))
+        wider = released.with_changes(architecture=replace(TINY, decoder_channels=(32, 16, 8, 8, 8)))
         with pytest.raises(ValueError, match="another shape"):
             load(wider, tmp_path)
 
