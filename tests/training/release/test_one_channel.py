@@ -31,7 +31,8 @@ def test_from_the_recipe_to_an_answer(phantoms: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = call("train", "--run", run, "--recipe", recipe, "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
     assert done.code == 0, done.error
-    assert "rehearsed: unet-resnet18 can be packaged" in done.error.replace("\n", " ")
+    label = architecture_of(load_recipe(str(recipe))).label
+    assert f"rehearsed: {label} can be packaged" in done.error.replace("\n", " ")
     release = tmp_path / "brainseg-0.1"
     card = publish(Order(run / "last.ckpt", "0.1", release), phantoms, NO_PROGRESS)
     assert json.loads((release / "model-card.json").read_text())["input"]["sequences"] == ["flair"]
@@ -67,7 +68,7 @@ def test_decoders_by_recipe(tmp_path: Path) -> None:
         network_of(load_recipe(str(wrong)))
     right = changed_recipe("smoke", tmp_path / "fpn.yaml", {"model.decoder": "fpn", "model.decoder_channels": []})
     recipe = load_recipe(str(right))
-    assert architecture_of(recipe).label == "fpn-resnet18"
+    assert architecture_of(recipe).label == f"fpn-{recipe.model.encoder}"
     assert network_of(recipe)(torch.zeros(2, 3, 64, 96)).shape == (2, 1, 64, 96)
     with pytest.raises(SettingsError, match="decoder 'unets': expected one of unet, unetplusplus"):
         network_of(load_recipe(str(changed_recipe("smoke", tmp_path / "no.yaml", {"model.decoder": "unets"}))))
