@@ -95,7 +95,7 @@ brainseg_environment() {
         serve) groups="" enough="serve pacs train test" ;;
         pacs) groups="pacs" enough="pacs test" ;;
         train) groups="train" enough="train test" ;;
-        test) groups="register pacs openvino grpc traces train test" enough="test" ;;
+        test) groups="register pacs openvino grpc jobs traces train test" enough="test" ;;
     esac
     if brainseg_has $enough; then return; fi
     exec 9>"$BRAINSEG_ROOT/.venv.lock"

@@ -64,7 +64,8 @@ class Door:
     """How the front door listens. ``api_keys``: a file of keys, needed as soon as ``host`` is not loopback;
     ``origins``: of pages elsewhere that may call it; ``drain_seconds``: how long answers in work are waited for at the
     end. ``log_stdout``: its lines go to standard output, not into web.log. ``grpc_port``: None: no gRPC. ``otlp``: a
-    collector of traces; None: none."""
+    collector of traces; None: none. ``jobs``: the folder of jobs, None: there are none; ``jobs_keep`` and
+    ``webhook_hosts``: as the front door takes them."""
 
     host: str
     port: int
@@ -76,6 +77,9 @@ class Door:
     log_stdout: bool = False
     grpc_port: int | None = None
     otlp: str | None = None
+    jobs: Path | None = None
+    jobs_keep: str = "0"
+    webhook_hosts: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -238,6 +242,9 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
     command += ["--passport-keys", str(running.places.state / PASSPORT_KEYS)]
     command += ["--drift", str(running.places.state / DRIFT_FILE)]
     command += ["--api-keys", str(door.api_keys.resolve())] if door.api_keys else []
+    if door.jobs is not None:
+        command += ["--jobs", str(door.jobs.resolve()), "--jobs-keep", door.jobs_keep]
+        command += [word for host in door.webhook_hosts for word in ("--webhook-host", host)]
     command += [word for origin in door.origins for word in ("--allow-origin", origin)]
     command += ["--wanted", str(running.places.wanted), "--drain-seconds", str(door.drain_seconds)]
     command += ["--log-format", door.log_format, "--log-level", door.log_level]

@@ -62,8 +62,8 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 StartFront = Callable[..., Front]
 
 
-def _running(store: Path, state: Path) -> Iterator[Server]:
-    server = Server(store, state)
+def _running(store: Path, state: Path, *options: str) -> Iterator[Server]:
+    server = Server(store, state, options=options)
     server.start()
     yield server
     server.kill()
@@ -71,8 +71,9 @@ def _running(store: Path, state: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The product: ``scripts/serve`` with the weights the repository carries."""
-    yield from _running(MODEL_STORE, tmp_path_factory.mktemp("run") / "state")
+    """The product: ``scripts/serve`` with the weights the repository carries, and with jobs."""
+    folder = tmp_path_factory.mktemp("run")
+    yield from _running(MODEL_STORE, folder / "state", "--jobs", str(folder / "jobs"))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
 from web.contract.translate import REFUSED_HEADER, main_reason
 from web.door import open_door
 from web.incoming import door
+from web.jobs.entrance import JOBS, open_jobs
+from web.jobs.routes import jobs
 from web.log import log_request
 from web.open_inference.errors import is_open, written
 from web.open_inference.routes import open_inference
@@ -27,14 +29,17 @@ TAKE_SCANS = ("api.segment", "open.infer")
 
 
 def create_app(settings: Settings) -> Flask:
-    """The front door as a WSGI application. Raises ``OSError`` or ``ValueError`` for unusable API keys."""
+    """The front door as a WSGI application. Raises ``OSError`` or ``ValueError`` for unusable API keys, ``StartError``
+    for a folder of jobs that cannot be used."""
     app = Flask(__name__)
-    app.extensions["brainseg"] = open_door(settings)
+    app.extensions["brainseg"] = here = open_door(settings)
+    app.extensions[JOBS] = open_jobs(here)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False  # no redirects: they would go to whatever host the request names
     app.register_blueprint(api)
     app.register_blueprint(page)
     app.register_blueprint(open_inference)
+    app.register_blueprint(jobs)
     app.before_request(_begin)
     app.after_request(_finish)
     app.register_error_handler(RefusedError, _refused)
@@ -54,7 +59,7 @@ def _begin() -> Response | None:
         return None
     response = current_app.make_default_options_response()
     response.status_code = 204
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") or is_open(request.path):
         asked = {name.lower(): value for name, value in request.headers}
         response.headers.update(door().origins.preflight(asked) or {})
     return response

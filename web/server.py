@@ -17,8 +17,9 @@ from web.access.who import StartError, check_start
 from web.app import create_app
 from web.door import Door
 from web.edge.loop import Server, address_of, listen, run
+from web.jobs.entrance import jobs_of, seconds_of
 from web.log import FORMATS, LEVELS, logger, set_up
-from web.settings import Bounds, Settings
+from web.settings import Bounds, JobBounds, Settings
 
 if TYPE_CHECKING:
     from web.open_inference.listen import Port
@@ -43,6 +44,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--passport-keys", type=Path, help="folder of the keys that sign passports; made when missing")
     parser.add_argument("--drift", type=Path, help="file of the window of figures; none: it ends with the process")
     parser.add_argument("--otlp", help="http://HOST:PORT of a collector of traces; none: nothing is traced")
+    parser.add_argument("--jobs", type=Path, help="folder of jobs, made when missing; none: there are no jobs")
+    parser.add_argument("--jobs-keep", type=seconds_of, default=0.0, help="how long results are kept, such as 1h")
+    parser.add_argument("--webhook-host", action="append", default=[], help="a host that the end of a job is told to")
     parser.add_argument("--running", type=int, default=Bounds.running, help="requests with a version at a time")
     parser.add_argument("--rate", type=int, help="requests a minute and client; 0: no limit")
     parser.add_argument("--drain-seconds", type=float, default=Bounds.drain_seconds, help="for answers at the end")
@@ -63,6 +67,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         client_share=KEYED_SHARE if keyed else 1.0,
         drain_seconds=options.drain_seconds,
     )
+    jobs = JobBounds(options.jobs, options.jobs_keep, tuple(options.webhook_host)) if options.jobs else None
     return Settings(
         options.inference_url,
         options.management_url,
@@ -76,6 +81,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         options.passport_keys,
         options.drift,
         options.otlp,
+        jobs,
         bounds,
     )
 
@@ -103,19 +109,23 @@ def open_grpc(app: Flask, host: str, port: int) -> Port:
 
 def serve(server: Server, app: Flask, stop: threading.Event, port: Port | None = None) -> None:
     """Runs until ``stop`` is set and what has come in is answered. ``port``: of gRPC, which ends with it."""
-    door = _door(app)
-    if port is not None:
-        seconds = door.settings.bounds.drain_seconds
+    door, jobs = _door(app), jobs_of(app)
+    if jobs is not None:
+        jobs.start()
 
-        def end() -> None:
-            stop.wait()
-            port.end(seconds)
+    def end() -> None:
+        stop.wait()
+        if jobs is not None:
+            jobs.stop()
+        if port is not None:
+            port.end(door.settings.bounds.drain_seconds)
 
-        ender = threading.Thread(target=end, name="grpc-end")
-        ender.start()
+    ender = threading.Thread(target=end, name="end")
+    ender.start()
     run(server, door.edge, stop, door.ending.set)
-    if port is not None:
-        ender.join()
+    ender.join()
+    if jobs is not None:
+        jobs.end()
     door.drift.close()
     door.traces.close()
 

@@ -25,7 +25,8 @@ class Bounds:
     for one of these places, and ``waiting_seconds`` how long. ``running_bytes``: bodies TorchServe holds together,
     which must stay well below its memory for them (``vmargs`` in config.properties), and ``version_bytes`` those of one
     version. ``versions``: for how many versions there are places at a time. ``answer_seconds``: how long TorchServe may
-    take. ``drain_seconds``: how long answers in work are waited for at the end.
+    take. ``drain_seconds``: how long answers in work are waited for at the end. ``watchers``: connections that may
+    follow the events of jobs.
     **Clients.** ``rate_per_minute``: requests for a segmentation by one client (0: no limit); ``client_share``: the
     part of places, uploads and bytes held that one client may have.
     """
@@ -49,8 +50,24 @@ class Bounds:
     versions: int = 4
     answer_seconds: float = 1800.0  # the handler gives up after 600, and three may be in front
     drain_seconds: float = 30.0
+    watchers: int = 16
     rate_per_minute: int = 0
     client_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class JobBounds:
+    """``folder``: of the queue, the bodies and the results. ``keep_seconds``: how long a result is kept after the end
+    of its job; 0: until it was fetched. ``hosts``: that webhooks may go to, exactly. ``most``: jobs that are not done,
+    and ``most_bytes`` of their bodies; one client may have :attr:`Bounds.client_share` of either. ``running``: jobs
+    that are looked after at a time; fewer are with TorchServe, see :mod:`web.jobs.turns`."""
+
+    folder: Path
+    keep_seconds: float = 0.0
+    hosts: tuple[str, ...] = ()
+    most: int = 1000
+    most_bytes: int = 4096 * MIB
+    running: int = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +78,7 @@ class Settings:
     ``origins``: of pages elsewhere that may call the API. ``wanted``: the folder in which a worker sees whether an
     answer is still wanted (None: it is not told). ``passport_keys``: the folder of the keys that sign passports, made
     where there is none (None: no passports). ``drift``: the file of the window of figures (None: it ends with the
-    process). ``otlp``: where traces are sent (None: nothing is traced)."""
+    process). ``otlp``: where traces are sent (None: nothing is traced). ``jobs``: None: there are none."""
 
     inference_url: str = "http://127.0.0.1:8080"
     management_url: str = "http://127.0.0.1:8081"
@@ -75,6 +92,7 @@ class Settings:
     passport_keys: Path | None = None
     drift: Path | None = None
     otlp: str | None = None
+    jobs: JobBounds | None = None
     bounds: Bounds = field(default_factory=Bounds)
 
     @property

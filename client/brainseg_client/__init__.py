@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ServerError,
         UnreachableError,
     )
+    from brainseg_client.later import JobState, RemoteJob
     from brainseg_client.results import Model, Notice, Scan, Segmentation, Slice, Version
     from brainseg_client.windows import in_windows
 
@@ -22,9 +23,11 @@ __all__ = [
     "BrainSegError",
     "BusyError",
     "Client",
+    "JobState",
     "Model",
     "NotFoundError",
     "Notice",
+    "RemoteJob",
     "Scan",
     "ScanError",
     "Segmentation",
@@ -34,7 +37,7 @@ __all__ = [
     "Version",
     "in_windows",
 ]
-_MODULES = ("api", "errors", "results", "windows")
+_MODULES = ("api", "errors", "later", "results", "windows")
 
 
 def __getattr__(name: str) -> object:

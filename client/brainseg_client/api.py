@@ -8,80 +8,32 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from uuid import uuid4
 
 import requests
 
-from brainseg_client.errors import BrainSegError, BusyError, ScanError, UnreachableError, error_of
+from brainseg_client.errors import BrainSegError, BusyError, UnreachableError
 from brainseg_client.files import check_size
 from brainseg_client.keys import check_key
+from brainseg_client.later import RemoteJob
 from brainseg_client.results import Segmentation, Version, segmentation, versions
 from brainseg_client.session import open_session
 from brainseg_client.volumes import read_source
+from brainseg_client.wire import DEFAULT_URL, address, multipart, refusal, sendable, text, without_login
 
 HEADER_PREFIX = "X-BrainSeg-"
-DEFAULT_URL = "http://127.0.0.1:8000"
+JOBS_PATH = "/api/v1/jobs"
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 T = TypeVar("T")
 Source = bytes | str | Path
-
-
-def _error(reply: requests.Response) -> BrainSegError:
-    request_id = reply.headers.get("X-Request-Id", "")
-    after = reply.headers.get("Retry-After", "")
-    try:
-        body = reply.json()
-        code, detail = str(body["code"]), str(body["detail"])
-    except (ValueError, KeyError, TypeError):
-        code, detail = "internal_error", f"status {reply.status_code} without a problem's JSON: is this a front door?"
-    return error_of(code, detail, reply.status_code, request_id, float(after) if after.isdigit() else None)
-
-
-def _address(url: str) -> str:
-    """``url`` without a slash at its end. Raises ``ValueError``, which never shows a password, unless it is one."""
-    try:
-        split = urlsplit(url)
-        usable = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
-    except ValueError:  # of the port, or of brackets
-        usable = False
-    if not usable:
-        raise ValueError(f"got the address {url.rpartition('@')[2]!r}, expected one such as {DEFAULT_URL}")
-    return url.rstrip("/")
-
-
-def _without_login(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-def _sendable(name: str, value: str) -> str:
-    if not value.isascii() or not value.isprintable():
-        raise ScanError("invalid_parameter", f"{name}: got {value!r}, expected printable ASCII")
-    return value
-
-
-def _multipart(parts: Mapping[str, bytes], fields: Mapping[str, str]) -> tuple[bytes, str]:
-    """The body and its Content-Type. Files are called as their parts: a path may be a patient's name."""
-    if not parts:
-        raise ValueError("got no sequences, expected at least 'flair'")
-    files = {name: (name, data, "application/octet-stream") for name, data in parts.items()}
-    prepared = requests.Request("POST", DEFAULT_URL, data=fields, files=files).prepare()
-    body = prepared.body or b""
-    return body if isinstance(body, bytes) else body.encode(), str(prepared.headers["Content-Type"])
-
-
-def _text(value: float | Sequence[float] | Sequence[str] | str | int) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Sequence):
-        return ",".join(str(item) for item in value) or "none"
-    return str(value)
 
 
 class Client:
@@ -94,8 +46,8 @@ class Client:
     def __init__(
         self, url: str = DEFAULT_URL, api_key: str | None = None, patience: float = 120.0, timeout: float = 900.0
     ) -> None:
-        self.url = _address(url)
-        if api_key and _without_login(self.url) != self.url:
+        self.url = address(url)
+        if api_key and without_login(self.url) != self.url:
             raise ValueError("got an API key and an address with a name or password in it; give one of them")
         self._headers = {"Authorization": f"Bearer {check_key(api_key, 'api_key')}"} if api_key else {}
         self._given_up = threading.Event()
@@ -131,9 +83,45 @@ class Client:
             "tta": tta,
             "passport": "on" if passport else None,
         }
-        fields = {name: _text(value) for name, value in given.items() if value is not None}
-        reply = self._segment(scan, fields, version, "application/json")
-        return self._read(lambda: segmentation(reply.json(), reply.headers.get("X-Request-Id", "")))
+        fields = {name: text(value) for name, value in given.items() if value is not None}
+        return self._segmentation(self._segment(scan, fields, version, "application/json"))
+
+    def submit(
+        self,
+        scan: Source | Mapping[str, Source],
+        *,
+        identity: str | None = None,
+        webhook: str | None = None,
+        version: str | None = None,
+        threshold: float | None = None,
+        min_lesion_pixels: int | None = None,
+        outputs: Sequence[str] | None = None,
+        tta: str | None = None,
+    ) -> RemoteJob:
+        """Has a scan segmented later; the server needs ``--jobs``. ``identity``: an id of one's own, by which a job
+        that was submitted twice is one. ``webhook``: a URL that is told the end. All else, and errors, as
+        :meth:`segment`; ``ValueError`` for an id that cannot be."""
+        name = uuid4().hex if identity is None else identity
+        if not SAFE_ID.fullmatch(name):
+            raise ValueError(f"got the id {name!r}, expected at most 64 letters, digits, '.', '_' and '-'")
+        given = {
+            "threshold": threshold,
+            "min_lesion_pixels": min_lesion_pixels,
+            "outputs": None if outputs is None else tuple(outputs),
+            "tta": tta,
+            "webhook": webhook,
+        }
+        fields = {name: text(value) for name, value in given.items() if value is not None}
+        self._segment(scan, fields, version, "application/json", "PUT", f"{JOBS_PATH}/{name}")
+        return self.job(name)
+
+    def job(self, identity: str) -> RemoteJob:
+        """A job that was submitted before; whether there is one shows when it is asked."""
+
+        def ask(method: str, path: str) -> requests.Response:
+            return self._patiently(lambda: self._send(method, f"{JOBS_PATH}/{identity}{path}"))
+
+        return RemoteJob(identity, ask, self._segmentation, self._given_up)
 
     def mask(
         self,
@@ -148,7 +136,7 @@ class Client:
         """The mask alone, 0 or 255: a PNG of a single slice, or with ``tiff`` a page for each slice of a stack. Raises
         as :meth:`segment`."""
         given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "tta": tta}
-        fields = {name: _text(value) for name, value in given.items() if value is not None}
+        fields = {name: text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "image/tiff" if tiff else "image/png").content
 
     def nifti(
@@ -164,7 +152,7 @@ class Client:
         """The mask of a volume as ``.nii.gz``, on the FLAIR's own grid. ``scan`` and errors as of :meth:`segment`;
         ``series``: which one is the FLAIR, where an upload has several."""
         given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series, "tta": tta}
-        fields = {name: _text(value) for name, value in given.items() if value is not None}
+        fields = {name: text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "application/x-nifti").content
 
     def archive(
@@ -181,7 +169,7 @@ class Client:
         the measurements as ``result.json``. ``scan`` and errors as of :meth:`segment`; ``series``: which one is the
         FLAIR, where an upload has several."""
         given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series, "tta": tta}
-        fields = {name: _text(value) for name, value in given.items() if value is not None}
+        fields = {name: text(value) for name, value in given.items() if value is not None}
         return self._segment(scan, fields, version, "application/zip").content
 
     def models(self) -> tuple[Version, ...]:
@@ -215,21 +203,30 @@ class Client:
         another try end with their error. What is being answered goes on."""
         self._given_up.set()
 
+    def _segmentation(self, reply: requests.Response) -> Segmentation:
+        return self._read(lambda: segmentation(reply.json(), reply.headers.get("X-Request-Id", "")))
+
     def _segment(
-        self, scan: Source | Mapping[str, Source], fields: dict[str, str], version: str | None, accept: str
+        self,
+        scan: Source | Mapping[str, Source],
+        fields: dict[str, str],
+        version: str | None,
+        accept: str,
+        method: str = "POST",
+        path: str = "/api/v1/segment",
     ) -> requests.Response:
-        sendable = {name: _sendable(name, value) for name, value in fields.items()}
+        plain = {name: sendable(name, value) for name, value in fields.items()}
         if isinstance(scan, Mapping):
-            data, kind = _multipart({name: read_source(one) for name, one in scan.items()}, sendable)
+            data, kind = multipart({name: read_source(one) for name, one in scan.items()}, plain)
             headers = {"Content-Type": kind}
         else:
             data = read_source(scan)
-            headers = {HEADER_PREFIX + name.replace("_", "-"): value for name, value in sendable.items()}
+            headers = {HEADER_PREFIX + name.replace("_", "-"): value for name, value in plain.items()}
             headers["Content-Type"] = "application/octet-stream"
         check_size(len(data))
         headers["Accept"] = accept
         query = {"version": version} if version else {}
-        return self._patiently(lambda: self._send("POST", "/api/v1/segment", data, headers, query))
+        return self._patiently(lambda: self._send(method, path, data, headers, query))
 
     def _send(
         self,
@@ -254,10 +251,10 @@ class Client:
             )
         except requests.RequestException as error:
             # Its words may hold the address with a password, so they are not shown.
-            said = f"no answer from {_without_login(self.url)}: {type(error).__name__}"
+            said = f"no answer from {without_login(self.url)}: {type(error).__name__}"
             raise UnreachableError("unreachable", said) from None
         if not reply.ok:
-            raise _error(reply)
+            raise refusal(reply)
         return reply
 
     def _patiently(self, send: Callable[[], requests.Response]) -> requests.Response:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from brainseg_client.api import DEFAULT_URL
 from brainseg_client.interrupts import INTERRUPTED
 from brainseg_client.segment import NOTICE, USAGE, Options, say, segment
 from brainseg_client.study import StudyOptions, segment_study
 from brainseg_client.verify import VerifyOptions, verify
+from brainseg_client.wire import DEFAULT_URL
 
 URL_VARIABLE = "BRAINSEG_URL"
 T = TypeVar("T", bound=Callable[[str], Any])

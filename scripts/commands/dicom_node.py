@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from archive.store import STATE
-from brainseg_client.api import DEFAULT_URL, Client
+from brainseg_client.api import Client
 from brainseg_client.keys import find_key
+from brainseg_client.wire import DEFAULT_URL
 from pacs.destination import Destination
 from pacs.node import Node
 from pacs.spool import Spool

@@ -19,6 +19,7 @@ from serving.serve import LOOPBACK, Door, Running, StartError, check_ports, cons
 from serving.torchserve import Ports
 from web.access.who import StartError as UnguardedError
 from web.access.who import check_start
+from web.jobs.entrance import seconds_of
 
 LogLevel: TypeAlias = Literal["info", "warning", "error"]
 LogFormat: TypeAlias = Literal["text", "json"]
@@ -30,6 +31,14 @@ def _port(port: int | None) -> int | None:
     if port is not None and not 1 <= port <= 65535:
         raise typer.BadParameter(f"port {port}; expected 1 to 65535")
     return port
+
+
+def _span(text: str) -> str:
+    try:
+        seconds_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
 
 
 @app.command()
@@ -51,6 +60,16 @@ def main(
     ] = None,
     otlp: Annotated[
         str | None, typer.Option(help="Traces to a collector, such as http://127.0.0.1:4318; none: off.")
+    ] = None,
+    jobs: Annotated[
+        Path | None,
+        typer.Option(help="Folder of jobs (extra `jobs`); none: no jobs are taken.", file_okay=False),
+    ] = None,
+    jobs_keep: Annotated[
+        str, typer.Option(callback=_span, help="How long results are kept, such as 1h; 0: until they are fetched.")
+    ] = "0",
+    webhook_host: Annotated[
+        list[str] | None, typer.Option(help="A host that may be told the end of a job; none: nobody is told.")
     ] = None,
     drain_seconds: Annotated[float, typer.Option(help="For answers in work at the end.", min=0)] = 30.0,
     log_format: Annotated[LogFormat, typer.Option(help="Of web.log, a line a request.")] = "text",
@@ -113,6 +132,9 @@ def main(
                 log_stdout,
                 grpc_port,
                 otlp,
+                jobs,
+                jobs_keep,
+                tuple(webhook_host or ()),
             )
             if profile:
                 console.print("[yellow]warning:[/] --profile has no effect: one way to serve is best at both")

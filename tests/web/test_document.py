@@ -123,10 +123,13 @@ def test_every_body_has_a_schema_and_bytes_are_told_from_json() -> None:
 
 
 def test_every_code_is_somewhere_in_the_document() -> None:
+    answers = [answer for _, operation in operations() for answer in operation["responses"].values()]
+    media = [one for answer in answers for one in answer.get("content", {}).values()]
+    shown = {code for one in media for code in one.get("examples", ())}
+    assert {*PROBLEMS, "job_not_found", "conflict"} <= shown
     segment = DOCUMENT["paths"]["/api/v1/segment"]["post"]["responses"]
     media = [one for answer in segment.values() for one in answer["content"].values()]
-    shown = {code for one in media for code in one.get("examples", ())}
-    assert set(PROBLEMS) <= shown
+    assert set(PROBLEMS) <= {code for one in media for code in one.get("examples", ())}
     assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == [*PROBLEMS, *HTTP_PROBLEMS]
 
 

@@ -109,6 +109,23 @@ def test_a_page_that_is_named_is_let_in_and_no_other(stage: Stage) -> None:
             assert reply.headers["Vary"] == "Origin"
 
 
+@pytest.mark.parametrize("path", ["/v2/models/brainseg/infer", "/v2", "/api/v1/jobs", "/api/v1/jobs/scan"])
+def test_every_api_answers_a_page_that_is_named(stage: Stage, path: str) -> None:
+    client = create_app(Settings(stage.url, stage.url, origins=(VIEWER,))).test_client()
+    asked = {"Origin": VIEWER, "Access-Control-Request-Method": "PUT"}
+    told = client.options(path, headers=asked).headers
+    assert told["Access-Control-Allow-Origin"] == VIEWER
+    sent = told["Access-Control-Allow-Headers"].lower()
+    for name in ("inference-header-content-length", "idempotency-key", "last-event-id", "x-brainseg-webhook"):
+        assert name in sent
+    assert {"PUT", "DELETE"} <= set(told["Access-Control-Allow-Methods"].split(", "))
+    assert "Location" in told["Access-Control-Expose-Headers"]
+    other = client.options(path, headers={**asked, "Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in other.headers
+    plain = create_app(Settings(stage.url, stage.url)).test_client().options(path, headers=asked)
+    assert not [name for name, _ in plain.headers if name.startswith("Access-Control")]
+
+
 @pytest.mark.parametrize("wrong", ["*", "null", "viewer.example", "https://viewer.example/", "https://*.example", ""])
 def test_an_origin_is_exact(wrong: str) -> None:
     with pytest.raises(ValueError, match="exactly"):

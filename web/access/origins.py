@@ -12,13 +12,15 @@ from web.contract.fields import FIELDS, VERSION, field_header
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-SHOWN = ("X-Request-Id", "Retry-After", "X-BrainSeg-Model-Version", "X-BrainSeg-Verdict", "X-BrainSeg-Tumor-Pixels")
+OF_OPEN = "Inference-Header-Content-Length"  # of the Open Inference Protocol, in both ways
+SHOWN = (
+    *("X-Request-Id", "Retry-After", "Location", OF_OPEN),
+    *("X-BrainSeg-Model-Version", "X-BrainSeg-Verdict", "X-BrainSeg-Tumor-Pixels"),
+)
 SENT = (
-    "Authorization",
-    "Content-Type",
-    "X-Request-Id",
-    "X-Request-Key",
-    *(field_header(name) for name in (*FIELDS, VERSION)),
+    *("Authorization", "Content-Type", "Content-Encoding", "X-Request-Id", "X-Request-Key"),
+    *(OF_OPEN, "Idempotency-Key", "Last-Event-ID"),
+    *(field_header(name) for name in (*FIELDS, VERSION, "webhook")),
 )
 ASK_AGAIN_SECONDS = 600
 
@@ -54,7 +56,7 @@ class Origins:
         if origin not in self._allowed or "access-control-request-method" not in headers:
             return None
         answer = self.headers(origin) | {
-            "Access-Control-Allow-Methods": "GET, POST",
+            "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
             "Access-Control-Allow-Headers": ", ".join(SENT),
             "Access-Control-Max-Age": str(ASK_AGAIN_SECONDS),
         }

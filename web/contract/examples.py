@@ -72,6 +72,19 @@ PASSPORT_KEYS: dict[str, Any] = {
         }
     ]
 }
+JOB: dict[str, Any] = {
+    "id": "5f0c9d1e2b7a4c3d8e6f",
+    "state": "queued",
+    "created": "2026-11-02T08:15:00.000+00:00",
+    "started": None,
+    "ended": None,
+    "ahead": 2,
+    "status": None,
+    "code": None,
+    "webhook": None,
+    "result": None,
+    "events": "/api/v1/jobs/5f0c9d1e2b7a4c3d8e6f/events",
+}
 READY: dict[str, Any] = {"status": "ready", "reasons": [], "degraded": []}
 NOT_READY: dict[str, Any] = {
     "status": "not_ready",

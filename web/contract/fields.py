@@ -122,8 +122,10 @@ INSTANCE = "urn:brainseg:request:"  # and the request's id: this occurrence of a
 NOTICE = "Research use only. Not a medical device."
 PASSPORT_KIND = "application/vnd.brainseg.passport+json"
 SEGMENT_PATH = "/api/v1/segment"
+JOBS_PATH = "/api/v1/jobs"
 OPEN_PATH = "/v2"  # of the Open Inference Protocol
 _INFER_PATH = re.compile(OPEN_PATH + r"/models/[^/]+(/versions/[^/]+)?/infer/?")
+_JOB_PATH = re.compile(JOBS_PATH + r"/[^/]+/?")
 # Answered whatever else waits.
 HEALTH_PATHS = ("/livez", "/readyz", "/metrics", "/api/v1/status", "/v2/health/live", "/v2/health/ready")
 MIB = 2**20
@@ -162,6 +164,8 @@ HTTP_PROBLEMS: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The method is not allowed here"),
     "bad_request": (400, "The request is not well-formed HTTP"),
     "request_timeout": (408, "The request took too long to arrive"),
+    "job_not_found": (404, "No such job"),
+    "conflict": (409, "What is there already does not go with the request"),
 }
 
 
@@ -224,9 +228,13 @@ class Answer:
     body: bytes
 
 
-def takes_scan(path: str) -> bool:
-    """Whether a scan is posted to ``path``."""
-    return path == SEGMENT_PATH or _INFER_PATH.fullmatch(path) is not None
+def takes_scan(method: str, path: str) -> bool:
+    """Whether a scan is sent to ``path`` by ``method``."""
+    if method == "PUT":
+        return _JOB_PATH.fullmatch(path) is not None
+    return method == "POST" and (
+        path == SEGMENT_PATH or path.rstrip("/") == JOBS_PATH or _INFER_PATH.fullmatch(path) is not None
+    )
 
 
 def field_header(name: str) -> str:

@@ -3,18 +3,15 @@ clients that generators make of it, to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from web.contract import examples
 from web.contract.fields import (
     FILE_PART,
     HEADER_PREFIX,
-    HTTP_PROBLEMS,
     KINDS,
     NOTICE,
     PROBLEM_KIND,
-    PROBLEMS,
     TABLE,
     VERDICTS,
     VERSION,
@@ -22,14 +19,21 @@ from web.contract.fields import (
     field_header,
 )
 from web.contract.headers import SAFE_ID
+from web.contract.jobs import HEADERS as JOB_HEADERS
+from web.contract.jobs import job_paths
+from web.contract.parts import (
+    ANY,
+    GUARDED,
+    ID,
+    JSON,
+    RAW,
+    SEGMENT_CODES,
+    answered,
+    operation,
+    problems,
+)
 from web.contract.schemas import BINARY, SCHEMAS, TEXT, reference
 
-# What any request may meet, and what one that needs a key may meet besides.
-ANY = ("bad_request", "request_timeout", "internal_error")
-GUARDED = ("unauthorized", *ANY, "queue_full")
-SEGMENT_CODES = (*PROBLEMS, "bad_request", "request_timeout")
-JSON = "application/json"
-RAW = "application/octet-stream"
 ABOUT = f"""Segmentation of brain tumours in MR scans. **{NOTICE}**
 
 A scan is sent as the bytes of its file, raw or as the part `{FILE_PART}` of a form; settings go in the query. Each may
@@ -39,6 +43,7 @@ Every refusal is `{PROBLEM_KIND}` with a stable `code`. A refusal with `Retry-Af
 seconds. Within version 1 keys and values are added; none changes its meaning or goes."""
 TAGS = {
     "scans": "A scan in, what was found out.",
+    "jobs": "A scan in, what was found fetched later.",
     "models": "Which versions there are.",
     "health": "For supervisors and Prometheus.",
     "document": "This document.",
@@ -62,7 +67,6 @@ HEADERS: dict[str, Any] = {
     "Passport": {"description": "With a bare mask and passport=on: the signed record, in base64.", "schema": TEXT},
     "TumorPixels": {"description": "With a bare mask.", "schema": {"type": "integer", "minimum": 0}},
 }
-_ID = {"X-Request-Id": reference("RequestId", "headers")}
 _WITH_MASK = {
     "X-BrainSeg-Model-Version": reference("ModelVersion", "headers"),
     "X-BrainSeg-Verdict": reference("Verdict", "headers"),
@@ -71,34 +75,8 @@ _WITH_MASK = {
 }
 
 
-def _problems(codes: Sequence[str]) -> dict[str, Any]:
-    """An answer for each status among ``codes``."""
-    known = PROBLEMS | HTTP_PROBLEMS
-    by_status: dict[int, list[str]] = {}
-    for code in codes:
-        by_status.setdefault(known[code][0], []).append(code)
-    return {str(status): _problem(status, found) for status, found in sorted(by_status.items())}
-
-
-def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
-    known = PROBLEMS | HTTP_PROBLEMS
-    later = {"Retry-After": reference("RetryAfter", "headers")} if status in (429, 503) else {}
-    return {
-        "description": "; ".join(f"`{code}`: {known[code][1]}" for code in codes),
-        "headers": _ID | later,
-        "content": {PROBLEM_KIND: {"schema": reference("Problem"), "examples": examples.problems(codes)}},
-    }
-
-
-def _json(name: str, about: str, example: object) -> dict[str, Any]:
-    return {
-        "description": about,
-        "headers": _ID,
-        "content": {JSON: {"schema": reference(name), "examples": {"typical": {"value": example}}}},
-    }
-
-
-def _parameters() -> list[dict[str, Any]]:
+def parameters() -> list[dict[str, Any]]:
+    """Version and fields, in the query."""
     version = {
         "name": VERSION,
         "in": "query",
@@ -114,7 +92,8 @@ def _parameters() -> list[dict[str, Any]]:
     return [version, *fields]
 
 
-def _segment_body() -> dict[str, Any]:
+def segment_body() -> dict[str, Any]:
+    """A scan."""
     return {
         "description": "JPEG, PNG, TIFF, NIfTI, DICOM or a zip of DICOM. What it is is seen from its bytes, so any "
         "other Content-Type that is no form does as well.",
@@ -123,35 +102,31 @@ def _segment_body() -> dict[str, Any]:
     }
 
 
+def masks() -> dict[str, Any]:
+    """The other contents of an answer, by Accept."""
+    return {kind: {"schema": BINARY} for kind in KINDS if kind != JSON}
+
+
 def _segment() -> dict[str, Any]:
-    masks: dict[str, Any] = {kind: {"schema": BINARY} for kind in KINDS if kind != JSON}
-    ok = _json("Segmentation", "What was found; or, by Accept, the mask itself", examples.SEGMENTATION)
-    ok["headers"] = _ID | _WITH_MASK | {"X-BrainSeg-Refused": reference("Refused", "headers")}
-    ok["content"] |= masks
-    return _operation(
+    ok = answered("Segmentation", "What was found; or, by Accept, the mask itself", examples.SEGMENTATION)
+    ok["headers"] = ID | _WITH_MASK | {"X-BrainSeg-Refused": reference("Refused", "headers")}
+    ok["content"] |= masks()
+    return operation(
         "segment",
         "scans",
         "Segment a scan",
-        {"200": ok} | _problems(SEGMENT_CODES),
+        {"200": ok} | problems(SEGMENT_CODES),
         about="Answers with JSON, or by `Accept` with the mask itself: `image/png` of a single slice, `image/tiff` of "
         "a stack, `application/x-nifti` and `application/dicom` of a scan with geometry, and `application/zip` with "
         "everything about it. Where the kind liked best cannot hold the slices, the next that Accept allows.",
-        parameters=_parameters(),
-        requestBody=_segment_body(),
+        parameters=parameters(),
+        requestBody=segment_body(),
     )
 
 
-def _operation(
-    identifier: str, tag: str, summary: str, responses: dict[str, Any], about: str, free: bool = False, **more: Any
-) -> dict[str, Any]:
-    """``free``: no key is needed."""
-    operation = {"operationId": identifier, "tags": [tag], "summary": summary, "description": about, **more}
-    return operation | ({"security": []} if free else {}) | {"responses": responses}
-
-
 def _models() -> dict[str, Any]:
-    versions = _json("Models", "The versions", examples.MODELS)
-    versions["headers"] = _ID | {"ETag": reference("ETag", "headers")}
+    versions = answered("Models", "The versions", examples.MODELS)
+    versions["headers"] = ID | {"ETag": reference("ETag", "headers")}
     unchanged = {"description": "Nothing has changed since the answer with this ETag", "headers": versions["headers"]}
     known = {
         "name": "If-None-Match",
@@ -159,55 +134,55 @@ def _models() -> dict[str, Any]:
         "description": "The ETag of the answer that the client has.",
         "schema": TEXT,
     }
-    return _operation(
+    return operation(
         "listModels",
         "models",
         "Versions, default and model cards",
-        {"200": versions, "304": unchanged} | _problems((*GUARDED, "not_ready")),
+        {"200": versions, "304": unchanged} | problems((*GUARDED, "not_ready")),
         about="Which versions there are, which answers by default, what each is and since when, and its model card.",
         parameters=[known],
     )
 
 
 def _health() -> dict[str, Any]:
-    ready = _json("Readiness", "Ready", examples.READY)
-    not_ready = _json("Readiness", "Not ready, and why", examples.NOT_READY)
-    either = _json("Readiness", "Ready or not", examples.READY)
-    alive = {"200": _json("Alive", "It does", examples.ALIVE)} | _problems(ANY)
+    ready = answered("Readiness", "Ready", examples.READY)
+    not_ready = answered("Readiness", "Not ready, and why", examples.NOT_READY)
+    either = answered("Readiness", "Ready or not", examples.READY)
+    alive = {"200": answered("Alive", "It does", examples.ALIVE)} | problems(ANY)
     text = {"text/plain": {"schema": TEXT}}
-    counted = {"200": {"description": "Prometheus' text format", "headers": _ID, "content": text}}
+    counted = {"200": {"description": "Prometheus' text format", "headers": ID, "content": text}}
     return {
         "/livez": {
-            "get": _operation(
+            "get": operation(
                 "checkAlive", "health", "Does the front door run?", alive, "Whether the model does is /readyz's.", True
             )
         },
         "/readyz": {
-            "get": _operation(
+            "get": operation(
                 "checkReady",
                 "health",
                 "Would a scan sent now be answered?",
-                {"200": ready} | _problems(ANY) | {"503": not_ready},
+                {"200": ready} | problems(ANY) | {"503": not_ready},
                 "By the live version: each of its workers is there and has predicted rightly. Busy is not unready.",
                 True,
             )
         },
         "/api/v1/status": {
-            "get": _operation(
+            "get": operation(
                 "getStatus",
                 "health",
                 "As /readyz, always with 200",
-                {"200": either} | _problems(ANY),
+                {"200": either} | problems(ANY),
                 "For pages, where a 503 would be an error in the browser's console.",
                 True,
             )
         },
         "/metrics": {
-            "get": _operation(
+            "get": operation(
                 "getMetrics",
                 "health",
                 "Counters and histograms",
-                counted | _problems(GUARDED[:-1]),
+                counted | problems(GUARDED[:-1]),
                 "For Prometheus. Needs a key where there are keys.",
             )
         },
@@ -215,21 +190,21 @@ def _health() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    itself = {"description": "OpenAPI", "headers": _ID, "content": {JSON: {"schema": {"type": "object"}}}}
-    document = _operation(
+    itself = {"description": "OpenAPI", "headers": ID, "content": {JSON: {"schema": {"type": "object"}}}}
+    document = operation(
         "getDocument",
         "document",
         "This document",
-        {"200": itself} | _problems((*ANY, "queue_full")),
+        {"200": itself} | problems((*ANY, "queue_full")),
         "OpenAPI 3.1, for generators of clients.",
         True,
     )
-    keys = _operation(
+    keys = operation(
         "listPassportKeys",
         "models",
         "Public keys of passports",
-        {"200": _json("PassportKeys", "The keys", examples.PASSPORT_KEYS)}
-        | _problems((*ANY, "queue_full", "not_ready")),
+        {"200": answered("PassportKeys", "The keys", examples.PASSPORT_KEYS)}
+        | problems((*ANY, "queue_full", "not_ready")),
         "By which the signed record is checked that an answer carries with passport=on; no key is needed.",
         True,
     )
@@ -238,6 +213,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/models": {"get": _models()},
         "/api/v1/passport-keys": {"get": keys},
         "/api/v1/openapi.json": {"get": document},
+        **job_paths(parameters(), segment_body(), masks()),
         **_health(),
     }
 
@@ -260,7 +236,7 @@ def document() -> dict[str, Any]:
         "paths": _paths(),
         "components": {
             "schemas": SCHEMAS,
-            "headers": HEADERS,
+            "headers": HEADERS | JOB_HEADERS,
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "Needed where the server has keys."}
             },

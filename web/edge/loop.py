@@ -54,7 +54,7 @@ def listen(app: Flask, edge: Edge, host: str, port: int) -> Server:
         app,
         host=host,
         port=port,
-        _dispatcher=Dispatcher(bounds.versions * (bounds.running + bounds.waiting) + SPARE_THREADS),
+        _dispatcher=Dispatcher(bounds.versions * (bounds.running + bounds.waiting) + bounds.watchers + SPARE_THREADS),
         connection_limit=ENOUGH,  # our own is kinder: see web.edge.crowd
         channel_timeout=ENOUGH,  # as are our own clocks: see web.edge.channel
         channel_request_lookahead=1,  # without it waitress does not see that a client hangs up

@@ -105,7 +105,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         try:
             if self._channel.narrow and not self.for_health:
                 raise RefusedError("queue_full", "Too many connections at a time; try again.", 5)
-            if not takes_scan(self.path) or self.command != "POST":
+            if not takes_scan(str(self.command), self.path):
                 self._keep_nothing()
                 return
             if _doubled_field(header_plus):

@@ -21,7 +21,8 @@ LARGE = 2**16  # bytes of JSON; above it has to be plain ASCII, which takes a by
 LONGEST_ID = 200
 BINARY_OUTPUT, BINARY_DATA, BINARY_SIZE = "binary_data_output", "binary_data", "binary_data_size"
 _LARGE_ONES = threading.Lock()  # one at a time: reading holds a few copies of the body
-REQUEST_KEYS = ("id", "parameters", "inputs", "outputs")
+MODEL = "model_name"  # beyond the protocol: KServe's client says the path's model again
+REQUEST_KEYS = ("id", "parameters", "inputs", "outputs", MODEL)
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Wish:
 @dataclass(frozen=True)
 class Asked:
     """``scan``: the file's bytes, perhaps a view of the body. ``fields``: name -> text, as yet unchecked. ``wishes``:
-    in the order of the answer. ``identity``: the client's id for the request, None where it gave none."""
+    in the order of the answer. ``identity``: the client's id for the request, None where it gave none;
+    ``model``: likewise what it calls the model beside the path."""
 
     scan: bytes | memoryview
     fields: Mapping[str, str]
     wishes: tuple[Wish, ...]
     identity: str | None = None
+    model: str | None = None
 
 
 def _wrong(detail: str) -> RefusedError:
@@ -215,8 +218,11 @@ def _read(text: bytes, tail: memoryview, grow: Callable[[int], None]) -> Asked:
     identity = request.get("id")
     if identity is not None and (not isinstance(identity, str) or len(identity) > LONGEST_ID):
         raise _wrong(f"id: expected a text of at most {LONGEST_ID} characters.")
+    model = request.get(MODEL)
+    if model is not None and not isinstance(model, str):
+        raise _wrong(f"{MODEL}: expected the text that the path has.")
     parameters = _parameters(request, "the request")
     binary = _flag(parameters.get(BINARY_OUTPUT, False), BINARY_OUTPUT)
     fields = fields_of({name: value for name, value in parameters.items() if name != BINARY_OUTPUT})
     wishes = _wishes(request, binary)
-    return Asked(_scan(request, tail, grow), fields, wishes, identity)
+    return Asked(_scan(request, tail, grow), fields, wishes, identity, model)

@@ -10,6 +10,7 @@ from web.contract.fields import RefusedError
 from web.contract.translate import problem_code
 from web.incoming import answer_json, body, client, door, gone
 from web.open_inference.asked import header_length, read_asked
+from web.open_inference.document import document
 from web.open_inference.errors import as_refusal
 from web.open_inference.found import read_found
 from web.open_inference.models import check_model, fleet_with, is_ready, submission_of
@@ -28,6 +29,12 @@ MODEL, OF_VERSION = "/models/<model>", "/models/<model>/versions/<version>"
 def server() -> Response:
     """Name and extensions; no key is needed."""
     return answer_json(server_metadata(door().settings.model))
+
+
+@open_inference.get("/openapi.json")
+def openapi() -> Response:
+    """These paths in OpenAPI 3.1."""
+    return answer_json(document(door().settings.model))
 
 
 def _health(ready: bool, status: int) -> Response:
@@ -80,6 +87,7 @@ def infer(model: str, version: str | None = None) -> Response:
         if not plain:
             raise RefusedError("empty_body", "The request has no body; send the scan as the input 'scan'.")
         asked = read_asked(plain, header_length(request.headers.get(LENGTH_HEADER), len(plain)), grow)
+        check_model(here, asked.model or model)
         submission = submission_of(asked, version, request.headers.get(STICKY, ""))
         try:
             answer = take(here, submission, g.request_id, who, gone(), lambda name: setattr(g, "version", name))

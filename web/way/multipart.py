@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from web.contract.fields import (
@@ -99,8 +99,11 @@ def _text(part: Part) -> str:
         raise RefusedError("invalid_parameter", f"Field {part.name} is not plain ASCII text.") from None
 
 
-def read_form(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
-    """The scan, by part (one of a picture, several of a scan with geometry), and the fields beside it. Raises
+def read_form(
+    body: bytes, content_type: str, also: Container[str] = ()
+) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
+    """The scan, by part (one of a picture, several of a scan with geometry), and the fields beside it. ``also``: names
+    of fields that are taken beside the contract's. Raises
     ``no_image``, or ``invalid_parameter`` for a part that is unknown or given twice."""
     scans: dict[str, bytes | memoryview] = {}
     fields: list[tuple[str, str]] = []
@@ -111,7 +114,7 @@ def read_form(body: bytes, content_type: str) -> tuple[dict[str, bytes | memoryv
                     "invalid_parameter", f"The form has two parts '{part.name}'; send one scan a request."
                 )
             scans[part.name] = part.data
-        elif part.name in (*FIELDS, VERSION):
+        elif part.name in (*FIELDS, VERSION) or part.name in also:
             fields.append((part.name, _text(part)))
         else:
             raise unknown_field(part.name, part.file or len(part.data) > LONGEST_PART)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -80,14 +80,15 @@ def _header_fields(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-def merge(given: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, str]:
+def merge(given: Mapping[str, Iterable[tuple[str, str]]], also: Container[str] = ()) -> dict[str, str]:
     """One value a field, wherever it came from; ``given``: names and values by the place that they were found in, in
-    words. Raises ``invalid_parameter`` for a name that is unknown or comes twice and for a value that no header can
-    carry; all else about values is the handler's to judge, and of the version's :func:`_version`'s."""
+    words; ``also``: names that are taken beside the contract's. Raises ``invalid_parameter`` for a name that is unknown
+    or comes twice and for a value that no header can carry; all else about values is the handler's to judge, and of the
+    version's :func:`_version`'s."""
     fields: dict[str, str] = {}
     places: dict[str, str] = {}
     for place, name, value in ((place, *pair) for place, pairs in given.items() for pair in pairs):
-        if name not in (*FIELDS, VERSION):
+        if name not in (*FIELDS, VERSION) and name not in also:
             raise unknown_field(name)
         if name in fields:
             where = f"twice in {place}" if places[name] == place else f"in {places[name]} and in {place}"
@@ -116,10 +117,12 @@ def _is_scan(body: bytes | memoryview) -> bool:
     return head.startswith(MAGIC) or head.startswith(DICOM, DICOM_AT)
 
 
-def _scans(body: bytes | memoryview, content_type: str) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
+def _scans(
+    body: bytes | memoryview, content_type: str, also: Container[str]
+) -> tuple[dict[str, bytes | memoryview], list[tuple[str, str]]]:
     kind = content_type.split(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return read_form(bytes(body), content_type)
+        return read_form(bytes(body), content_type, also)
     # curl -d and --data-binary claim a form whatever they send.
     if kind == URLENCODED and not _is_scan(body):
         raise RefusedError(
@@ -145,8 +148,11 @@ def _accept(header: str) -> str:
     return header
 
 
-def read_submission(body: bytes | memoryview, headers: Mapping[str, str], query: str) -> Submission:
-    """``headers``: names in any case; ``query``: the text behind the ``?``.
+def read_submission(
+    body: bytes | memoryview, headers: Mapping[str, str], query: str, also: Container[str] = ()
+) -> Submission:
+    """``headers``: names in any case; ``query``: the text behind the ``?``; ``also``: names of fields that are taken
+    beside the contract's.
 
     Raises ``empty_body``, ``no_image``, ``invalid_parameter``, ``model_not_found``, ``not_acceptable`` (a long
     Accept header), ``unsupported_format`` (an encoded body) or ``too_large``."""
@@ -156,11 +162,11 @@ def read_submission(body: bytes | memoryview, headers: Mapping[str, str], query:
         raise RefusedError("empty_body", "The request has no body; send the bytes of a scan's file.")
     if plain.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise RefusedError("unsupported_format", "The body has a Content-Encoding; send the file as it is.")
-    scans, form = _scans(body, plain.get("content-type", ""))
+    scans, form = _scans(body, plain.get("content-type", ""), also)
     size = sum(len(scan) for scan in scans.values())
     if size > REQUEST_BYTES:
         raise RefusedError("too_large", f"The scan has {size} bytes; at most {REQUEST_BYTES} are taken.")
-    fields = merge({"the query": asked, "a header": _header_fields(plain.items()), "the form": form})
+    fields = merge({"the query": asked, "a header": _header_fields(plain.items()), "the form": form}, also)
     version = _version(fields.pop(VERSION, None))
     accept = _accept(plain.get("accept", ""))
     long = any(map(is_long, scans.values()))

@@ -56,7 +56,8 @@ def test_settings_and_outputs() -> None:
     )
     assert asked.fields == {"threshold": "0.4", "min_lesion_pixels": "20", "gate": "off"}
     assert asked.wishes == (Wish("measurements", True), Wish("mask", False))
-    assert asked.identity == "ward-7"
+    assert (asked.identity, asked.model) == ("ward-7", None)
+    assert read(request(model_name="brainseg")).model == "brainseg"
     assert read(request()).wishes == tuple(Wish(name, False) for name in ("mask", "probability", "measurements"))
 
 
@@ -74,6 +75,7 @@ def test_settings_and_outputs() -> None:
         ({"outputs": [{"name": "mask", "parameters": {"classification": 1}}]}, "classification"),
         ({"outputs": "mask"}, "list of objects"),
         ({"id": 7}, "id: expected"),
+        ({"model_name": 7}, "model_name: expected"),
         ({"inputs": []}, "0 inputs"),
         ({"inputs": None}, "list of objects"),
         ({"inputs": request()["inputs"] * 2}, "2 inputs"),

@@ -88,6 +88,9 @@ def test_refusals_have_the_protocols_form_and_our_status(door: str, lesion: byte
     assert_error(post(door, asked(lesion[:2000])), 422, "corrupt_image")
     assert_error(post(door, asked(lesion, threshold=2)), 400, "invalid_parameter")
     assert_error(post(door, asked(lesion), "/v2/models/other/infer"), 404, "model_not_found")
+    assert_error(
+        post(door, json.dumps(json.loads(asked(lesion)) | {"model_name": "other"}).encode()), 404, "model_not_found"
+    )
     assert_error(post(door, asked(lesion), "/v2/models/brainseg/versions/9.9/infer"), 404, "model_not_found")
     assert_error(post(door, asked(lesion), Content_Encoding="br"), 415, "unsupported_format")
     assert_error(post(door, asked(lesion), Inference_Header_Content_Length="x"), 400, "bad_request")

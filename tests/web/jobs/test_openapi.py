@@ -1,0 +1,39 @@
+"""What the document says of jobs is held against a front door that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import GenerationMode
+
+from tests.web.jobs.stage import SCAN, with_jobs
+from tests.web.standin import Stage, standing_in
+from web.contract.openapi import document
+
+FEW = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+schema = schemathesis.openapi.from_dict(document())
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with (
+        standing_in(Stage()) as stage,
+        with_jobs(stage, tmp_path_factory.mktemp("jobs") / "jobs", most=10**6) as asker,
+    ):
+        for identity in ("done", "5f0c9d1e2b7a4c3d8e6f"):  # the document's own example among them
+            asker.put(identity)
+            asker.ended(identity)
+        yield asker.inside.url
+
+
+@schema.include(path_regex="/jobs").parametrize()
+@FEW
+def test_jobs_are_answered_as_documented(case: schemathesis.Case, url: str) -> None:
+    if case.body is not None and (case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE):
+        case.body, case.media_type = SCAN, "application/octet-stream"
+    if case.query is not None and "webhook" in case.query:
+        del case.query["webhook"]  # nobody is told here
+    case.call_and_validate(base_url=url, timeout=120)
