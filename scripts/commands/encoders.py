@@ -58,17 +58,19 @@ def main(
 ) -> None:
     """Package networks of segmentation_models_pytorch with random weights for each engine, and write what came of it.
 
-    A network that is in OUTPUT's JSON lines already is not tried again: end it and run it again to go on."""
+    What is in OUTPUT's JSON lines already is not tried again: end it and run it again to go on."""
     if unknown := sorted(set(decoder or ()) - DECODERS.keys()):
         console.print(f"[red]no decoder {escape(', '.join(unknown))}[/red]: expected {', '.join(DECODERS)}")
         raise typer.Exit(1)
     kept = output.with_suffix(".jsonl")
     networks = wanted(decoder or list(DECODERS), encoder or ENCODERS)
     for number, network in enumerate(networks, 1):
-        if any(row.network == network for row in _read(kept)):
+        known = {row.engine for row in _read(kept) if row.network == network}
+        left = [engine for engine in ENGINES if engine not in known]
+        if not left:
             continue
         load = os.getloadavg()[0]
-        rows = survey(*network, limit_seconds)
+        rows = survey(*network, limit_seconds, left)
         lines = [json.dumps({**asdict(row), "load": round(load, 1)}) for row in rows]
         before = kept.read_text(encoding="utf-8") if kept.exists() else ""
         write_atomic(kept, (before + "\n".join(lines) + "\n").encode())
@@ -115,7 +117,9 @@ def _table(networks: Iterable[tuple[str, str]], rows: Sequence[Row]) -> list[str
 
 
 def _cell(row: Row | None) -> str:
-    if row is None or row.milliseconds is None:
+    if row is None:
+        return "not tried"
+    if row.milliseconds is None:
         return "-"
     apart = "" if row.engine == "torch" else f", {row.difference:.0e}"
     return f"{row.milliseconds:.0f} ms, {row.megabytes:.0f} MB{apart}"

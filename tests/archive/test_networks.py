@@ -84,10 +84,14 @@ def test_the_command_goes_on_where_it_stopped_and_writes_the_page(
 ) -> None:
     seen: list[tuple[str, str]] = []
 
-    def made(decoder: str, encoder: str, limit: float) -> list[Row]:
+    asked: list[list[str]] = []
+
+    def made(decoder: str, encoder: str, limit: float, engines: list[str]) -> list[Row]:
         seen.append((decoder, encoder))
-        can = [Row(decoder, encoder, name, "", 12.3, 4.5, 1e-5) for name in ENGINES if name != "ncnn"]
-        return [*can, Row(decoder, encoder, "ncnn", "pnnx does not know `F.odd`")]
+        asked.append(engines)
+        can = {name: Row(decoder, encoder, name, "", 12.3, 4.5, 1e-5) for name in ENGINES}
+        can["ncnn"] = Row(decoder, encoder, "ncnn", "pnnx does not know `F.odd`")
+        return [can[name] for name in engines]
 
     monkeypatch.setattr(encoders, "survey", made)
     page = tmp_path / "networks.md"
@@ -100,4 +104,10 @@ def test_the_command_goes_on_where_it_stopped_and_writes_the_page(
     assert "- unet-resnet18, fpn-resnet18: not ncnn: `pnnx does not know 'F.odd'`" in text
     assert run(*options, "--encoder", "mit_b0").exit_code == 0
     assert seen[2:] == [("unet", "mit_b0"), ("fpn", "mit_b0")], "what is known is not tried again"
+    kept = page.with_suffix(".jsonl")
+    lost = '"fpn", "encoder": "mit_b0", "engine": "torch"'
+    kept.write_text("".join(row for row in kept.read_text().splitlines(True) if lost not in row))
+    assert "| fpn | mit_b0 | 12 ms, 4 MB, 1e-05 | - | 12 ms, 4 MB, 1e-05 | not tried |" in encoders.page(kept)
+    assert run(*options, "--encoder", "mit_b0").exit_code == 0
+    assert asked[-1] == ["torch"]
     assert run("--decoder", "unets").exit_code == 1
