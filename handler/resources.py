@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-MOST_AT_ONCE = 8  # each holds its pictures in memory
+MOST_AT_ONCE = 4  # each holds its pictures in memory, and the front door lets no more of a version through at a time
 
 
 @dataclass(frozen=True)
