@@ -116,7 +116,7 @@ class Stage:
 
     def command(self, *arguments: str | Path) -> list[str]:
         common = ["--state", self.server.state]
-        if arguments[0] not in ("status", "history"):
+        if arguments[0] not in ("status", "history", "promote"):
             common += ["--limits", self.limits, "--operator", "tester"]
         return list(map(str, [ROOT / "scripts" / "deploy", *arguments, *common]))
 
