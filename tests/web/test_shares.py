@@ -31,7 +31,7 @@ from tests.web.standin import DIED, Scripted, Stage, standing_in
 from web.app import create_app
 from web.contract.fields import Answer
 from web.settings import Settings
-from web.shares.reading import outcome_of
+from web.shares.reading import outcome_of, version_of
 from web.shares.trials import Trials
 
 SCAN = b"\x89PNG\r\n\x1a\n"
@@ -232,10 +232,13 @@ def test_both_are_written_down_and_nothing_after_the_end(stage: Stage, tmp_path:
 def test_what_an_answer_says_of_itself() -> None:
     counted = {"format": 1, "version": "2.0", "counts": {"coverage_percent": [1, 0, 0, 0, 0, 0, 0, 0, 1]}}
     counted["counts"] |= {"max_probability": [2] + [0] * 9, "score": [2] + [0] * 9, "verdict": [1, 1, 0]}  # type: ignore[index]
-    headers = {"X-Brainseg-Verdict": "tumor_detected", "X-Brainseg-Counted": json.dumps(counted)}
+    headers = {"X-Brainseg-Counted": json.dumps(counted)}
     body = b'{"slices": [], "timing_ms": {"decode": 1.5, "inference": 98.5}, "notice": ""}'
     assert outcome_of(Answer(200, headers, body), True) == Outcome(True, False, 0.1, True, False, 0.5)
-    refused = {"X-Brainseg-Verdict": "not_assessed", "X-Brainseg-Refused": "not_a_brain"}
+    assert version_of(Answer(200, headers, body)) == "2.0"
+    assert version_of(Answer(200, {"X-Brainseg-Model-Version": "1.0"}, b"PNG")) == "1.0"
+    assert version_of(Answer(200, {}, body)) == ""
+    refused = {"X-Brainseg-Refused": "not_a_brain"}
     assert outcome_of(Answer(200, refused, b"PNG"), False) == Outcome(False, False, None, None, True, None)
     problem = json.dumps({"code": "corrupt_image"}).encode()
     assert outcome_of(Answer(422, {}, problem), True) == Outcome(True, False)

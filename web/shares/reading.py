@@ -10,11 +10,11 @@ import re
 from exchange.outcome import Outcome
 from web.contract.fields import Answer
 from web.contract.translate import REFUSED_HEADER, problem_code
-from web.health.drift import HEADER, counts_of
+from web.health.drift import HEADER, Counts, counts_of
 
 FAULTS = ("internal_error", "timeout", "worker_lost", "not_ready")  # ours; any other code is the client's
 _TIMING = re.compile(rb'"timing_ms": (\{[^{}]*\})')
-_VERDICT = "X-BrainSeg-Verdict".title()
+_VERSION = "X-BrainSeg-Model-Version".title()
 
 
 def outcome_of(answer: Answer, candidate: bool) -> Outcome:
@@ -22,10 +22,21 @@ def outcome_of(answer: Answer, candidate: bool) -> Outcome:
     if answer.status != 200:
         code = problem_code(answer)
         return Outcome(candidate, code in FAULTS, refused=True if code == "not_assessed" else None)
-    verdict = answer.headers.get(_VERDICT, "")
-    refused = REFUSED_HEADER.title() in answer.headers or verdict == "not_assessed"
-    tumor = None if refused or not verdict else verdict == "tumor_detected"
-    return Outcome(candidate, False, _seconds(answer), tumor, refused, _coverage(answer))
+    counts = _counts(answer)
+    with_tumor, without, not_assessed = counts["verdict"] if counts else (0, 0, 0)
+    refused = REFUSED_HEADER.title() in answer.headers or (not_assessed > 0 and not with_tumor + without)
+    tumor = None if refused or not with_tumor + without else with_tumor > 0
+    return Outcome(candidate, False, _seconds(answer), tumor, refused, _coverage(counts))
+
+
+def version_of(answer: Answer) -> str:
+    """Which version gave ``answer``; empty where it does not say."""
+    try:
+        counted = json.loads(answer.headers.get(HEADER, "{}"))
+    except ValueError:
+        return ""
+    named = answer.headers.get(_VERSION)
+    return named or (str(counted.get("version", "")) if isinstance(counted, dict) else "")
 
 
 def _seconds(answer: Answer) -> float | None:
@@ -39,11 +50,15 @@ def _seconds(answer: Answer) -> float | None:
     return total if math.isfinite(total) else None
 
 
-def _coverage(answer: Answer) -> float | None:
+def _counts(answer: Answer) -> Counts | None:
+    """What the handler counted in the scan; an archive of before counts nothing."""
     try:
-        counts = counts_of(json.loads(answer.headers.get(HEADER, "null")))
+        return counts_of(json.loads(answer.headers.get(HEADER, "null")))
     except ValueError:
         return None
+
+
+def _coverage(counts: Counts | None) -> float | None:
     row = counts["coverage_percent"] if counts else []
     if not sum(row):
         return None

@@ -22,6 +22,7 @@ from web.contract.fields import MIB, Answer, RefusedError
 from web.health.metrics import Metrics
 from web.health.watch import Watch
 from web.shares.compare import compared, has_masks
+from web.shares.reading import version_of
 from web.shares.trials import Trials
 from web.way.gate import Gate
 from web.way.submission import Submission
@@ -91,7 +92,7 @@ class Shadow:
 
     def offer(self, trial: Trial, submission: Submission, request_id: str, answer: Answer) -> None:
         """Takes a copy of a request that ``answer`` answers, if there is room; never waits."""
-        live = answer.headers.get("X-BrainSeg-Model-Version".title(), "")
+        live = version_of(answer)
         whole = self._has_masks(submission, answer)
         copy = _Copy(trial, submission, request_id, live, answer.body if whole else None, time.monotonic())
         with self._change:
