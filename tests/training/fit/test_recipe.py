@@ -24,7 +24,7 @@ def test_every_recipe_loads_and_survives_a_round_trip(name: str) -> None:
         ("sampling.batch_size", "eight", "expected int"),
         ("sampling.batch_size", True, "expected int"),
         ("optimiser.name", "sgd", "expected one of adam, adamw"),
-        ("model.mean", [0.5, 0.5], "got 2 values, expected 3"),
+        ("model.mean", [0.5, 0.5], "3 input.sequences .*'mean': 2"),
         ("model.height", 100, "multiples of 32"),
         ("split.test", 0.5, "add up"),
         ("sampling.stages", [], "no epoch"),
