@@ -35,7 +35,7 @@ _HEARD = {
     "name": "Last-Event-ID",
     "in": "header",
     "description": "The id of the last event that the client has.",
-    "schema": {"type": "string", "pattern": "^[a-z]*$"},
+    "schema": TEXT,
 }
 _WHICH = {
     "name": "id",
