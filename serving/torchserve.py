@@ -142,6 +142,7 @@ def start(places: Places, settings: Path, java_home: Path, plan: Plan) -> subpro
         "TS_DECODE_INPUT_REQUEST": "false",  # bodies reach the handler as bytes, whatever type a client gives them
         "BRAINSEG_THREADS": str(plan.threads),
         FOLDER_VARIABLE: str(places.wanted),
+        "MALLOC_ARENA_MAX": "2",  # glibc keeps memory for each thread: 45 MB of 400 after large and small requests
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(WORKER_START),  # one module, which keeps PyTorch out of workers that do not run it
     }
