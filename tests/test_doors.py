@@ -41,7 +41,7 @@ def faults(text: str, root: Path = ROOT) -> list[str]:
             last = last if file == "…" else file
             if not last or not (root / last).is_file():
                 found.append(f"{row.door}: there is no {last or file}")
-            elif test and test not in tests_in(root / last):
+            elif test and test not in names_in(root / last):
                 found.append(f"{row.door}: {last} has no {test}")
         for page, heading in ELSEWHERE.findall(row.shown):
             if f"# {heading}\n" not in (root / page).read_text("utf-8"):
@@ -51,7 +51,7 @@ def faults(text: str, root: Path = ROOT) -> list[str]:
     return found
 
 
-def tests_in(file: Path) -> set[str]:
+def names_in(file: Path) -> set[str]:
     return {node.name for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)}
 
 
