@@ -60,7 +60,7 @@ def main(
 
     What is in OUTPUT's JSON lines already is not tried again: end it and run it again to go on."""
     if unknown := sorted(set(decoder or ()) - DECODERS.keys()):
-        console.print(f"[red]no decoder {escape(', '.join(unknown))}[/red]: expected {', '.join(DECODERS)}")
+        console.print(f"[red]no decoder {escape(', '.join(unknown))}[/red]: expected {escape(', '.join(DECODERS))}")
         raise typer.Exit(1)
     kept = output.with_suffix(".jsonl")
     networks = wanted(decoder or list(DECODERS), encoder or ENCODERS)

@@ -287,7 +287,9 @@ def test_killed_at_any_moment_the_share_is_taken_back(
                     assert ward.failed == []
                     assert process.wait(60) == -signal.SIGKILL
             if part != "deploy":
-                process.communicate(timeout=300)  # which sees that the server is gone
+                if part == "serve":  # what it had started answers still, so the canary goes on until it is told to end
+                    process.terminate()
+                process.communicate(timeout=300)  # else it sees that the server is gone
                 assert stage.server.process is not None
                 stage.server.process.wait(120)
                 stage.server.start()
