@@ -124,17 +124,17 @@ def main(
             door = Door(
                 host,
                 port,
-                api_keys,
-                tuple(allow_origin or ()),
-                drain_seconds,
-                log_format,
-                log_level,
-                log_stdout,
-                grpc_port,
-                otlp,
-                jobs,
-                jobs_keep,
-                tuple(webhook_host or ()),
+                api_keys=api_keys,
+                origins=tuple(allow_origin or ()),
+                drain_seconds=drain_seconds,
+                log_format=log_format,
+                log_level=log_level,
+                log_stdout=log_stdout,
+                grpc_port=grpc_port,
+                otlp=otlp,
+                jobs=jobs,
+                jobs_keep=jobs_keep,
+                webhook_hosts=tuple(webhook_host or ()),
             )
             if profile:
                 console.print("[yellow]warning:[/] --profile has no effect: one way to serve is best at both")
