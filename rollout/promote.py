@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from archive.verify import Release
 from exchange.trial import PROMOTED, STOPPED
 from rollout.drain import remove, retire
 from rollout.errors import GateError, NoTargetError, RolloutError
@@ -62,20 +63,43 @@ def go_back(site: Site, deployment: Deployment) -> Deployment:
 
 
 def _restore(site: Site, deployment: Deployment, target: Deployed, loaded: bool) -> None:
-    """Loads a version that was retired, and has it prove that it still computes what it did."""
+    """Loads a version that was retired."""
+    release = _unchanged(site, target)
+    site.enter(deployment, Phase.RESTORING, target)
+    if loaded:
+        remove(site.server, target.version)
+    try:
+        _load(site, target, release)
+    except GateError:
+        site.save(deployment.settled())
+        raise
+
+
+def load_again(site: Site, target: Deployed) -> None:
+    """Loads ``target``, which has passed its gate before: as when the server was started again without it. Raises
+    :class:`RolloutError` where its archive is another one, :class:`GateError` where its answers are; then it is not
+    loaded."""
+    release = _unchanged(site, target)
+    if site.server.version(target.version) is not None:
+        remove(site.server, target.version)
+    _load(site, target, release)
+
+
+def _unchanged(site: Site, target: Deployed) -> Release:
     release = trusted_release(site.server.store / target.archive, target.sha256)
     if release.sha256 != target.sha256:
         raise RolloutError(f"{target.archive} has digest {release.sha256}; {target.sha256} was deployed. Put it back.")
     check_signers(release, target.archive, site.state)  # a key may have been taken out of the trusted ones since
-    site.enter(deployment, Phase.RESTORING, target)
-    if loaded:
-        remove(site.server, target.version)
+    return release
+
+
+def _load(site: Site, target: Deployed, release: Release) -> None:
+    """Starts ``target`` and has it prove that it still computes what it did."""
     site.say(f"waiting for the workers of version {target.version}, at most {site.limits.start.seconds:g} s")
     start(site.server, target.version, target.archive, site.limits.start)
     parity = check_parity(site.server, release.card, release.samples)
     if parity.breach:
         remove(site.server, target.version)
-        site.save(deployment.settled())
         raise GateError(f"version {target.version} does not answer as it did: {parity.breach}")
 
 

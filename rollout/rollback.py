@@ -56,9 +56,15 @@ def _after_a_kill(site: Site, deployment: Deployment) -> Deployment:
 
 
 def roll_back_stopped_server(state: Path, operator: str) -> str:
-    """The same where no server runs: what is declared changes, and the next start follows it."""
+    """The same where no server runs: what is declared changes, and the next start follows it. A trial that waits for
+    the server's return is ended, and no more."""
+    before = declared(state)
+    on_trial = before.change is not None and Phase(before.change.phase).on_trial
+    waited = on_trial and ask_to_stop(state, STOP_SECONDS)
     with locked(state):
         deployment = declared(state)
+        if waited and before.change is not None and deployment.live.version == before.live.version:
+            return f"version {before.change.subject.version} is withdrawn; {deployment.live.version} stays live"
         after = rolled_back(deployment)
         end(state, STOPPED)
         write_deployment(state, after)

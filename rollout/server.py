@@ -61,10 +61,14 @@ class TorchServe:
     """Raises :class:`NoServerError` from every call that finds nobody, :class:`RolloutError` for what is refused."""
 
     def __init__(self, state: Path) -> None:
-        settings = _settings(state)
         self.state = state
-        self.store = Path(settings["model_store"])
         self.logs = state / "logs"
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Reads anew where the server is: after a restart its ports may be others."""
+        settings = _settings(self.state)
+        self.store = Path(settings["model_store"])
         self._inference = settings["inference_address"]
         self._management = settings["management_address"]
         self._metrics = settings["metrics_address"]

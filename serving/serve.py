@@ -34,7 +34,7 @@ from rollout.errors import RolloutError
 from rollout.in_use import guarded, register
 from rollout.register import Log
 from rollout.signers import Signers
-from rollout.state import DEPLOYMENT_FILE, check_archives, read_deployment
+from rollout.state import DEPLOYMENT_FILE, Phase, check_archives, read_deployment
 from rollout.unwatched import Lease, take_back_at_start
 from serving import torchserve
 from serving.java import find_java_home
@@ -183,9 +183,11 @@ def _to_serve(places: Places, told: threading.Event, signers: Signers) -> tuple[
     others = ", ".join(one.version for one in deployment.served) or "none"
     console.print(escape(f"deployed by scripts/deploy: {deployment.live.version} is live, beside it {others}"))
     if deployment.change:
-        console.print(
-            escape(f"a deploy of {deployment.change.subject.version} was left unfinished; the next one cleans it up")
+        on_trial = Phase(deployment.change.phase).on_trial  # else it was taken back above
+        said = (
+            "is on trial: who watches loads it again" if on_trial else "was left unfinished; the next one cleans it up"
         )
+        console.print(escape(f"a deploy of {deployment.change.subject.version} {said}"))
     archives = {one.version: one.archive for one in deployment.loaded}
     _check_signed(signers, archives, store, {one.version: one.sha256 for one in deployment.loaded})
     return archives, deployment.live.version

@@ -9,12 +9,13 @@ from typing import Any
 
 from exchange.outcome import Compared, Outcome
 from exchange.trial import BREACHED, CANARY, COMPARED, SHADOW, STOPPED, Trial
-from rollout.errors import RolloutError, StoppedError, TakenBackError
+from rollout.errors import NoServerError, RolloutError, StoppedError, TakenBackError
 from rollout.site import Site
 from rollout.state import Deployed, Deployment, Phase
 from rollout.trial import book
 from rollout.trial.canary import Analysis
 from rollout.trial.outcomes import Outcomes
+from rollout.trial.returning import await_return
 from rollout.trial.shadow import Disagreement
 from rollout.trial.show import describe
 from rollout.trial.yielding import give_way
@@ -37,32 +38,57 @@ class Plan:
 
 
 class _Run:
-    """What both kinds have in common. ``tell`` is called with a line after each look, and whether it is to stay."""
+    """What both kinds have in common. ``tell`` is called with a line after each look, and whether it is to stay;
+    ``live``: the version beside which ``subject`` is on trial."""
 
-    def __init__(self, site: Site, trial: Trial, tell: Callable[[str, bool], None]) -> None:
-        self.site, self.trial = site, trial
+    def __init__(
+        self, site: Site, trial: Trial, tell: Callable[[str, bool], None], subject: Deployed, live: str
+    ) -> None:
+        self.site, self.trial, self.subject, self.live = site, trial, subject, live
         self._tell = tell
+        self._away = 0.0
         self._next_line = time.monotonic() + SAY_SECONDS
         self._next_server = 0.0
         self._answer: dict[str, Any] = {}
 
     def look(self, figures: dict[str, Any]) -> None:
-        """Waits, shows that somebody watches, and writes the figures down. Raises :class:`NoServerError` when the
-        server ends, :class:`RolloutError` when the candidate is not there any more."""
+        """Waits, shows that somebody watches, and writes the figures down. A server that ends is waited for. Raises
+        :class:`NoServerError` when it does not come back, :class:`RolloutError` when the candidate does not, or was
+        taken out."""
         book.tell(self.site.state, {"trial": self.trial.id, "figures": figures, **self._answer})
         now = time.monotonic()
         self._tell(describe(self.trial, figures), now >= self._next_line)
         if now >= self._next_line:
             self._next_line = now + SAY_SECONDS
         if now >= self._next_server:
-            self._next_server = now + SERVER_SECONDS
-            found = self.site.server.version(self.trial.version)
-            if found is None:
-                raise RolloutError(f"version {self.trial.version} was taken out of TorchServe by somebody else")
-            if self.trial.kind == SHADOW:
-                give_way(found.pids)
+            self.check_server(figures)
         self.site.renew()
         time.sleep(LOOK_SECONDS)
+
+    def check_server(self, figures: dict[str, Any]) -> None:
+        """Whether the candidate is there; raises as :meth:`look`."""
+        try:
+            found = self.site.server.version(self.trial.version)
+        except NoServerError as gone:
+            self._await_return(gone, figures)
+            found = self.site.server.version(self.trial.version)
+        if found is None:
+            raise RolloutError(f"version {self.trial.version} was taken out of TorchServe by somebody else")
+        if self.trial.kind == SHADOW:
+            give_way(found.pids)
+        self._next_server = time.monotonic() + SERVER_SECONDS
+
+    def clock(self) -> float:
+        """Seconds in which there was a server."""
+        return time.monotonic() - self._away
+
+    def _await_return(self, gone: NoServerError, figures: dict[str, Any]) -> None:
+        begin = time.monotonic()
+        await_return(self.site, self.subject, self.live, gone)
+        self._away += time.monotonic() - begin
+        words = f"goes on at {self.trial.share:g} % after a restart of the server"
+        self.site.log(self.subject, self.trial.kind, words, self.live, figures)
+        self.site.say(f"the trial of version {self.trial.version} {words}")
 
     def answer(self, order: book.Order, granted: bool, text: str) -> None:
         """Tells who gave ``order`` what became of it, with the next figures."""
@@ -96,11 +122,10 @@ class _Canary(_Run):
     def __init__(
         self, site: Site, trial: Trial, tell: Callable[[str, bool], None], subject: Deployed, live: str
     ) -> None:
-        super().__init__(site, trial, tell)
-        self._subject, self._live = subject, live
+        super().__init__(site, trial, tell, subject, live)
         self._analysis = Analysis(site.limits.canary)
         self._outcomes = Outcomes(site.state, trial, Outcome)
-        self._since, self._seen = time.monotonic(), 0  # of this share: when it began, the requests before
+        self._since, self._seen = self.clock(), 0  # of this share: when it began, the requests before
 
     def run(self) -> dict[str, Any]:
         while True:
@@ -114,6 +139,7 @@ class _Canary(_Run):
                 self.site.say(f"TAKEN BACK, no request goes to it any more: {breach}")
                 raise TakenBackError(breach, self._analysis.figures())
             if self._done():
+                self.check_server(self._analysis.figures())
                 return self._analysis.figures()
             self.look(self._analysis.figures())
 
@@ -126,7 +152,7 @@ class _Canary(_Run):
         trial = self.trial
         if order := book.taken(self.site.state, trial):
             return self._obey(order)
-        due = trial.every_seconds > 0 and time.monotonic() - self._since >= trial.every_seconds and not self._few()
+        due = trial.every_seconds > 0 and self.clock() - self._since >= trial.every_seconds and not self._few()
         if not due:
             return False
         if not trial.steps:
@@ -152,8 +178,8 @@ class _Canary(_Run):
     def _grow(self, share: float, steps: tuple[float, ...], every_seconds: float) -> None:
         with self.site.stopping.shielded():
             self.trial = book.grown(self.site.state, self.trial, share, steps, every_seconds)
-            _logged(self.site, self._subject, self.trial, self._live, self._analysis.figures())
-        self._since, self._seen = time.monotonic(), self._analysis.candidate.requests
+            _logged(self.site, self.subject, self.trial, self.live, self._analysis.figures())
+        self._since, self._seen = self.clock(), self._analysis.candidate.requests
 
 
 def shadow(
@@ -166,9 +192,9 @@ def shadow(
         trial = book.begin(site.state, SHADOW, subject, plan.shares[0], plan.by)
         site.log(subject, "shadow", f"gets copies of {trial.share:g} % of the requests", deployment.live.version)
         site.say(f"version {subject.version} gets copies of {trial.share:g} % of the requests and answers nobody")
-    run, found = _Run(site, trial, tell), Disagreement(site.limits.shadow)
+    run, found = _Run(site, trial, tell, subject, deployment.live.version), Disagreement(site.limits.shadow)
     outcomes = Outcomes(site.state, trial, Compared)
-    until = time.monotonic() + plan.seconds if plan.seconds else float("inf")
+    until = run.clock() + plan.seconds if plan.seconds else float("inf")
     while True:
         for one in outcomes.new():
             found.add(one)
@@ -177,7 +203,7 @@ def shadow(
                 site.say(f"TAKEN BACK, it gets no copies any more: {breach}")
                 raise TakenBackError(breach, found.figures())
         order = book.taken(site.state, trial)
-        if time.monotonic() >= until or (order and order.do == book.STOP):
+        if run.clock() >= until or (order and order.do == book.STOP):
             book.end(site.state, COMPARED if found.compared else STOPPED)
             return found
         if order:

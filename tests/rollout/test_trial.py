@@ -268,38 +268,49 @@ TEN = (*THREE, ("deploy", 0.0), ("deploy", 8.0), ("front door", 0.1), ("deploy",
 @pytest.mark.parametrize(
     "moments", [pytest.param(THREE, id="three"), pytest.param(TEN, id="ten", marks=pytest.mark.long)]
 )
-def test_killed_at_any_moment_the_share_is_taken_back(
+def test_killed_at_any_moment_it_goes_on_or_is_taken_back(
     moments: tuple[tuple[str, float], ...], stage: Stage, good: dict[str, Path], lesion: bytes
 ) -> None:
+    """It goes on when the server is started again, at its share; and is taken back when nobody watches any more."""
     chance = random.Random(SEED)
     for part, most in moments:
         before = stage.default()
         wanted = "2.0" if before == "1.0" else "1.0"
-        with watching(stage, "canary", good[wanted], "--steps", "20,80", "--every", "2s") as process:
+        every = "2s" if part == "deploy" else "1h"
+        with watching(stage, "canary", good[wanted], "--steps", "20,80", "--every", every) as process:
             on_trial(stage, process)
             with Ward(stage.server.door, (lesion,)).open() as ward:
                 seconds = chance.uniform(0, most)
                 time.sleep(seconds)
-                _kill(process, stage, part)
                 killed = trial(stage)
+                _kill(process, stage, part)
                 if part == "deploy":
                     until(lambda: stage.declared()["change"] is None, "nobody took it back")
                     assert ward.failed == []
                     assert process.wait(60) == -signal.SIGKILL
             if part != "deploy":
-                if part == "serve":  # what it had started answers still, so the canary goes on until it is told to end
-                    process.terminate()
-                process.communicate(timeout=300)  # else it sees that the server is gone
-                assert stage.server.process is not None
-                stage.server.process.wait(120)
-                stage.server.start()
-                if stage.declared()["change"]:
-                    stage.deploy("rollback")
+                _goes_on(process, stage, killed, wanted, lesion)
+                process.terminate()
+                out = process.communicate(timeout=300)[0]
+                assert process.returncode == Exit.STOPPED, out
         consistent(stage, lesion)
         share = f"{killed.share:g} %, {killed.ended or 'under way'}" if killed else "none"
         print(
             f"\nkilled {part} {seconds:.1f} s into the trial ({share}): {stage.default()} is live, consistent", end=""
         )
+
+
+def _goes_on(process: subprocess.Popen[str], stage: Stage, killed: Trial | None, wanted: str, scan: bytes) -> None:
+    """Starts the server again, and waits until the one on trial answers its share of it."""
+    assert stage.server.process is not None
+    stage.server.process.wait(120)
+    stage.server.start()
+    until(lambda: "goes on at 20 %" in str(stage.history()[-1]["reason"]), "nobody brings it back", every=1.0)
+    assert trial(stage) == killed
+    assert process.poll() is None
+    with Ward(stage.server.door, (scan,)).open() as ward:
+        until(lambda: ward.versions[wanted] >= 3, "it answers nobody")
+    assert ward.failed == []
 
 
 def test_a_canary_that_nobody_watches_is_in_the_history(stage: Stage, good: dict[str, Path], lesion: bytes) -> None:

@@ -18,13 +18,13 @@ import requests
 
 from exchange.trial import BREACHED, BY_CLIENT, CANARY, COMPARED, PROMOTED, SHADOW, STOPPED, UNWATCHED, read_trial
 from rollout import history
-from rollout.errors import NoTargetError, RolloutError, TakenBackError
+from rollout.errors import NoServerError, NoTargetError, RolloutError, TakenBackError
 from rollout.limits import CanaryLimits, Limits, ShadowLimits, read_limits
 from rollout.lock import locked
 from rollout.server import TorchServe
 from rollout.site import Site
 from rollout.state import Deployed, Deployment, Phase, read_deployment, write_deployment
-from rollout.trial import book, run
+from rollout.trial import book, returning, run
 from rollout.trial.past import check_shadowed
 from rollout.trial.run import Plan, canary, shadow
 from rollout.trial.show import trial_lines, trial_of
@@ -168,6 +168,60 @@ def test_steps_are_taken_by_themselves(site: Site, front: Inside) -> None:
     assert figures["canary_requests"] >= 15
     shares = [event.reason.split(" %")[0].rsplit(" ", 1)[1] for event in history.read(site.state)]
     assert shares == ["30", "60", "90"]
+
+
+def test_a_trial_waits_for_its_server_and_goes_on_with_what_it_knows(
+    site: Site, front: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, loaded, said = threading.Event(), [], []
+
+    def version(_version: str) -> Any:
+        if gone.is_set():
+            raise NoServerError("nobody answers")
+        return SimpleNamespace(pids=(), complete=True)
+
+    vars(site.server).update(version=version, default=lambda: "1.0", reopen=lambda: None)
+    monkeypatch.setattr(run, "SERVER_SECONDS", 0.05)
+    monkeypatch.setattr(returning, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(returning, "load_again", lambda _site, one: loaded.append(one))
+
+    def seen_by_it() -> int:
+        return int((trial_of(site.state) or {})["figures"].get("canary_requests", 0))
+
+    with clients(front), watched(replace(site, say=said.append), 60.0) as found:
+        until(lambda: seen_by_it() >= 5, "few were answered")
+        before, trial = seen_by_it(), read_trial(site.state)
+        gone.set()
+        until(lambda: any("waits for it" in line for line in said), "it does not see that the server is gone")
+        assert loaded == []
+        assert not is_unwatched(site.state, read_deployment(site.state))
+        gone.clear()
+        until(lambda: loaded and seen_by_it() >= before + 5, "it does not go on")
+        assert read_trial(site.state) == trial
+        assert loaded == [SUBJECT]
+        assert _ordered(site.state, CANARY, book.PROMOTE) == "it is promoted"
+        assert found.result(120)["canary_requests"] >= before + 5
+    assert [event.reason.partition(" %")[0] for event in history.read(site.state)][1] == "goes on at 60"
+
+
+def test_a_server_that_stays_away_ends_the_trial(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: Any) -> Any:
+        raise NoServerError("nobody answers")
+
+    vars(site.server).update(version=nobody, default=nobody, reopen=nobody)
+    monkeypatch.setattr(returning, "RETURN_SECONDS", 0.05)
+    monkeypatch.setattr(returning, "POLL_SECONDS", 0.02)
+    with watched(site, 60.0) as found, pytest.raises(NoServerError, match="nobody answers"):
+        found.result(120)
+
+
+def test_a_share_lasts_as_long_as_there_is_a_server(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = book.begin(site.state, CANARY, SUBJECT, 20.0, BY_CLIENT)
+    one = run._Run(site, trial, quietly, SUBJECT, "1.0")
+    monkeypatch.setattr(run, "await_return", lambda *_: time.sleep(0.3))
+    before = time.monotonic() - one.clock()
+    one._await_return(NoServerError("nobody answers"), {})
+    assert time.monotonic() - one.clock() >= before + 0.3
 
 
 @pytest.mark.parametrize("worse", ["latency", "error rate"])
