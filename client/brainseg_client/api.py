@@ -7,18 +7,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import requests
 
-from brainseg_client.errors import BrainSegError, BusyError, UnreachableError
+from brainseg_client.errors import AccessError, BrainSegError, BusyError, NotFoundError, UnreachableError
 from brainseg_client.files import check_size
 from brainseg_client.keys import check_key
 from brainseg_client.later import RemoteJob
@@ -28,7 +31,7 @@ from brainseg_client.volumes import read_source
 from brainseg_client.wire import DEFAULT_URL, address, multipart, refusal, sendable, text, without_login
 
 HEADER_PREFIX = "X-BrainSeg-"
-JOBS_PATH = "/api/v1/jobs"
+SEGMENT_PATH, JOBS_PATH = "/api/v1/segment", "/api/v1/jobs"
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
@@ -39,12 +42,19 @@ Source = bytes | str | Path
 class Client:
     """Safe to use from several threads. ``api_key``: needed where the server has keys. ``patience``: seconds for which
     a busy, starting or unreachable server is asked again before the error is raised; 0: never. ``timeout``: seconds
-    the answer to one request may take. Raises ``ValueError`` for an address or a key that cannot be meant.
+    the answer to one request may take. ``as_jobs``: each scan is submitted as a job and its result fetched, so that a
+    connection that breaks, or a server that starts again, costs no answer; the server needs ``--jobs``. Raises
+    ``ValueError`` for an address or a key that cannot be meant.
 
     On loopback no proxy of the environment is asked, elsewhere those that it names; ``.netrc`` is never read."""
 
     def __init__(
-        self, url: str = DEFAULT_URL, api_key: str | None = None, patience: float = 120.0, timeout: float = 900.0
+        self,
+        url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        patience: float = 120.0,
+        timeout: float = 900.0,
+        as_jobs: bool = False,
     ) -> None:
         self.url = address(url)
         if api_key and without_login(self.url) != self.url:
@@ -53,6 +63,7 @@ class Client:
         self._given_up = threading.Event()
         self._patience = patience
         self._timeout = timeout
+        self._as_jobs = as_jobs
         self._local = threading.local()
 
     def segment(
@@ -213,7 +224,7 @@ class Client:
         version: str | None,
         accept: str,
         method: str = "POST",
-        path: str = "/api/v1/segment",
+        path: str = SEGMENT_PATH,
     ) -> requests.Response:
         plain = {name: sendable(name, value) for name, value in fields.items()}
         if isinstance(scan, Mapping):
@@ -226,7 +237,29 @@ class Client:
         check_size(len(data))
         headers["Accept"] = accept
         query = {"version": version} if version else {}
+        if self._as_jobs and path == SEGMENT_PATH:
+            return self._as_job(data, headers, query)
         return self._patiently(lambda: self._send(method, path, data, headers, query))
+
+    def _as_job(self, data: bytes, headers: dict[str, str], query: dict[str, str]) -> requests.Response:
+        """The answer by way of a job, which the same request finds again as long as it was not answered."""
+        asked = json.dumps([headers, query], sort_keys=True).encode()
+        job = self.job(f"asked-{hashlib.sha256(asked + data).hexdigest()[:32]}")
+        self._patiently(lambda: self._send("PUT", f"{JOBS_PATH}/{job.identity}", data, headers, query))
+        try:
+            reply = job.reply()
+        except (AccessError, BusyError, NotFoundError, UnreachableError):
+            raise  # it is there still, for another try
+        except BrainSegError:
+            self._forget(job)
+            raise
+        self._forget(job)
+        return reply
+
+    @staticmethod
+    def _forget(job: RemoteJob) -> None:
+        with suppress(BrainSegError):  # the server forgets it by itself, later
+            job.cancel()
 
     def _send(
         self,

@@ -79,6 +79,8 @@ def _segment_parser() -> argparse.ArgumentParser:
     add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server, a scan (300)")
     add("--skip", default="*_mask.*", metavar="PATTERN", help="in folders, leave out files of this name: by default "
         "truth masks, *_mask.*")  # fmt: skip
+    add("--job", action="store_true", help="each scan as a job, which outlives a broken connection and a server that "
+        "starts again; it needs --jobs")  # fmt: skip
     add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
     return parser
 

@@ -63,6 +63,10 @@ class RemoteJob:
     def result(self, seconds: float | None = None) -> Segmentation:
         """Waits for the end, at most ``seconds``; the answer that :meth:`brainseg_client.Client.segment` would have
         given, or its error. Raises ``TimeoutError``; the job goes on."""
+        return self._read(self.reply(seconds))
+
+    def reply(self, seconds: float | None = None) -> requests.Response:
+        """The same as it came."""
         deadline, pause = None if seconds is None else time.monotonic() + seconds, FIRST_PAUSE
         while not self.state().final:
             if deadline is not None and time.monotonic() > deadline:
@@ -70,7 +74,7 @@ class RemoteJob:
             if self._given_up.wait(pause):
                 raise UnreachableError("unreachable", "given up waiting")
             pause = min(LONGEST_PAUSE, pause * 1.5)
-        return self._read(self._ask("GET", "/result"))
+        return self._ask("GET", "/result")
 
     def cancel(self) -> None:
         """Ends it where it is not done; else deletes what the server keeps of it."""

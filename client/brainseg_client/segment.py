@@ -39,6 +39,7 @@ class Options:
     skip: str
     api_key_file: Path | None
     tta: str | None = None
+    job: bool = False
 
 
 def say(text: str) -> None:
@@ -117,7 +118,7 @@ def segment(options: Options) -> int:
     """Runs the command; the exit status. Says on stderr what went wrong, and how it ended on stdout."""
     try:
         jobs = plan_jobs(options.scans, options.out, options.skip)
-        client = Client(options.url, find_key(options.api_key_file, say), options.patience)
+        client = Client(options.url, find_key(options.api_key_file, say), options.patience, as_jobs=options.job)
     except (JobError, ValueError) as error:
         say(f"brainseg: {error}")
         return USAGE

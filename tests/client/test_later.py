@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from brainseg_client import Client, NotFoundError, ScanError
+from brainseg_client import Client, NotFoundError, ScanError, UnreachableError
+from brainseg_client.command import main
 from tests.waiting import until
 from tests.web.jobs.stage import Asker, with_jobs
 from tests.web.standin import Stage, standing_in
@@ -60,3 +61,39 @@ def test_the_error_of_a_job_is_that_of_segment(asker: Asker, stage: Stage, lesio
     with pytest.raises(ScanError) as caught:
         Client(asker.inside.url).submit(lesion).result()
     assert caught.value.code == "corrupt_image"
+
+
+def test_a_client_of_jobs_asks_as_any_other(asker: Asker, stage: Stage, lesion: bytes) -> None:
+    client = Client(asker.inside.url, as_jobs=True)
+    assert client.segment(lesion, outputs=(), slices=(0, 0)).tumor_pixels == SEGMENTATION["tumor_pixels"]
+    assert client.models()[0].version == "1.0"
+    paths = [path for method, path, _ in stage.seen if method == "POST" and path.startswith("/predictions")]
+    assert len(paths) == 1
+    # What was fetched is forgotten, so the same scan is a job of its own the next time.
+    assert client.segment(lesion, outputs=(), slices=(0, 0)).input.sha256 == SEGMENTATION["input"]["sha256"]
+    assert stage.predicted() == 2
+    counted = asker.inside.metric('brainseg_front_jobs_ended_total{state="succeeded"}')
+    assert counted == 2
+    stage.predictions = [(422, "application/problem+json", {"code": "corrupt_image", "detail": "cut off"})]
+    with pytest.raises(ScanError) as caught:
+        client.segment(lesion + b"2")
+    assert caught.value.code == "corrupt_image"
+
+
+def test_a_folder_by_jobs_goes_on_where_it_was_cut_off(
+    asker: Asker, stage: Stage, lesion: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "scans").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "scans" / f"{name}.png").write_bytes(lesion + name.encode())
+    words = ["segment", str(tmp_path / "scans"), "--out", str(tmp_path / "out"), "--job", "--url", asker.inside.url]
+    stage.hold()
+    first = Client(asker.inside.url, as_jobs=True)
+    first.stop_waiting()  # as after Ctrl-C
+    asked = {"version": "1.0", "outputs": ("mask", "overlay")}
+    with pytest.raises(UnreachableError):
+        first.segment(lesion + b"a", **asked)  # type: ignore[arg-type]
+    stage.goes_on.set()
+    assert main(words) == 0
+    assert sorted(path.name for path in (tmp_path / "out" / "scans").glob("*.json")) == ["a.json", "b.json"]
+    assert stage.predicted() == 2
