@@ -17,6 +17,7 @@ from web.contract import fields as contract
 from web.contract.fields import HTTP_PROBLEMS, PROBLEMS, TABLE, VERSION_PATTERN, Field
 from web.contract.openapi import document
 from web.settings import valid_version
+from web.way.submission import STICKY
 
 DOCUMENT = document()
 # What a schema of one text cannot say without patterns that not every language has.
@@ -88,8 +89,9 @@ def test_the_document_refuses_what_the_handler_refuses(name: str, text: str) -> 
 
 def test_each_setting_is_offered_in_one_place() -> None:
     """A client that knows one from the query and one from a header would send both."""
-    named = [one["name"] for one in DOCUMENT["paths"]["/api/v1/segment"]["post"]["parameters"]]
-    assert named == ["version", *contract.FIELDS]
+    given = DOCUMENT["paths"]["/api/v1/segment"]["post"]["parameters"]
+    assert [one["name"] for one in given if one["in"] == "query"] == ["version", *contract.FIELDS]
+    assert [one["name"] for one in given if one["in"] != "query"] == [STICKY]
     form = DOCUMENT["components"]["schemas"]["Form"]["properties"]
     assert set(form) == {contract.FILE_PART, *contract.SEQUENCE_PARTS}
 

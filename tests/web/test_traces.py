@@ -23,7 +23,10 @@ from serving.torchserve import free_port
 from tests.conftest import StartFront
 from tests.waiting import until
 from tests.web.inside import opened
+from tests.web.open_inference.test_grpc import call, infer, refused
 from tests.web.standin import DIED, OK, Stage, standing_in
+from web.contract.examples import SEGMENTATION
+from web.open_inference.listen import Port
 from web.settings import Settings
 from web.traces.stages import stages
 from web.way.wire import Reply
@@ -127,10 +130,32 @@ def test_what_a_client_says_of_itself_and_its_scan_stays_out() -> None:
         }
 
 
+def test_a_scan_by_grpc_is_one_trace_too(lesion: bytes) -> None:
+    with collecting() as collector, standing_in(Stage([(200, "application/json", SEGMENTATION)])) as stage:
+        with opened(Settings(stage.url, stage.url, otlp=collector.url)) as inside:
+            port = Port(inside.door, "127.0.0.1", 0)
+            try:
+                call(port.number, "ModelInfer", infer(lesion), ("traceparent", TRACEPARENT))
+                assert refused(port.number, infer(lesion, colour="red"))[1] == "invalid_parameter"
+            finally:
+                port.end(30)
+            passed = {name.lower(): value for name, value in stage.headers.items()}["traceparent"]
+        until(lambda: len(collector.of("grpc.ModelInfer")) == 2, "both are there")
+        asked, other = collector.of("grpc.ModelInfer")
+        behind, inside_it = collector.one("torchserve"), collector.one("inference")
+    assert (asked.trace_id.hex(), asked.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (behind.parent_span_id, inside_it.parent_span_id) == (asked.span_id, behind.span_id)
+    assert passed == f"00-{TRACE}-{behind.span_id.hex()}-01"
+    assert attributes(asked) == {"brainseg.code": "ok", "brainseg.model_version": "1.0"}
+    assert attributes(other)["brainseg.code"] == "invalid_parameter"
+
+
 def test_off_nothing_is_imported_and_nothing_passed_on() -> None:
     code = """
 import sys
 from web.app import create_app
+from web.contract.examples import SEGMENTATION
+from web.open_inference.listen import Port
 from web.settings import Settings
 client = create_app(Settings()).test_client()
 assert client.post("/api/v1/segment", data=b"scan").status_code == 503

@@ -7,7 +7,7 @@ from typing import Any
 from web.contract import examples
 from web.contract.fields import JOBS_PATH
 from web.contract.headers import SAFE_ID
-from web.contract.parts import ANY, GUARDED, ID, SEGMENT_CODES, answered, operation, problems
+from web.contract.parts import ANY, GUARDED, ID, SEGMENT_CODES, STICKY, answered, operation, problems
 from web.contract.schemas import TEXT, reference
 
 HEADERS: dict[str, Any] = {
@@ -85,7 +85,7 @@ def job_paths(fields: list[dict[str, Any]], body: dict[str, Any], masks: dict[st
         "Have a scan segmented later",
         _accepted(),
         "Asked as a segmentation is. `Accept` says now what the result will be.",
-        parameters=[*fields, _WEBHOOK, _KEY],
+        parameters=[*fields, _WEBHOOK, _KEY, STICKY],
         requestBody=body,
     )
     put = operation(
@@ -94,7 +94,7 @@ def job_paths(fields: list[dict[str, Any]], body: dict[str, Any], masks: dict[st
         "The same under an id of one's own",
         _accepted(),
         "Sent again it is the same job; another request under the same id is refused.",
-        parameters=[_WHICH, *fields, _WEBHOOK],
+        parameters=[_WHICH, *fields, _WEBHOOK, STICKY],
         requestBody=body,
     )
     ok = answered("Segmentation", "What a segmentation would have answered", examples.SEGMENTATION)

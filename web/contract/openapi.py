@@ -28,6 +28,7 @@ from web.contract.parts import (
     JSON,
     RAW,
     SEGMENT_CODES,
+    STICKY,
     answered,
     operation,
     problems,
@@ -119,7 +120,7 @@ def _segment() -> dict[str, Any]:
         about="Answers with JSON, or by `Accept` with the mask itself: `image/png` of a single slice, `image/tiff` of "
         "a stack, `application/x-nifti` and `application/dicom` of a scan with geometry, and `application/zip` with "
         "everything about it. Where the kind liked best cannot hold the slices, the next that Accept allows.",
-        parameters=parameters(),
+        parameters=[*parameters(), STICKY],
         requestBody=segment_body(),
     )
 

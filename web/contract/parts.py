@@ -7,7 +7,7 @@ from typing import Any
 
 from web.contract import examples
 from web.contract.fields import HTTP_PROBLEMS, PROBLEM_KIND, PROBLEMS
-from web.contract.schemas import reference
+from web.contract.schemas import TEXT, reference
 
 # What any request may meet, and what one that needs a key may meet besides.
 ANY = ("bad_request", "request_timeout", "internal_error")
@@ -16,6 +16,13 @@ SEGMENT_CODES = (*PROBLEMS, "bad_request", "request_timeout")
 JSON = "application/json"
 RAW = "application/octet-stream"
 ID = {"X-Request-Id": reference("RequestId", "headers")}
+STICKY: dict[str, Any] = {
+    "name": "X-Request-Key",
+    "in": "header",
+    "description": "Requests with the same one, such as a study's, are answered by the same version while another one "
+    "is tried out beside the live one.",
+    "schema": TEXT,
+}
 
 
 def problems(codes: Sequence[str]) -> dict[str, Any]:
