@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,39 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler import render
-from handler.answer import Answer, Summary, json_answer, picture_answer, problem_answer
+from handler.answer import Summary, json_answer, picture_answer
 from handler.card import ModelCard, read_card
-from handler.decode import open_scan
 from handler.drift import counted
 from handler.encode import png
 from handler.engines import Engine, open_engine
 from handler.engines.mirrored import looking
 from handler.errors import RequestError
+from handler.explain.beside import Beside
 from handler.limits import DEFAULT_LIMITS, Limits
 from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_mask
+from handler.opening import open_subject
+from handler.outcome import Outcome, guarded
 from handler.passport import Build, MaskDigest, header_of, record, unsigned
-from handler.request import FILE_PART, Request, parse_request
+from handler.request import Request, parse_request
 from handler.settle import Settings, check_assessed, settle
 from handler.side_by_side import on_threads
-from handler.subject import Picture, Steps, Subject
+from handler.subject import Steps, Subject
 from handler.trust.gate import Gate, open_gate
 from handler.trust.levels import Levels, levels_of
 from handler.trust.quality import Estimator, estimator_of, quality_of
 from handler.trust.report import Trust
 from handler.turns import Turn
 from handler.volumes.out.algorithm import Algorithm
-from handler.volumes.subject import WRITERS, ZIP, Scanned, everything, read
-from handler.wanted import UnwantedError, ask, asking
+from handler.volumes.subject import WRITERS, ZIP, Scanned, everything
+from handler.wanted import ask
 
-logger = logging.getLogger(__name__)
 STAGES = ("decode", "preprocess", "inference", "render")
-SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as the front door takes them
 
 
 @dataclass(frozen=True)
 class Model:
     """A release ready to run. ``deadline_seconds``: after this long a request is answered with ``timeout``. ``gate``:
-    None where the card has none."""
+    None where the card has none. ``folder``: of its files, None where there are none."""
 
     card: ModelCard
     engine: Engine
@@ -56,6 +54,12 @@ class Model:
     deadline_seconds: float = float("inf")
     build: Build = field(default_factory=Build)
     gate: Gate | None = None
+    folder: Path | None = None
+
+    @cached_property
+    def beside(self) -> Beside | None:
+        """What computes gradients; None where there are no files."""
+        return None if self.folder is None else Beside(self.folder, self.engine.threads)
 
     @cached_property
     def quality(self) -> Estimator | None:
@@ -74,18 +78,8 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
         deadline_seconds=deadline_seconds,
         build=Build.of(folder),
         gate=open_gate(card, folder),
+        folder=folder,
     )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """An answer and what the metrics want to know of it. ``code``: ``ok`` or the problem's; ``summary``: None for a
-    problem; ``seconds`` by stage, for the stages that were reached."""
-
-    answer: Answer
-    code: str
-    summary: Summary | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def segment(steps: Steps, settings: Settings) -> Iterator[SegmentedSlice]:
@@ -200,51 +194,10 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
         seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - begin
 
 
-def _named(headers: Mapping[str, Any]) -> str:
-    """``, id=…`` with the request's X-Request-Id, by which the log is searched; empty without one that is safe to be
-    written into a log."""
-    sent = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
-    return f", id={sent}" if isinstance(sent, str) and SAFE_ID.fullmatch(sent) else ""
-
-
 def answer(model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Outcome:
     """One request, whatever it holds, to its outcome; never raises. Arguments as in
     :func:`handler.request.parse_request`."""
-    seconds: dict[str, float] = {}
-    try:
-        with asking(headers), Turn() as turn:
-            ask()  # it may have waited long in the queue
-            return _answer(model, parts, headers, seconds, turn)
-    except UnwantedError:
-        gone = RequestError("timeout", "Nobody waited for the answer any more.")
-        return Outcome(problem_answer(gone), "gone", None, seconds)
-    except RequestError as error:
-        return Outcome(problem_answer(error), error.code, None, seconds)
-    except Exception:
-        # Our own fault: the neighbours in the batch and the worker must not pay for it.
-        logger.exception("a request failed inside the handler%s", _named(headers))
-        fault = RequestError("internal_error", "The request could not be answered; the server's log says why.")
-        return Outcome(problem_answer(fault), fault.code, None, seconds)
-
-
-def _open(request: Request, limits: Limits, turn: Turn) -> Subject:
-    """What was sent, decoded, at its ``turn`` where it is large. Raises the refusals of the decoders, and
-    ``invalid_parameter`` for a field that says nothing about this kind of scan."""
-    turn.before_decoding(request)
-    fields = request.fields
-    if request.geometric:
-        if fields.intensity_range is not None:
-            raise RequestError(
-                "invalid_parameter",
-                "Field intensity_range is for pictures; each sequence of a scan with geometry is scaled by itself.",
-            )
-        return read(request.scans, fields.series, fields.register, limits)
-    meant = [name for name in ("series", "register", "seg") if getattr(fields, name)]
-    if meant:
-        raise RequestError("invalid_parameter", f"Field {meant[0]} is for NIfTI and DICOM; the scan is a picture.")
-    scan = open_scan(request.scans[FILE_PART], limits)
-    turn.before_pixels(scan)
-    return Picture(scan, fields.intensity_range, limits)
+    return guarded(headers, lambda seconds, turn: _answer(model, parts, headers, seconds, turn))
 
 
 def _passport(model: Model, request: Request, settings: Settings, rendered: Rendered) -> dict[str, Any] | None:
@@ -263,7 +216,7 @@ def _answer(
     deadline = time.monotonic() + model.deadline_seconds
     request = parse_request(parts, headers)
     with _timed(seconds, "decode"):
-        subject = _open(request, model.limits, turn)
+        subject = open_subject(request, model.limits, turn)
     settings = settle(request, subject, model.card, model.limits)
     steps = subject.steps(looking(model.engine, settings.tta), model.card, deadline, model.gate, settings.gate)
     seconds["decode"] += steps.decode_seconds

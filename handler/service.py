@@ -14,10 +14,13 @@ from typing import Any
 from ts.metrics.metric_type_enum import MetricTypes
 
 from handler.answer import REFUSED_HEADER
-from handler.pipeline import Model, Outcome, answer, open_model
+from handler.explain.way import explain
+from handler.outcome import Outcome
+from handler.pipeline import Model, answer, open_model
 from handler.resources import MOST_AT_ONCE, plan
 
 logger = logging.getLogger(__name__)
+EXPLAIN = "explain"
 Item = tuple[Mapping[str, Any], Mapping[str, Any]]  # parts and headers of a request
 
 
@@ -58,13 +61,32 @@ class BrainSegService:
         found = [_timed(self._model, items[0]), *(other.result() for other in others)]
         for index, (outcome, seconds) in enumerate(found):  # TorchServe's context is not made for several threads
             _reply(context, index, outcome)
-            _count(context, index, self._model.card.version, outcome, seconds)
+            if _asks_why(items[index][1]):
+                _count_explanation(context, index, self._model.card.version, outcome)
+            else:
+                _count(context, index, self._model.card.version, outcome, seconds)
         return [outcome.answer.body for outcome, _ in found]
+
+
+def _asks_why(headers: Mapping[str, Any]) -> bool:
+    """TorchServe marks what comes by ``/explanations/…`` with a header, which is a client's to send too."""
+    return any(name.lower() == EXPLAIN and value == "True" for name, value in headers.items())
 
 
 def _timed(model: Model, item: Item) -> tuple[Outcome, float]:
     begin = time.perf_counter()
-    return answer(model, *item), time.perf_counter() - begin
+    work = explain if _asks_why(item[1]) else answer
+    return work(model, *item), time.perf_counter() - begin
+
+
+def _count_explanation(context: Any, index: int, version: str, outcome: Outcome) -> None:
+    """Apart from the scans that were segmented: by what becomes of those a version is judged."""
+    request = context.get_request_id(index)
+    counter = context.metrics.get_metric("brainseg_explanations", MetricTypes.COUNTER)
+    counter.add_or_update(1, [version, outcome.code], request)
+    for stage, spent in outcome.seconds.items():
+        histogram = context.metrics.get_metric("brainseg_stage_seconds", MetricTypes.HISTOGRAM)
+        histogram.add_or_update(spent, [version, stage], request)
 
 
 def _reply(context: Any, index: int, outcome: Outcome) -> None:

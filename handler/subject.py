@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler import render
-from handler.card import ModelCard
+from handler.card import InputSpec, ModelCard
 from handler.engines import Engine
 from handler.limits import Limits
 from handler.measure import restore, to_steps
 from handler.predict import predict
+from handler.preprocess import to_grid
 from handler.scan import Scan, Warn
 from handler.survey import survey_warnings
 from handler.trust.gate import Gate
@@ -38,6 +39,15 @@ class Steps:
     masks: Callable[[float, int], NDArray[np.bool_]] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One slice. ``grid``: float32 (h, w, 3), 0..1, as the network sees it; ``back``: float32 (h, w) of the network's
+    grid to the slice's own, as a probability is brought back."""
+
+    grid: NDArray[np.float32]
+    back: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
 class Subject(Protocol):
     """``slices``, ``height`` and ``width``: of the grid that masks and counts are on. ``format`` and ``sha256`` as the
     answer has them. ``kinds``: those of :data:`handler.accept.GEOMETRIC` that its mask can be written as."""
@@ -51,6 +61,10 @@ class Subject(Protocol):
 
     def drawn(self, index: int) -> NDArray[np.uint8]:
         """Slice ``index`` to be looked at, (h, w, 3)."""
+
+    def seen(self, index: int, spec: InputSpec) -> Seen:
+        """Slice ``index`` alone. Raises ``unsupported_shape`` where the network sees other slices than the subject's,
+        and what a page raises that turns out broken only when it is decoded."""
 
     def check(self, kind: str) -> None:
         """Raises ``not_acceptable`` where an answer of ``kind`` cannot be made, before the network runs."""
@@ -76,6 +90,10 @@ class Picture:
 
     def drawn(self, index: int) -> NDArray[np.uint8]:
         return render.to_uint8(self._scan.source.pages(index, index + 1)[0], self._range)
+
+    def seen(self, index: int, spec: InputSpec) -> Seen:
+        page = self._scan.source.pages(index, index + 1)
+        return Seen(to_grid(page, spec, self._range)[0], lambda heat: restore(heat, self.height, self.width))
 
     def check(self, kind: str) -> None:
         """Nothing: a mask as a picture can be made of any."""

@@ -13,6 +13,7 @@ from web.contract.fields import HEALTH_PATHS, RefusedError
 from web.contract.headers import NEVER_STORED, REQUEST_ID, SECURITY, request_id
 from web.contract.translate import REFUSED_HEADER, main_reason
 from web.door import open_door
+from web.explain.routes import explanations
 from web.incoming import door
 from web.jobs.entrance import JOBS, open_jobs
 from web.jobs.routes import jobs
@@ -37,6 +38,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False  # no redirects: they would go to whatever host the request names
     app.register_blueprint(api)
+    app.register_blueprint(explanations)
     app.register_blueprint(page)
     app.register_blueprint(open_inference)
     app.register_blueprint(jobs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handler.card import ModelCard
+from handler.card import InputSpec, ModelCard
 from handler.engines import Engine
 from handler.errors import RequestError
 from handler.measure import mask_of, to_steps
@@ -65,6 +65,13 @@ def shown(channels: Channels) -> Shown:
     return Shown(plane, window_of(plane, stacks[1] > HEAD), stacks, warnings)
 
 
+def picture_of(view: Shown, start: int, stop: int, spec: InputSpec) -> NDArray[np.float32]:
+    """Slices ``start`` to ``stop`` (exclusive) of ``view``'s stack on the network's grid, (n, h, w, 3) in 0..1."""
+    images = np.stack([stack[start:stop] for stack in view.stacks], axis=-1).astype(np.float32)
+    images *= np.float32(1 / 255)
+    return picture(images, view.window, spec)
+
+
 def infer(
     engine: Engine,
     card: ModelCard,
@@ -87,10 +94,7 @@ def infer(
         ask()
         if time.monotonic() > deadline:
             raise RequestError("timeout", f"{start} of {count} slices were done in time. Send thicker or fewer slices.")
-        chosen = [stack[start : start + step] for stack in view.stacks]
-        images = np.stack(chosen, axis=-1).astype(np.float32)
-        images *= np.float32(1 / 255)
-        images = picture(images, view.window, card.input)
+        images = picture_of(view, start, start + step, card.input)
         if watched:
             looked.append(thumbs(images))
         probabilities, spent = predict_slices(engine, card, images)

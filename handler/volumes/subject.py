@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 
 from handler.accept import GEOMETRIC
 from handler.answer import Spatial
-from handler.card import ModelCard
+from handler.card import InputSpec, ModelCard
 from handler.engines import Engine
+from handler.errors import RequestError
 from handler.limits import Limits
-from handler.subject import Steps
+from handler.subject import Seen, Steps
 from handler.trust.gate import Gate
 from handler.trust.report import ON, Trust, ungated
 from handler.volumes.channels import ORDER, Channels, channels_of, check_seen
-from handler.volumes.infer import Inferred, infer, masks_of, shown
+from handler.volumes.infer import Inferred, infer, masks_of, picture_of, shown
 from handler.volumes.lesions import measure
 from handler.volumes.out import bundle, nifti, seg
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.out.frames import frames_of
+from handler.volumes.plane import back
 from handler.volumes.study import read_study
 from handler.volumes.volume import DicomSource
 
@@ -46,6 +48,26 @@ class Scanned:
 
     def drawn(self, index: int) -> NDArray[np.uint8]:
         return np.stack([plane[index] for plane in self.channels.planes], axis=-1)
+
+    def seen(self, index: int, spec: InputSpec) -> Seen:
+        plane = self._view.plane
+        if plane.reformatted:
+            raise RequestError(
+                "unsupported_shape",
+                f"The network looks at {plane.name} slices of this volume, which are not the file's own; send one that "
+                "was taken in axial slices, or a picture of one.",
+            )
+        check_seen(self.channels, spec.sequences)
+        at = self.slices - 1 - index if plane.turned[0] else index
+        grid = picture_of(self._view, at, at + 1, spec)[0]
+
+        def back_again(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+            found = np.zeros((1, self.height, self.width), np.float32)
+            stack = plane.to_stack(found)  # a view: what is written here lies in its place in ``found``
+            stack[0] = back(heat, self._view.window, *stack.shape[1:])
+            return found[0]
+
+        return Seen(grid, back_again)
 
     def steps(
         self, engine: Engine, card: ModelCard, deadline: float, gate: Gate | None = None, asked: str = ON

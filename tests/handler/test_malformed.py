@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from handler.card import InputSpec
 from handler.decode import decode
-from handler.pipeline import Model, Outcome, answer
+from handler.outcome import Outcome
+from handler.pipeline import Model, answer
 from tests.contract import check_answer, check_problem
 from tests.handler.models import FLAIR_RULE, model
 from tests.malformed import intact, malformed_inputs

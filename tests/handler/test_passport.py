@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.fields import Fields, parse_fields
+from handler.outcome import Outcome
 from handler.passport import HEADER, KIND, WITHOUT_EFFECT, Build, fields_as_sent
-from handler.pipeline import Model, Outcome, answer
+from handler.pipeline import Model, answer
 from tests.contract import check_answer, picture
 from tests.handler.models import DIGEST
 

@@ -18,7 +18,8 @@ from PIL import Image
 
 from handler.card import Calibration, InputSpec
 from handler.decode import decode
-from handler.pipeline import Model, Outcome, answer
+from handler.outcome import Outcome
+from handler.pipeline import Model, answer
 from handler.predict import predict
 from samples.phantom import draw, draw_stack
 from tests.contract import STAGES, check_answer, check_problem, picture

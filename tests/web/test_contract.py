@@ -12,8 +12,8 @@ import handler.answer
 import handler.errors
 import handler.fields
 import handler.limits
+import handler.outcome
 import handler.passport
-import handler.pipeline
 import handler.request
 import handler.trust.report
 from archive.store import ROOT
@@ -67,7 +67,7 @@ def test_fields_outputs_kinds_and_limits_are_the_handlers() -> None:
     assert handler.answer.NOTICE == contract.NOTICE
     assert handler.fields.LONGEST_VALUE == contract.LONGEST_VALUE
     assert handler.limits.DEFAULT_LIMITS.request_bytes == contract.REQUEST_BYTES
-    assert handler.pipeline.SAFE_ID.pattern == headers.SAFE_ID.pattern
+    assert handler.outcome.SAFE_ID.pattern == headers.SAFE_ID.pattern
     assert contract.HEADER_PREFIX.lower() == handler.fields.HEADER_PREFIX
 
 

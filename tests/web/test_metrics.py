@@ -45,7 +45,8 @@ def test_counters_are_there_before_their_first_event() -> None:
     metrics.begin("2.0")
     found = samples(metrics.text())
     for code in ("ok", *PROBLEMS):
-        assert found["brainseg_front_requests_total", (("code", code), ("route", "api.segment"))] == 0
+        for route in ("api.segment", "explain.explain"):
+            assert found["brainseg_front_requests_total", (("code", code), ("route", route))] == 0
     for code in HTTP_PROBLEMS:
         assert found["brainseg_front_requests_total", (("code", code), ("route", "door"))] == 0
     for reason in REASONS:

@@ -48,6 +48,37 @@ SEGMENTATION: dict[str, Any] = {
     "passport": None,
     "notice": NOTICE,
 }
+_LEFT = {"score": 6.91, "max_probability": 0.99812, "area": 1702.4}
+EXPLANATION: dict[str, Any] = {
+    "model": MODEL,
+    "input": {name: value for name, value in SEGMENTATION["input"].items() if name != "geometry"},
+    "slice": 0,
+    "method": "occlusion",
+    "question": "area",
+    "threshold": 0.5,
+    "window": 32,
+    "windows": 121,
+    "layer": None,
+    "unit": "pixels of the network's grid",
+    "baseline": [0.21, 0.24, 0.22],
+    "range": [-3.1, 412.7],
+    "images": {"heat": "iVBORw0KGgo=", "overlay": "iVBORw0KGgo="},
+    "said": "Bright is where the probability falls when a window of 32 pixels is blanked; …",
+    "deletion": {
+        "faithful": True,
+        "share": 0.1,
+        "tile": 16,
+        "tiles": 117,
+        "blanked": 12,
+        "whole": _LEFT,
+        "without_most_important": {"score": -1.2, "max_probability": 0.3119, "area": 96.2},
+        "without_random": [{"score": 6.84, "max_probability": 0.99795, "area": 1633.9}],
+        "said": "With the brightest tenth of the head blanked the area goes from 1702 pixels to 96 pixels; …",
+    },
+    "trust": {**_JUDGED, "gate": "none"},
+    "seconds": 3.207,
+    "notice": NOTICE,
+}
 MODELS: dict[str, Any] = {
     "name": MODEL["name"],
     "default": VERSION,

@@ -123,6 +123,7 @@ NOTICE = "Research use only. Not a medical device."
 PASSPORT_KIND = "application/vnd.brainseg.passport+json"
 SEGMENT_PATH = "/api/v1/segment"
 JOBS_PATH = "/api/v1/jobs"
+EXPLAIN_PATH = "/api/v1/explain"
 OPEN_PATH = "/v2"  # of the Open Inference Protocol
 _INFER_PATH = re.compile(OPEN_PATH + r"/models/[^/]+(/versions/[^/]+)?/infer/?")
 _JOB_PATH = re.compile(JOBS_PATH + r"/[^/]+/?")
@@ -151,8 +152,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "several_series": (422, "Several series could be meant"),
     "not_mr": (422, "The series is not MR"),
     "not_assessed": (422, "The scan is not of the kind that the model knows"),
+    "nothing_to_explain": (422, "The slice has nothing to explain"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "An error on our side"),
+    "explain_unavailable": (501, "This version cannot explain its answers so"),
     "worker_lost": (502, "The worker died on this request"),
     "queue_full": (503, "The queue is full"),
     "not_ready": (503, "No worker is ready"),
@@ -233,7 +236,7 @@ def takes_scan(method: str, path: str) -> bool:
     if method == "PUT":
         return _JOB_PATH.fullmatch(path) is not None
     return method == "POST" and (
-        path == SEGMENT_PATH or path.rstrip("/") == JOBS_PATH or _INFER_PATH.fullmatch(path) is not None
+        path in (SEGMENT_PATH, EXPLAIN_PATH) or path.rstrip("/") == JOBS_PATH or _INFER_PATH.fullmatch(path) is not None
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from web.contract import examples
+from web.contract.explain import explain_paths
 from web.contract.fields import (
     FILE_PART,
     HEADER_PREFIX,
@@ -211,6 +212,7 @@ def _paths() -> dict[str, Any]:
     )
     return {
         "/api/v1/segment": {"post": _segment()},
+        **explain_paths(parameters(), segment_body()),
         "/api/v1/models": {"get": _models()},
         "/api/v1/passport-keys": {"get": keys},
         "/api/v1/openapi.json": {"get": document},

@@ -12,7 +12,9 @@ from web.contract.schemas import TEXT, reference
 # What any request may meet, and what one that needs a key may meet besides.
 ANY = ("bad_request", "request_timeout", "internal_error")
 GUARDED = ("unauthorized", *ANY, "queue_full")
-SEGMENT_CODES = (*PROBLEMS, "bad_request", "request_timeout")
+_EXPLAIN_ONLY = ("nothing_to_explain", "explain_unavailable")
+SEGMENT_CODES = (*(code for code in PROBLEMS if code not in _EXPLAIN_ONLY), "bad_request", "request_timeout")
+EXPLAIN_CODES = (*SEGMENT_CODES, *_EXPLAIN_ONLY)
 JSON = "application/json"
 RAW = "application/octet-stream"
 ID = {"X-Request-Id": reference("RequestId", "headers")}

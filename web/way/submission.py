@@ -44,7 +44,8 @@ class Submission:
     """``scan``: the file's bytes, or a form of several files, as ``content_type`` says. ``fields``:
     name -> text as sent, each name of :data:`web.contract.fields.FIELDS`. ``accept``: the client's Accept
     header. ``version``: None for the default. ``long``: see :mod:`web.way.length`. ``sticky``: requests with the same
-    one are answered by the same version while two share them; empty: none was sent."""
+    one are answered by the same version while two share them; empty: none was sent. ``service`` of TorchServe:
+    ``predictions`` or ``explanations``."""
 
     scan: bytes | memoryview
     fields: Mapping[str, str]
@@ -53,6 +54,7 @@ class Submission:
     content_type: str = RAW
     long: bool = False
     sticky: str = ""
+    service: str = "predictions"
 
     def headers(self) -> dict[str, str]:
         """The request's headers for TorchServe."""

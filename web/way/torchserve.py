@@ -49,7 +49,7 @@ class TorchServe:
         """The reply as it came, whoever wrote it; ``also``: headers beside the submission's. Raises ``not_ready`` when
         TorchServe cannot be reached or refuses the token, ``timeout`` after ``seconds``, or what ``look``, called while
         the answer is awaited, raises."""
-        path = f"/predictions/{self._model}" + (f"/{submission.version}" if submission.version else "")
+        path = f"/{submission.service}/{self._model}" + (f"/{submission.version}" if submission.version else "")
         headers = {**submission.headers(), **also, "X-Request-Id": request_id}
 
         def send(token: Mapping[str, str]) -> Reply:

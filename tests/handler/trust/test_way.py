@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from handler.drift import HEADER as COUNTED
-from handler.pipeline import Model, Outcome, answer
+from handler.outcome import Outcome
+from handler.pipeline import Model, answer
 from samples.make import png, stack_tiff
 from samples.phantom import Phantom, draw
 from tests.contract import check_answer, check_problem

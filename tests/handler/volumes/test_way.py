@@ -18,7 +18,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from handler.limits import Limits
-from handler.pipeline import Model, Outcome, answer
+from handler.outcome import Outcome
+from handler.pipeline import Model, answer
 from handler.volumes.infer import MOST_SLICES
 from tests.contract import check_answer, check_problem
 from tests.craft import png, ramp
