@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Scripted = tuple[int, str, object]
+SCANS = ("/predictions", "/explanations")
 DIED: Scripted = (507, "application/json", {"code": 507, "type": "InternalServerException", "message": "Worker died."})
 NO_WORKER: Scripted = (
     503,
@@ -50,14 +51,14 @@ class Stage:
         self.goes_on.clear()
 
     def predicted(self) -> int:
-        return sum(path.startswith("/predictions") for _, path, _ in self.seen)
+        return sum(path.startswith(SCANS) for _, path, _ in self.seen)
 
     def answer(self, method: str, path: str, authorization: str) -> Scripted:
         with self.lock:
             self.seen.append((method, path, authorization))
             if self.token is not None and authorization != f"Bearer {self.token}":
                 return TOKEN_REFUSED
-            if path.startswith("/predictions"):
+            if path.startswith(SCANS):
                 return self.predictions.pop(0) if len(self.predictions) > 1 else self.predictions[0]
             asked = path.split("?")[0].split("/")[3:4]
             versions = self.versions if asked == ["all"] else tuple(asked) or self.versions[:1]
@@ -75,7 +76,7 @@ def standing_in(stage: Stage) -> Iterator[Stage]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.path.startswith("/predictions"):
+            if self.path.startswith(SCANS):
                 stage.headers = dict(self.headers)
                 if self.path.endswith(stage.held or "/"):
                     stage.goes_on.wait(120)
