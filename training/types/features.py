@@ -29,14 +29,17 @@ def tensor_of_grids(grids: NDArray[np.float32], recipe: TypesRecipe) -> Tensor:
 
 
 class Features:
-    """The frozen stages' maps: `maps[epoch][i]` of slice i as epoch `epoch` changes it, float16 (channels, h, w)."""
+    """The frozen stages' maps of the slices that the epochs draw, as each epoch changes them: float16 (channels, h, w),
+    one row a slice of `draws`, epoch after epoch."""
 
-    def __init__(self, maps: NDArray[np.float16]) -> None:
-        self._maps = maps
+    def __init__(self, maps: NDArray[np.float16], draws: Sequence[Sequence[int]]) -> None:
+        pairs = [(epoch, index) for epoch, indices in enumerate(draws) for index in indices]
+        self._maps, self._rows = maps, {pair: row for row, pair in enumerate(pairs)}
 
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
         """Float32 (n, channels, h, w), channels last."""
-        taken = torch.from_numpy(np.asarray(self._maps[epoch][list(indices)], np.float32))
+        rows = [self._rows[epoch, index] for index in indices]
+        taken = torch.from_numpy(np.asarray(self._maps[rows], np.float32))
         return taken.contiguous(memory_format=torch.channels_last)
 
 
@@ -60,40 +63,42 @@ def changed_slice(grid: NDArray[np.float32], recipe: TypesRecipe, epoch: int, in
 def digest_of(recipe: TypesRecipe, start: str, slices: Sequence[TypeSlice]) -> str:
     """What the maps depend on, in 16 hex digits; `start` is the digest of the start weights."""
     network = {key: value for key, value in asdict(recipe.network).items() if key not in ("head", "dropout")}
-    parts = [network, asdict(recipe.changes), recipe.seed, recipe.epochs, start, [item.name for item in slices]]
+    parts = [network, asdict(recipe.changes), recipe.seed, recipe.epochs, recipe.per_patient, start, [item.name for item in slices]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def frozen_features(
     first: torch.nn.Module,
     recipe: TypesRecipe,
+    draws: Sequence[Sequence[int]],
     grids: Callable[[], NDArray[np.float32]],
     file: Path,
-    advance: Callable[[], None] = lambda: None,
 ) -> Features:
     """The maps in `file`, calculated by `first` and written there if it is not there yet: half precision, a memory map.
 
-    `grids()` gives all slices; `advance` is called for each batch."""
+    `grids()` gives all slices, `draws` those that each epoch takes."""
     if not file.is_file():
-        all_grids = grids()
-        part = file.with_name(f"{file.name}.{os.getpid()}.part")
         file.parent.mkdir(parents=True, exist_ok=True)
-        maps: NDArray[np.float16] | None = None
+        part = file.with_name(f"{file.name}.{os.getpid()}.part")
+        all_grids, maps, row = grids(), None, 0
         with torch.inference_mode():
-            for epoch in range(recipe.epochs):
-                for begin in range(0, len(all_grids), BATCH):
-                    chosen = range(begin, min(begin + BATCH, len(all_grids)))
+            for epoch, indices in enumerate(draws):
+                for begin in range(0, len(indices), BATCH):
+                    chosen = indices[begin : begin + BATCH]
                     changed = np.stack([changed_slice(all_grids[i], recipe, epoch, i) for i in chosen])
-                    with torch.autocast("cpu", torch.bfloat16):
+                    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16()):
                         made = first(tensor_of_grids(changed, recipe)).float().numpy().astype(np.float16)
                     if maps is None:
-                        shape = (recipe.epochs, len(all_grids), *made.shape[1:])
+                        shape = (sum(map(len, draws)), *made.shape[1:])
                         maps = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
-                    maps[epoch, begin : begin + len(made)] = made
-                    advance()
-        assert maps is not None
-        maps.flush()
+                    maps[row : row + len(made)] = made
+                    row += len(made)
+        if maps is not None:
+            maps.flush()
         part.replace(file)
-    return Features(np.load(file, mmap_mode="r"))
+    return Features(np.load(file, mmap_mode="r"), draws)
 
 
+def bfloat16() -> bool:
+    """Where the processor multiplies bfloat16 itself; elsewhere it would only be slower."""
+    return bool(torch.cpu._is_avx512_bf16_supported())

@@ -57,7 +57,10 @@ class ChangesRecipe:
 @dataclass(frozen=True)
 class TypesRecipe:
     """One training of a classifier, but for the data folder, the fold and the start weights. The learning rate is the
-    peak of a cosine; `encoder_rate` is the encoder's as a share of it; `decay` is the optimiser's weight decay."""
+    peak of a cosine; `encoder_rate` is the encoder's as a share of it; `decay` is the optimiser's weight decay.
+
+    `per_patient`: so many slices of a patient an epoch takes at most, others each time. Neighbouring slices show nearly
+    the same, and one patient may have as many as twenty others."""
 
     name: str
     seed: int
@@ -65,6 +68,7 @@ class TypesRecipe:
     network: NetworkRecipe
     epochs: Count
     batch: Count
+    per_patient: Count
     rate: Positive
     encoder_rate: Positive = 1.0
     decay: Amount = 0.0

@@ -27,10 +27,10 @@ from training.fit.module import TrainingDivergedError
 from training.fit.origin import RunError
 from training.fit.schedule import factor
 from training.fit.start import HUBS, encoder_state, name_of, weights_file
-from training.types.features import Features, Pictures, digest_of, frozen_features, tensor_of_grids
+from training.types.features import Features, Pictures, bfloat16, digest_of, frozen_features, tensor_of_grids
 from training.types.recipe import TypesRecipe
 from training.types.slices import TypeSlice, find_slices, read_grids
-from training.types.split import By, parts_of
+from training.types.split import By, drawn, parts_of
 from training.types.stages import cut
 
 RUN_FILE, LAST, WEIGHTS, PREDICTIONS = "run.json", "last.pt", "weights.safetensors", "predictions.csv"
@@ -75,8 +75,8 @@ def train_types(run: TypesRun, folder: Path, say: Callable[[str], None] = lambda
         held = _held(run, slices)
         network = _fresh(run)
         source = _source(run, network, slices, say)
-        trained = [index for index in range(len(slices)) if index not in held]
-        _fit(run.recipe, network, source, trained, kinds, folder, say)
+        draws = [[index for index in drawn if index not in held] for drawn in _draws(run.recipe, slices)]
+        _fit(run.recipe, network, source, draws, kinds, folder, say)
         if held:
             judged = [slices[index] for index in sorted(held)]
             logits = judge(network, run.recipe, run.data, judged)
@@ -121,21 +121,26 @@ def _source(
     file = folder / f"frozen-{digest_of(recipe, start, slices)}.npy"
     if not file.is_file():
         say(f"calculating what {recipe.network.frozen} frozen stages make of {len(slices)} slices")
-    return frozen_features(first, recipe, lambda: read_grids(run.data, slices, recipe.input), file)
+    return frozen_features(first, recipe, _draws(recipe, slices), lambda: read_grids(run.data, slices, recipe.input), file)
+
+
+def _draws(recipe: TypesRecipe, slices: Sequence[TypeSlice]) -> list[list[int]]:
+    return [drawn(slices, recipe.per_patient, (recipe.seed, epoch)) for epoch in range(recipe.epochs)]
 
 
 def _fit(
     recipe: TypesRecipe,
     network: Classifier,
     source: Features | Pictures,
-    trained: Sequence[int],
+    draws: Sequence[Sequence[int]],
     kinds: Sequence[str],
     folder: Path,
     say: Callable[[str], None],
 ) -> None:
     _, rest = cut(network, recipe.network.frozen)
-    steps = len(trained) // min(recipe.batch, len(trained))
-    total = steps * recipe.epochs
+    # No half batch at the end: batch statistics of one or two samples would upset BatchNorm.
+    steps = [max(1, len(drawn) // recipe.batch) for drawn in draws]
+    total = sum(steps)
     head = {id(parameter) for parameter in network.head.parameters()}
     learning = [parameter for parameter in rest.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -144,22 +149,23 @@ def _fit(
             {"params": [p for p in learning if id(p) in head], "lr": recipe.rate},
         ],
         weight_decay=recipe.decay,
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: factor("onecycle", step, total, recipe.warm_up)
     )
     truth = torch.tensor([recipe.classes.index(kind) for kind in kinds])
-    loss_of = torch.nn.CrossEntropyLoss(_weights(recipe, truth[list(trained)]), label_smoothing=recipe.loss.smoothing)
+    loss_of = torch.nn.CrossEntropyLoss(_weights(recipe, truth[draws[0]]), label_smoothing=recipe.loss.smoothing)
     done = _resume(folder, network, optimiser, schedule)
-    log = OneLog(folder / LOG_FILE, done * steps)
+    log = OneLog(folder / LOG_FILE, sum(steps[:done]))
     for epoch in range(done, recipe.epochs):
         rest.train()
-        order = np.random.default_rng((recipe.seed, epoch)).permutation(trained)
+        order = np.random.default_rng((recipe.seed, epoch)).permutation(draws[epoch])
         torch.manual_seed(int(np.random.SeedSequence((recipe.seed, epoch)).generate_state(1)[0]))
         losses = []
-        for step in range(steps):
+        for step in range(steps[epoch]):
             chosen = order[step * recipe.batch : (step + 1) * recipe.batch].tolist()
-            with torch.autocast("cpu", torch.bfloat16, enabled=_bfloat16()):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16()):
                 logits = rest(source.batch(epoch, chosen))
             loss = loss_of(logits.float(), truth[chosen])
             if not torch.isfinite(loss):
@@ -170,15 +176,10 @@ def _fit(
             optimiser.step()
             schedule.step()
             losses.append(float(loss.detach()))
-        log.log_metrics({"epoch": epoch, "train/loss": float(np.mean(losses))}, (epoch + 1) * steps - 1)
+        log.log_metrics({"epoch": epoch, "train/loss": float(np.mean(losses))}, sum(steps[: epoch + 1]) - 1)
         log.save()
         _keep(folder, epoch + 1, network, optimiser, schedule)
         say(f"epoch {epoch + 1}/{recipe.epochs}: loss {np.mean(losses):.4f}")
-
-
-def _bfloat16() -> bool:
-    """Where the processor multiplies bfloat16 itself; elsewhere it would only be slower."""
-    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _weights(recipe: TypesRecipe, truth: Tensor) -> Tensor | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Literal
+
+import numpy as np
 
 from settings.mapping import SettingsError
 from training.types.slices import TypeSlice
@@ -44,3 +47,16 @@ def parts_of(slices: Sequence[TypeSlice], parts: int, seed: int, by: By = "patie
             for index in members[owner]:
                 dealt[index] = part
     return dealt
+
+
+def drawn(slices: Sequence[TypeSlice], per_patient: int, seed: tuple[int, ...]) -> list[int]:
+    """At most `per_patient` slices of each patient, in order; all of those that have no patient. A patient's do not
+    depend on who else is there."""
+    owners: dict[str, list[int]] = defaultdict(list)
+    for index, item in enumerate(slices):
+        owners[item.patient or item.name].append(index)
+    chosen: list[int] = []
+    for owner, indices in owners.items():
+        rng = np.random.default_rng((*seed, zlib.crc32(owner.encode())))
+        chosen += rng.permutation(indices)[:per_patient].tolist()
+    return sorted(chosen)
