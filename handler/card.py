@@ -12,7 +12,8 @@ from handler.files import sha256_of, write_atomic
 
 CARD_FILE = "model-card.json"
 CARD_FORMAT = 1
-LATER = ("trust", "serving")  # fields that cards of before lack
+CLASSIFIER = "classifier"  # the decoder of a network that has none
+LATER = ("trust", "serving", "labels")  # fields that cards of before lack
 SEQUENCES = ("t1", "flair", "t1c")  # red, green and blue of the published pictures
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -31,6 +32,12 @@ class Architecture:
     in_channels: int = 3
     classes: int = 1
     logits_at: int = 1
+
+    @property
+    def classifies(self) -> bool:
+        """Whether it names a class for a slice (:mod:`handler.classifier`), ``decoder_channels`` then the widths of its
+        head; else it marks pixels."""
+        return self.decoder == CLASSIFIER
 
     @property
     def label(self) -> str:
@@ -112,7 +119,8 @@ class ModelCard:
     ``threshold``: 0 < t < 1, a pixel is tumour above it; ``min_lesion_pixels``: components smaller than this are
     dropped; both are defaults that a request may override. ``engines``: files by engine, and ``parity``: how far
     each is from the reference, and ``serving``: which of them was chosen and why, written at packaging. ``trust``:
-    ``gate`` and ``quality``, as :mod:`handler.trust` reads them; cards of before lack both. ``data``, ``recipe``,
+    ``gate`` and ``quality``, as :mod:`handler.trust` reads them; cards of before lack both. ``labels``: a classifier's
+    classes in the order of its logits; none of another network. ``data``, ``recipe``,
     ``metrics``, ``known_answers`` and ``libraries`` are JSON objects documented by the code that writes them.
     """
 
@@ -138,6 +146,7 @@ class ModelCard:
     limits: tuple[str, ...] = ()
     trust: Mapping[str, Any] = field(default_factory=dict)
     serving: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -147,6 +156,9 @@ class ModelCard:
         if self.input.height % 32 or self.input.width % 32:
             raise ValueError(f"input {self.input.height} x {self.input.width}: each side must be divisible by 32")
         self.input.check(self.architecture.in_channels)
+        wanted = self.architecture.classes if self.architecture.classifies else 0
+        if len(self.labels) != wanted or len(set(self.labels)) != wanted:
+            raise ValueError(f"labels {list(self.labels)}: expected {wanted}, each once")
         if Path(self.weights.file).name != self.weights.file:
             raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
 
@@ -202,7 +214,7 @@ def parse_card(text: str) -> ModelCard:
         if raw.pop("card_format") != CARD_FORMAT:
             raise ValueError(f"card_format is not {CARD_FORMAT}")
         for name in LATER:
-            raw.setdefault(name, {})
+            raw.setdefault(name, [] if name == "labels" else {})
         _check_names(raw, ModelCard, "the card")
         raw["architecture"].setdefault("logits_at", 1)  # cards from before 2.1 have none
         raw["input"].setdefault("sequences", SEQUENCES)
@@ -221,6 +233,7 @@ def parse_card(text: str) -> ModelCard:
             "limits": tuple(raw["limits"]),
             "trust": dict(raw["trust"]),
             "serving": dict(raw["serving"]),
+            "labels": tuple(raw["labels"]),
         }
         return ModelCard(**raw)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ class Classifier(torch.nn.Module):
     """``encoder`` as segmentation_models_pytorch names and makes it, with random weights; a ``head`` on the mean of its
     last map: dropout and one layer, before it one of each width in ``decoder_channels`` with a ReLU.
 
-    Float32 (n, in_channels, h, w) -> logits (n, classes), h and w divisible by 32."""
+    Float32 (n, in_channels, h, w) -> logits (n, 1, 1, classes), h and w divisible by 32: a map of one row, so that
+    engines, parity and archives need not know it from a segmentation."""
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
         import segmentation_models_pytorch as smp  # costs two seconds: not for those who only read cards
@@ -27,9 +29,10 @@ class Classifier(torch.nn.Module):
         self.encoder: torch.nn.Module = encoder
         widths = [encoder.out_channels[-1], *architecture.decoder_channels]
         layers: list[torch.nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
-        self.head = torch.nn.Sequential(*layers, torch.nn.Dropout(dropout), torch.nn.Linear(widths[-1], architecture.classes))
+        layers += [torch.nn.Dropout(dropout), torch.nn.Linear(widths[-1], architecture.classes)]
+        self.head = torch.nn.Sequential(*layers)
 
     def features(self, images: Tensor) -> Tensor:
         """The encoder's last map, (n, channels, h / 32, w / 32)."""
@@ -42,4 +45,4 @@ class Classifier(torch.nn.Module):
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.judge(self.features(images))
+        return self.judge(self.features(images))[:, None, None]

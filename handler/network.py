@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from handler.card import Architecture, ModelCard
+from handler.classifier import Classifier
 
 LEFT_OUT = {1: 0, 2: 1, 4: 2}  # logits_at -> decoder blocks that are left out
 
@@ -47,11 +48,14 @@ def usual(decoder: str, encoder: str, in_channels: int = 3) -> Architecture:
 
 
 def build(architecture: Architecture) -> torch.nn.Module:
-    """A network of random weights: float32 (n, in_channels, h, w) -> logits (n, classes, h, w), h and w divisible by
-    32. Nothing is downloaded. Raises ``ValueError`` for a decoder that is not known here, or widths that it has not."""
+    """A network of random weights: float32 (n, in_channels, h, w) -> logits (n, classes, h, w), of a classifier
+    (n, 1, 1, classes); h and w divisible by 32. Nothing is downloaded. Raises ``ValueError`` for a decoder that is not
+    known here, or widths that it has not."""
     import segmentation_models_pytorch as smp  # costs two seconds: not for those who only read cards
 
     _check(architecture)
+    if architecture.classifies:
+        return Classifier(architecture)
     channels, left_out = architecture.decoder_channels, LEFT_OUT[architecture.logits_at]
     decoder = DECODERS[architecture.decoder]
     chosen = {"encoder_depth": len(channels) + left_out, "decoder_channels": (*channels, *[1] * left_out)}
@@ -75,6 +79,8 @@ def build(architecture: Architecture) -> torch.nn.Module:
 
 def _check(architecture: Architecture) -> None:
     name, channels = architecture.decoder, list(architecture.decoder_channels)
+    if architecture.classifies:
+        return
     if name not in DECODERS:
         raise ValueError(f"decoder {name!r}: expected one of {', '.join(DECODERS)}")
     if bool(channels) != DECODERS[name].widths:

@@ -29,7 +29,9 @@ def main(
     run: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, log, weights; made when missing.")],
     data: Annotated[Path, typer.Option(help="Folder with <class>.zip and slices.csv.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name or the path of a YAML file.")] = "types",
-    fold: Annotated[str | None, typer.Option(help="K/N: leave part K of N out and judge it. Else train on all.")] = None,
+    fold: Annotated[
+        str | None, typer.Option(help="K/N: leave part K of N out and judge it. Else train on all.")
+    ] = None,
     by: Annotated[
         Literal["patient", "slice"], typer.Option(help="Parts by patient; by slice leaks, to show what that is worth.")
     ] = "patient",

@@ -63,7 +63,15 @@ def changed_slice(grid: NDArray[np.float32], recipe: TypesRecipe, epoch: int, in
 def digest_of(recipe: TypesRecipe, start: str, slices: Sequence[TypeSlice]) -> str:
     """What the maps depend on, in 16 hex digits; `start` is the digest of the start weights."""
     network = {key: value for key, value in asdict(recipe.network).items() if key not in ("head", "dropout")}
-    parts = [network, asdict(recipe.changes), recipe.seed, recipe.epochs, recipe.per_patient, start, [item.name for item in slices]]
+    parts = [
+        network,
+        asdict(recipe.changes),
+        recipe.seed,
+        recipe.epochs,
+        recipe.per_patient,
+        start,
+        [item.name for item in slices],
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

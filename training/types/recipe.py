@@ -1,4 +1,4 @@
-"""A recipe for a classifier: everything that decides what is trained, read from a YAML file in `training/types/recipes`."""
+"""A recipe for a classifier: everything that decides what is trained, read from a YAML file in `recipes`."""
 
 from __future__ import annotations
 
@@ -103,5 +103,7 @@ def load_types_recipe(name_or_file: str) -> TypesRecipe:
     if len(set(recipe.classes)) != len(recipe.classes) or len(recipe.classes) < 2:
         raise SettingsError(f"recipe {path.name}: classes {list(recipe.classes)}: expected two or more, each once")
     if recipe.network.height % 32 or recipe.network.width % 32:
-        raise SettingsError(f"recipe {path.name}: height and width must be multiples of 32, the encoder halves five times")
+        raise SettingsError(
+            f"recipe {path.name}: height and width must be multiples of 32, the encoder halves five times"
+        )
     return recipe

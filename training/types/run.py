@@ -39,8 +39,9 @@ LOG_FILE = "metrics.csv"
 
 @dataclass(frozen=True)
 class TypesRun:
-    """What is trained on what: `fold` is left out and judged (None: all is trained on, nothing judged), dealt by
-    patient or slice; the encoder starts from `start`, a safetensors file, "imagenet" or "none"; `cache` keeps frozen maps."""
+    """What is trained on what: `fold` is left out and judged (None: all is trained on, none judged), dealt by
+    patient or slice; the encoder starts from `start`, a safetensors file, "imagenet" or "none"; `cache`: a folder for
+    what frozen stages make."""
 
     recipe: TypesRecipe
     data: Path
@@ -56,7 +57,9 @@ class TypesRun:
             "recipe": asdict(self.recipe),
             "fold": None if self.fold is None else [self.fold.which, self.fold.parts],
             "by": self.by,
-            "start": {"name": self.start} if started is None else {"name": name_of(started), "sha256": sha256_of(started)},
+            "start": {"name": self.start}
+            if started is None
+            else {"name": name_of(started), "sha256": sha256_of(started)},
         }
 
 
@@ -88,7 +91,9 @@ def train_types(run: TypesRun, folder: Path, say: Callable[[str], None] = lambda
 def _begin(run: TypesRun, folder: Path) -> None:
     file, text = folder / RUN_FILE, json.dumps(run.described(), indent=1)
     if file.is_file() and file.read_text("utf-8") != text:
-        raise RunError(f"{folder} was begun with another recipe, fold or start weights; resume with those or take a new folder")
+        raise RunError(
+            f"{folder} was begun with another recipe, fold or start weights; resume with those or take a new folder"
+        )
     write_atomic(file, text.encode())
 
 
@@ -121,7 +126,9 @@ def _source(
     file = folder / f"frozen-{digest_of(recipe, start, slices)}.npy"
     if not file.is_file():
         say(f"calculating what {recipe.network.frozen} frozen stages make of {len(slices)} slices")
-    return frozen_features(first, recipe, _draws(recipe, slices), lambda: read_grids(run.data, slices, recipe.input), file)
+    return frozen_features(
+        first, recipe, _draws(recipe, slices), lambda: read_grids(run.data, slices, recipe.input), file
+    )
 
 
 def _draws(recipe: TypesRecipe, slices: Sequence[TypeSlice]) -> list[list[int]]:
@@ -231,7 +238,7 @@ def judge(network: Classifier, recipe: TypesRecipe, data: Path, slices: Sequence
     with torch.inference_mode():
         for begin in range(0, len(slices), 32):
             grids = read_grids(data, slices[begin : begin + 32], recipe.input)
-            made.append(network(tensor_of_grids(grids, recipe)).numpy())
+            made.append(network(tensor_of_grids(grids, recipe))[:, 0, 0].numpy())
     return np.concatenate(made)
 
 

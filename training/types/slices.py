@@ -1,4 +1,4 @@
-"""The pictures of a types data set: `<class>.zip` with `<class>/<number>.webp` (or another picture), and `slices.csv`."""
+"""The pictures of a types data set: `<class>.zip` with `<class>/<number>.webp` or the like, and `slices.csv`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from handler.card import Architecture
+from handler.classifier import Classifier
+from settings.mapping import SettingsError
+from tests.training.types.drawn import write_recipe, write_types
+from training.data.split import Fold
+from training.fit.origin import RunError
+from training.types import run as run_module
+from training.types.figures import read_judged
+from training.types.recipe import load_types_recipe
+from training.types.run import PREDICTIONS, RUN_FILE, WEIGHTS, TypesRun, train_types
+from training.types.slices import find_slices
+from training.types.stages import cut
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> TypesRun:
+    folder = tmp_path_factory.mktemp("types")
+    recipe = load_types_recipe(str(write_recipe(folder / "recipe.yaml")))
+    return TypesRun(recipe, write_types(folder / "data"), Fold(1, 4), cache=folder)
+
+
+@pytest.fixture(scope="module")
+def trained(wanted: TypesRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return train_types(wanted, tmp_path_factory.mktemp("run") / "whole")
+
+
+def test_what_was_held_out_is_judged_and_nothing_else(wanted: TypesRun, trained: Path) -> None:
+    judged = read_judged([trained / PREDICTIONS])
+    patients = {item.name: item.patient for item in find_slices(wanted.data, wanted.recipe.classes)}
+    held = {patients[name] for name in judged.names}
+    assert len(held) == 3  # one of four of each class
+    assert set(judged.names) == {name for name, patient in patients.items() if patient in held}
+    assert set(judged.owner) == held
+
+
+def test_frozen_stages_keep_their_weights_and_others_learn(wanted: TypesRun, trained: Path) -> None:
+    torch.manual_seed(wanted.recipe.seed)
+    before = Classifier(wanted.recipe.architecture).state_dict()
+    after = load_file(trained / WEIGHTS)
+    stem = [name for name in after if "conv_stem" in name or ".model.bn1." in name]
+    assert stem
+    assert all(torch.equal(before[name], after[name]) for name in stem)
+    assert not torch.equal(before["head.1.weight"], after["head.1.weight"])
+    assert any(not torch.equal(before[name], after[name]) for name in after if ".blocks.4." in name)
+
+
+def test_a_run_that_was_ended_goes_on_to_the_same_weights(
+    wanted: TypesRun, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = run_module._keep
+
+    def keep_and_end(folder: Path, epochs: int, *rest: object) -> None:
+        keep(folder, epochs, *rest)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "_keep", keep_and_end)
+    with pytest.raises(KeyboardInterrupt):
+        train_types(wanted, tmp_path / "ended")
+    monkeypatch.undo()
+    train_types(wanted, tmp_path / "ended")
+    one, two = load_file(trained / WEIGHTS), load_file(tmp_path / "ended" / WEIGHTS)
+    assert one.keys() == two.keys()
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+    log = (tmp_path / "ended" / "metrics.csv").read_text("utf-8").splitlines()
+    assert len(log) == 1 + wanted.recipe.epochs
+
+
+def test_a_folder_of_another_run_is_left_alone(wanted: TypesRun, trained: Path) -> None:
+    before = (trained / RUN_FILE).read_bytes()
+    for other in (replace(wanted, fold=Fold(2, 4)), replace(wanted, by="slice")):
+        with pytest.raises(RunError, match="another recipe, fold or start weights"):
+            train_types(other, trained)
+    assert (trained / RUN_FILE).read_bytes() == before
+    assert str(wanted.data) not in before.decode()
+    assert json.loads(before)["fold"] == [1, 4]
+
+
+def test_without_frozen_stages_and_a_fold_all_is_trained_on(wanted: TypesRun, tmp_path: Path) -> None:
+    recipe = replace(wanted.recipe, epochs=1, network=replace(wanted.recipe.network, frozen=0, head=(8,)))
+    weighed = replace(recipe, loss=replace(recipe.loss, weights="balanced", smoothing=0.1))
+    folder = train_types(replace(wanted, recipe=weighed, fold=None), tmp_path / "all")
+    assert not (folder / PREDICTIONS).exists()
+    assert load_file(folder / WEIGHTS)["head.0.weight"].shape[0] == 8
+
+
+def test_the_published_one_trains(wanted: TypesRun, tmp_path: Path) -> None:
+    published = load_types_recipe("types-published")
+    small = replace(
+        published, epochs=1, per_patient=1, batch=4, network=replace(published.network, height=32, width=32)
+    )
+    folder = train_types(replace(wanted, recipe=small), tmp_path / "published")
+    judged = read_judged([folder / PREDICTIONS])
+    assert judged.logits.shape == (9, 3)
+    assert np.isfinite(judged.logits).all()
+
+
+@pytest.mark.parametrize(("encoder", "frozen"), [("tu-tf_mobilenetv3_small_minimal_100", 3), ("vgg11", 6)])
+def test_a_network_cut_in_two_gives_its_own_logits(encoder: str, frozen: int) -> None:
+    torch.manual_seed(0)
+    network = Classifier(Architecture("classifier", encoder, (), classes=3)).eval()
+    images = torch.rand(2, 3, 64, 32)
+    first, rest = cut(network, frozen)
+    with torch.no_grad():
+        whole = network(images)
+        assert whole.shape == (2, 1, 1, 3)
+        assert torch.allclose(rest(first(images)), whole[:, 0, 0], atol=1e-5)
+    assert not any(parameter.requires_grad for parameter in first.parameters())
+
+
+def test_stages_that_are_not_known_or_not_there_are_refused() -> None:
+    with pytest.raises(SettingsError, match="stages are not known"):
+        cut(Classifier(Architecture("classifier", "resnet18", (), classes=2)), 1)
+    with pytest.raises(SettingsError, match="this encoder has 7 stages"):
+        cut(Classifier(Architecture("classifier", "tu-tf_mobilenetv3_small_minimal_100", (), classes=2)), 8)

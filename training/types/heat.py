@@ -1,0 +1,51 @@
+"""Where a classifier looks: Grad-CAM, and how much of its heat lies in the tumour's box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handler.classifier import Classifier
+from training.types.slices import TypeSlice
+
+
+@dataclass(frozen=True)
+class Look:
+    """Of one slice: the share of the heat inside the tumour's box, the box's share of the picture, both 0..1, and
+    whether the hottest point lies in the box. `heat` is None where nothing speaks for the class."""
+
+    kind: str
+    heat: float | None
+    area: float
+    hit: bool
+
+
+def grad_cam(network: Classifier, pictures: Tensor, classes: Sequence[int]) -> NDArray[np.float32]:
+    """Grad-CAM (Selvaraju et al., ICCV 2017) of one class for each of the pictures (n, 3, h, w), normalised, on the
+    encoder's last map and brought to the pictures' grid: float32 (n, h, w), 0 or more, not scaled."""
+    with torch.no_grad():
+        features = network.features(pictures)
+    features.requires_grad_(True)
+    logits = network.judge(features)
+    told = logits[torch.arange(len(logits)), torch.tensor(list(classes))].sum()
+    (gradient,) = torch.autograd.grad(told, features)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    maps = (weights * features).sum(dim=1, keepdim=True).relu().detach()
+    grown = torch.nn.functional.interpolate(maps, pictures.shape[2:], mode="bilinear", align_corners=False)
+    return grown[:, 0].numpy()
+
+
+def look(item: TypeSlice, heat: NDArray[np.float32]) -> Look:
+    """What a heat map (h, w) of a slice with a box says. Raises ValueError for a slice without one."""
+    if item.box is None:
+        raise ValueError(f"{item.name} has no box; its table names no tumour")
+    inside = item.box.on(*heat.shape)
+    total = float(heat.sum())
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    share = float((heat * inside).sum()) / total if total > 0 else None
+    return Look(item.kind, share, item.box.area, bool(total > 0 and inside[row, column] >= 0.5))
