@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from brainseg_client.later import JobState, RemoteJob
+    from brainseg_client.reasons import Explanation
     from brainseg_client.results import Model, Notice, Scan, Segmentation, Slice, Version
     from brainseg_client.windows import in_windows
 
@@ -23,6 +24,7 @@ __all__ = [
     "BrainSegError",
     "BusyError",
     "Client",
+    "Explanation",
     "JobState",
     "Model",
     "NotFoundError",
@@ -37,7 +39,7 @@ __all__ = [
     "Version",
     "in_windows",
 ]
-_MODULES = ("api", "errors", "later", "results", "windows")
+_MODULES = ("api", "errors", "later", "reasons", "results", "windows")
 
 
 def __getattr__(name: str) -> object:

@@ -25,9 +25,10 @@ from brainseg_client.errors import AccessError, BrainSegError, BusyError, NotFou
 from brainseg_client.files import check_size
 from brainseg_client.keys import check_key
 from brainseg_client.later import RemoteJob
+from brainseg_client.reasons import Explains
 from brainseg_client.results import Segmentation, Version, segmentation, versions
 from brainseg_client.session import open_session
-from brainseg_client.volumes import read_source
+from brainseg_client.volumes import Source, read_source
 from brainseg_client.wire import DEFAULT_URL, address, multipart, refusal, sendable, text, without_login
 
 HEADER_PREFIX = "X-BrainSeg-"
@@ -36,10 +37,9 @@ SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 T = TypeVar("T")
-Source = bytes | str | Path
 
 
-class Client:
+class Client(Explains):
     """Safe to use from several threads. ``api_key``: needed where the server has keys. ``patience``: seconds for which
     a busy, starting or unreachable server is asked again before the error is raised; 0: never. ``timeout``: seconds
     the answer to one request may take. ``as_jobs``: each scan is submitted as a job and its result fetched, so that a

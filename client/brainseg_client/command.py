@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from brainseg_client.explain import ExplainOptions, explain
 from brainseg_client.interrupts import INTERRUPTED
+from brainseg_client.reasons import METHODS, QUESTIONS
 from brainseg_client.segment import NOTICE, USAGE, Options, say, segment
 from brainseg_client.study import StudyOptions, segment_study
 from brainseg_client.verify import VerifyOptions, verify
@@ -158,8 +160,41 @@ def _verify(arguments: Sequence[str]) -> int:
     return verify(VerifyOptions(**{**given, "scans": scans}))
 
 
+def _explain_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "brainseg explain",
+        description="Write what of one slice of SCAN moves the model's answer into OUT: NAME.why.png (over the scan), "
+        "NAME.heat.png (values) and NAME.why.json.",
+        epilog="Exit status: 0 done, 1 refused, 2 wrong use, 3 no server or no access, 4 results cannot be written. "
+        f"{NOTICE}",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("scan", type=Path, metavar="SCAN", help="a picture, NIfTI, DICOM or a zip of it")
+    add("--out", type=Path, required=True, help="folder for the results; made when missing")
+    add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
+    add("--method", choices=METHODS, help="by gradients, or by covering a part at a time (gradcam)")
+    add("--question", choices=QUESTIONS, help="what moves the verdict, or the area (verdict)")
+    add("--slice", type=_whole(0), metavar="N", help="counted from 0; needed where there are several")
+    add("--window", type=_whole(8, 512), metavar="PIXELS", help="of occlusion: the side of what is covered")
+    add("--seconds", type=_whole(1, 300), metavar="SECONDS", help="the longest that it may take (30)")
+    add("--version", help="model version; else the server's default")
+    add("--threshold", type=_share, help="0 < t < 1; else the model's")
+    add("--gate", choices=("on", "off"), help="off: also of what the model does not know")
+    add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
+    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    return parser
+
+
+def _explain(arguments: Sequence[str]) -> int:
+    given = vars(_explain_parser().parse_args(arguments))
+    given["url"] = given["url"] or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    return explain(ExplainOptions(**given))
+
+
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "segment": (_segment, "files and folders of scans: masks, overlays and tables"),
+    "explain": (_explain, "one slice: a picture of what moves the answer"),
     "verify": (_verify, "a passport: whose it is, of which scan, and the same again from a server"),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from brainseg_client.api import Client, Source
+from brainseg_client.api import Client
 from brainseg_client.errors import BrainSegError
 from brainseg_client.keys import find_key
 from brainseg_client.names import shown
@@ -20,7 +20,7 @@ from brainseg_client.passport import (
     read_passport,
 )
 from brainseg_client.segment import DONE, NO_SERVER, SOME_FAILED, USAGE, say
-from brainseg_client.volumes import read_source
+from brainseg_client.volumes import Source, read_source
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from brainseg_client.files import read_scan
 from brainseg_client.results import Segmentation, segmentation
 
 RESULT = "result.json"
+Source = bytes | str | Path
 LARGEST_SERIES = 400 * 2**20  # bytes before packing; what the server unpacks at most
 STARTS = (b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06")  # gzip, zip, a zip with nothing in it
 MAGICS = (

@@ -29,7 +29,8 @@ VOLUME_FILES = {"mask.nii.gz": b"a mask", "seg.dcm": b"a SEG", "sr-volume.dcm": 
 class Door:
     """``open``: whether answers are given; a request waits until it is set. ``busy``: after how many scans it is busy
     from then on. ``sizes``: of the scans that came; ``asked``: their headers and bodies; ``keys``: the Authorization
-    headers. ``problem``: the answer to all scans instead of a result. ``files``: what a volume's zip holds beside
+    headers. ``problem``: the answer to all scans instead of a result, and ``result`` instead of a segmentation.
+    ``paths``: that were asked. ``files``: what a volume's zip holds beside
     ``result.json``."""
 
     url: str = ""
@@ -40,6 +41,8 @@ class Door:
     files: dict[str, bytes] = field(default_factory=lambda: dict(VOLUME_FILES))
     keys: set[str] = field(default_factory=set)
     problem: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
 
     def answer(self, scan: bytes, threshold: float, pictures: bool) -> dict[str, Any]:
         images = {"mask": base64.b64encode(GREY).decode(), "overlay": base64.b64encode(COLOUR).decode()}
@@ -101,10 +104,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.door.sizes.append(len(scan))
         self.door.asked.append((dict(self.headers), scan))
+        self.door.paths.append(self.path)
         if self.door.problem:
             self._send(self.door.problem["status"], self.door.problem)
             return
         self.door.open.wait(120)
+        if self.door.result:
+            self._send(200, self.door.result)
+            return
         threshold = float(self.headers.get("X-BrainSeg-threshold", "0.5"))
         if self.headers["Accept"] == "application/zip":
             self._send(200, self.door.bundle(scan, threshold))
