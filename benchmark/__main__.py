@@ -18,13 +18,16 @@ from rich.markup import escape
 
 from archive.inputs import is_current
 from archive.mar import package
-from archive.store import MODEL_STORE, ROOT, SAMPLES, archive_path, release_folder, some_versions
+from archive.store import MODEL_STORE, ROOT, SAMPLES, archive_path, default_version, release_folder, some_versions
 from benchmark import against as both
 from benchmark import report as reports
 from benchmark.builds import served
 from benchmark.compare import SHORT, Comparison, Effort
 from benchmark.engines import measure_engines
 from benchmark.load import Load, LoadResult, Shot, run_load, summarise
+from benchmark.overnight import SHORT as SHORT_BULK
+from benchmark.overnight import Amount, measure_many, measure_rates
+from benchmark.overnight import write as write_bulk
 from benchmark.servers import Target, flask_peer, stock_store, torchserve_with, unpacked
 from benchmark.waiting import default_waiting
 from handler.resources import Plan, plan
@@ -130,6 +133,23 @@ def compare(
     console.print(escape(f"written to {output}"))
 
 
+def overnight(output: Path, store: Path, short: bool) -> None:
+    """``--bulk``: rates of the default version, then many tiny scans."""
+    amount = SHORT_BULK if short else Amount()
+    version = default_version(store)
+    release, archive = release_folder(version, store), archive_path(version, store)
+    if not is_current(archive, release):
+        package(release, archive)
+    with tempfile.TemporaryDirectory(prefix="bs-") as temporary, closing(Bars(console)) as bars:
+        folder = Path(temporary)
+        with served("now", ROOT, folder / "state", store) as build:
+            found = measure_rates(version, store, build, folder, amount, bars("rates", 3 * amount.turns))
+        counts = (amount.finished // 20, amount.finished)
+        measure_many(version, store, folder, counts, found, bars("many scans", 2 * len(counts)))
+    console.print(Markdown(write_bulk(found, reports.machine(), output)))
+    console.print(escape(f"written to {output}"))
+
+
 def main(
     output: Annotated[Path, typer.Option(help="Where JSON, Markdown and plots go.")] = ROOT / "artifacts",
     rounds: Annotated[int, typer.Option(help="Rounds of the engine comparison.")] = 15,
@@ -139,7 +159,12 @@ def main(
         Path | None,
         typer.Option(help="Checkout of an earlier build: both are served side by side and measured in turns."),
     ] = None,
-    short: Annotated[bool, typer.Option("--short", help="With --against: one round, to see that all runs.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="With --against or --bulk: one small round, to see that all runs.")
+    ] = False,
+    bulk: Annotated[
+        bool, typer.Option("--bulk", help="Measure scripts/bulk against one core in process and the front door.")
+    ] = False,
 ) -> None:
     """Measure engines, servers and peers in one run. Takes some minutes; let the machine be quiet."""
     model_store = model_store.resolve()  # peers run in the project's folder
@@ -148,6 +173,9 @@ def main(
             compare(against, output, SHORT if short else Effort(), (None, model_store))
         except (ValueError, RuntimeError) as error:
             raise typer.BadParameter(str(error)) from error
+        return
+    if bulk:
+        overnight(output, model_store, short)
         return
     try:
         versions = some_versions(model_store)

@@ -23,10 +23,11 @@ ALLOWED: dict[str, set[str]] = {
     "pacs": {"brainseg_client"},
     "web": {"exchange", "signing"},
     "archive": {"handler", "samples", "progress", "settings", "signing"},
+    "bulk": {"archive", "handler", "brainseg_client", "progress"},
     "training": {"handler", "samples", "exchange", "progress", "settings"},
     "rollout": {"archive", "training", "handler", "exchange", "progress", "settings", "signing"},
     "serving": {"rollout", "archive", "handler", "exchange", "settings"},
-    "benchmark": {"serving", "archive", "handler", "samples", "exchange", "progress"},
+    "benchmark": {"serving", "bulk", "archive", "handler", "samples", "exchange", "progress"},
 }
 ALLOWED["scripts"] = set(ALLOWED)
 FOLDERS = {"brainseg_client": "client/brainseg_client"}  # where it is not the room's name

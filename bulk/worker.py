@@ -1,0 +1,100 @@
+"""One scan from its files to its row: what runs in each process. It opens the model once and never raises."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+
+from brainseg_client.volumes import LARGEST_SERIES, zipped
+from bulk.names import text_of
+from bulk.places import Destination, read
+from bulk.release import open_archive
+from bulk.results import Scan, failed, result_of
+from bulk.row import NOT_WRITTEN, UNREADABLE, Row
+from bulk.task import Done, Task, digest_of
+from handler.pipeline import Model, answer
+from handler.volumes.sniff import is_volume
+
+FIELDS = {"Accept": "application/json", "X-BrainSeg-Outputs": "mask"}
+VOLUME_FIELDS = {"Accept": "application/zip"}
+FAULT = "internal_error"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker is started with. ``destination``: an address; ``engine``: as :mod:`handler.engines` has it."""
+
+    archive_sha256: str
+    version: str
+    model_digest: str
+    destination: str
+    engine: str = "auto"
+
+
+class Refused(Exception):  # noqa: N818  it is a value: what the scan's row says
+    """Before the handler is asked."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.code, self.detail = code, detail
+
+
+def _read(task: Task, most: int) -> list[bytes]:
+    """The parts' bytes. Raises :class:`Refused`."""
+    limit = most if len(task.parts) == 1 else LARGEST_SERIES
+    claimed = sum(part.size for part in task.parts)
+    if claimed > limit:
+        raise Refused("too_large", f"The scan has {claimed} bytes; at most {limit} are taken.")
+    found, left = [], limit
+    for part in task.parts:
+        try:
+            found.append(read(part.address, left))
+        except OSError as error:
+            raise Refused(UNREADABLE, f"The file cannot be read: {error.strerror or error}") from error
+        left -= len(found[-1])
+        if left < 0:  # it grew meanwhile
+            raise Refused("too_large", f"The scan has more than {limit} bytes.")
+    return found
+
+
+class Worker:
+    """``content``: the archive's bytes. Raises as :func:`bulk.release.open_archive`."""
+
+    def __init__(self, setup: Setup, content: bytes) -> None:
+        self.setup = setup
+        self.model: Model = open_archive(content, setup.archive_sha256, setup.engine)
+        self._destination = Destination(setup.destination)
+
+    def work(self, task: Task) -> Done:
+        """Whatever is wrong with the scan is in the row."""
+        begin = time.perf_counter()
+        digests: tuple[str, ...] = ()
+        scan = self._scan(task, "")
+        try:
+            files = _read(task, self.model.limits.request_bytes)
+            digests = tuple(hashlib.sha256(one).hexdigest() for one in files)
+            scan = self._scan(task, digest_of(digests))
+            row = self._segmented(scan, files[0] if len(files) == 1 else zipped(files), begin)
+        except Refused as refused:
+            row = failed(scan, refused.code, refused.detail, time.perf_counter() - begin)
+        except Exception as error:  # ours: its words may hold a name, so only its kind is told
+            detail = f"The scan could not be worked on ({type(error).__name__})."
+            row = failed(scan, FAULT, detail, time.perf_counter() - begin)
+        return Done(task.key, row, digests)
+
+    def _scan(self, task: Task, sha256: str) -> Scan:
+        size = sum(part.size for part in task.parts)
+        path = text_of(task.parts[0].address)
+        return Scan(sha256, path, len(task.parts), size, self.setup.version, self.setup.model_digest)
+
+    def _segmented(self, scan: Scan, data: bytes, begin: float) -> Row:
+        fields = VOLUME_FIELDS if is_volume(data) else FIELDS
+        outcome = answer(self.model, {"body": data}, fields)
+        row, files = result_of(scan, outcome, time.perf_counter() - begin)
+        for name, content in files.items():
+            try:
+                self._destination.write(f"{scan.folder}/{name}", content)
+            except OSError as error:
+                raise Refused(NOT_WRITTEN, f"The result cannot be written: {error.strerror or error}") from error
+        return replace(row, seconds=round(time.perf_counter() - begin, 4))
