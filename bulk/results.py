@@ -13,7 +13,7 @@ from brainseg_client.records import pictures, volume_files
 from brainseg_client.results import segmentation
 from bulk.row import NOT_ASSESSED, Row
 from handler.answer import REFUSED_HEADER, Answer
-from handler.pipeline import Outcome
+from handler.outcome import Outcome
 
 RESULT = "result.json"
 MASKS = "masks"

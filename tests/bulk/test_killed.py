@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -28,18 +29,15 @@ from tests.bulk.conftest import Bulk, draw, files_of, lasting, picture, rows
 from tests.waiting import until
 
 POISON = picture(999_999)
-SLEEPER = picture(999_998)
 
 
 class Poisoned(Worker):
-    """Dies of one scan, and never ends with another."""
+    """Dies of one scan."""
 
     def work(self, task: Task) -> Done:
         data = Path(task.parts[0].address).read_bytes()
         if data == POISON:
             os.kill(os.getpid(), signal.SIGKILL)
-        if data == SLEEPER:
-            signal.pause()
         return super().work(task)
 
 
@@ -62,15 +60,13 @@ class Killing:
             self.killed += 1
 
 
-def with_pool(
-    bulk: Bulk, pool: Pool, source: Path, out: Path, show: Callable[[int, int], None], scan_seconds: float = 600.0
-) -> Summary:
+def with_pool(bulk: Bulk, pool: Pool, source: Path, out: Path, show: Callable[[int, int], None]) -> Summary:
     @contextmanager
     def shown(_total: int) -> Iterator[Callable[[int, int], None]]:
         yield show
 
     watching = Watching(shown, bulk.lines.append)
-    return run(Options(str(source), str(out), scan_seconds=scan_seconds), bulk.opened, pool, watching)
+    return run(Options(str(source), str(out)), bulk.opened, pool, watching)
 
 
 def test_killed_workers_lose_and_double_nothing(bulk: Bulk, tmp_path: Path) -> None:
@@ -89,14 +85,10 @@ def test_poison_is_set_apart_and_the_rest_goes_on(bulk: Bulk, tmp_path: Path, mo
     monkeypatch.setattr(pool_module, "TARGET", serve_poisoned)
     source, out = draw(tmp_path / "in", 10), tmp_path / "out"
     (source / "00004a.png").write_bytes(POISON)
-    (source / "00007a.png").write_bytes(SLEEPER)
-    summary = with_pool(bulk, bulk.pool(out), source, out, lambda *_: None, scan_seconds=5.0)
-    assert (summary.done, summary.refused, summary.lost) == (12, 2, 2)
+    summary = with_pool(bulk, bulk.pool(out), source, out, lambda *_: None)
+    assert (summary.done, summary.refused, summary.lost) == (11, 1, 1)
     found = {Path(row["path"]).name: row for row in rows(out)}
-    assert {name: row["error_code"] for name, row in found.items() if row["error_code"]} == {
-        "00004a.png": LOST,
-        "00007a.png": SLOW,
-    }
+    assert {name: row["error_code"] for name, row in found.items() if row["error_code"]} == {"00004a.png": LOST}
     assert "SIGKILL" in found["00004a.png"]["error_detail"]
     named = found["00004a.png"]["input_sha256"]
     assert any(named in line for line in bulk.lines)
@@ -152,12 +144,13 @@ def test_told_to_end_it_ends_cleanly(number: int, bulk: Bulk, tmp_path: Path) ->
 
 
 class Scripted:
-    """An executor without processes: each hand does what the script says of a task, ``die`` or ``do``."""
+    """An executor without processes: a hand dies of the tasks ``poison``, and never ends with those ``asleep``. The
+    first ``barren`` hands never begin."""
 
     hands = 2
 
-    def __init__(self, poison: set[int], barren: int = 0) -> None:
-        self.poison, self.barren, self.ended = poison, barren, 0
+    def __init__(self, poison: Set[int], barren: int = 0, asleep: Set[int] = frozenset()) -> None:
+        self.poison, self.barren, self.asleep, self.ended = poison, barren, asleep, 0
         self._queues: dict[int, deque[Task]] = {}
         self._events: deque[tuple[Hand, Event]] = deque()
 
@@ -172,6 +165,8 @@ class Scripted:
         self._events.clear()
         for hand in hands:
             assert isinstance(hand, ScriptedHand)
+            if hand.tasks and hand.tasks[0].key in self.asleep:
+                continue
             if hand.tasks and (hand, Ready()) not in found and hand.living:
                 task = hand.tasks.popleft()
                 hand.living = task.key not in self.poison
@@ -194,8 +189,8 @@ class ScriptedHand:
         self.executor.ended += 1
 
 
-def outcomes(executor: Scripted, count: int) -> list[Outcome]:
-    tasks = iter([Task(key, (Part(f"/{key}", 1),)) for key in range(count)])
+def outcomes(executor: Scripted, scans: int) -> list[Outcome]:
+    tasks = iter([Task(key, (Part(f"/{key}", 1),)) for key in range(scans)])
     return list(Crew(executor, 60.0).run(tasks, lambda: False))
 
 
@@ -205,6 +200,15 @@ def test_the_crew_blames_who_was_in_work_alone() -> None:
     assert {one.task.key for one in found if isinstance(one, Lost)} == {3, 4, 17}
     assert sorted(one.key for one in found if isinstance(one, Done)) == [k for k in range(20) if k not in (3, 4, 17)]
     assert executor.ended == 6  # two tries each
+
+
+def test_who_takes_too_long_is_ended_and_the_scan_set_apart() -> None:
+    """The clock is the test's own: ten seconds at each look, and a scan may take a hundred."""
+    executor, now = Scripted(set(), asleep={2}), count(0, 10)
+    tasks = iter([Task(key, (Part(f"/{key}", 1),)) for key in range(6)])
+    found = list(Crew(executor, 100.0, clock=lambda: next(now)).run(tasks, lambda: False))
+    assert [(one.task.key, one.code) for one in found if isinstance(one, Lost)] == [(2, SLOW)]
+    assert sorted(one.key for one in found if isinstance(one, Done)) == [0, 1, 3, 4, 5]
 
 
 def test_workers_that_never_begin_end_the_run() -> None:
