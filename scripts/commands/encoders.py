@@ -34,8 +34,8 @@ In a cell: milliseconds of processor time for a lone slice of 256x256 on one thr
 of the engine's files (PyTorch runs the float16 weights themselves), and how far a probability is from PyTorch's at
 most. A dash is explained below the table.
 
-{networks} networks, measured until {date}, {cores} cores that others used too (load {low:.1f} to {high:.1f}), so times
-are rather too long than too short. {versions}.
+{networks} of {every} networks (the command goes on where it ended), measured until {date}, {cores} cores that others
+used too (load {low:.1f} to {high:.1f}), so times are rather too long than too short. {versions}.
 
 """
 console = Console(soft_wrap=True, highlight=False)
@@ -97,6 +97,7 @@ def page(kept: Path) -> str:
     head = HEAD.format(
         rounds=ROUNDS,
         networks=len(networks),
+        every=len(wanted(list(DECODERS), ENCODERS)),
         date=datetime.now(UTC).date().isoformat(),
         cores=os.cpu_count(),
         low=min(loads, default=0),
