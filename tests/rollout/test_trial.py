@@ -27,11 +27,15 @@ from PIL import Image
 
 from archive.inputs import sample_files
 from archive.known import record
+from exchange.outcome import Outcome
 from exchange.trial import BREACHED, PROMOTED, UNWATCHED, Trial, read_trial
 from handler.pipeline import answer, open_model
 from rollout.errors import Exit
+from rollout.limits import read_limits
 from rollout.trial.book import told as book_of
 from rollout.trial.book import write
+from rollout.trial.canary import Analysis
+from rollout.trial.outcomes import Outcomes
 from samples.phantom import draw
 from tests.rollout.stage import (
     ARCHIVE,
@@ -458,3 +462,33 @@ def test_a_shadow_moves_what_95_of_100_clients_wait_by_less_than_a_twentieth(
     print(f"\np95 {without * 1e3:.0f} ms, beside a shadow {beside * 1e3:.0f} ms ({compared} compared)", end="")
     assert compared >= 20
     assert beside < 1.05 * without
+
+
+@pytest.mark.long  # 20 trials of some 120 requests
+def test_of_twenty_good_canaries_one_is_stopped_at_most(
+    stage: Stage, good: dict[str, Path], phantoms: tuple[bytes, ...]
+) -> None:
+    """One server with the same network twice; trials follow each other, each with an analysis of its own."""
+    wanted, state = "2.0" if stage.default() == "1.0" else "1.0", stage.server.state
+    limits, stopped = read_limits().canary, []
+    words = ("canary", good[wanted], "--share", "50", "--by", "request")
+    with Ward(stage.server.door, phantoms).open() as ward, watching(stage, *words) as process:
+        shown = on_trial(stage, process)
+        for number in range(20):
+            one = replace(shown, id=f"good{number}")
+            write(state, one)
+            analysis, outcomes = Analysis(limits), Outcomes(state, one, Outcome)
+
+            def over(analysis: Analysis = analysis, outcomes: Outcomes[Outcome] = outcomes) -> str:
+                for each in outcomes.new():
+                    analysis.add(each)
+                    if breach := analysis.breach():
+                        return breach
+                return "enough" if analysis.candidate.requests >= 60 else ""
+
+            if (why := until(over, "few are answered")) != "enough":
+                stopped.append(why)
+        write(state, shown)
+    assert ward.failed == []
+    print(f"\n{len(stopped)} of 20 good canaries were stopped {stopped}: {dict(ward.versions)} requests", end="")
+    assert len(stopped) <= 1
