@@ -27,3 +27,8 @@ def small_disk(mib: int) -> Iterator[Path]:
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
         folder.rmdir()
+
+
+def grow(folder: Path, mib: int) -> None:
+    """Gives what :func:`small_disk` has mounted on ``folder`` another size."""
+    subprocess.run(["mount", "-o", f"remount,size={mib}m", str(folder)], check=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from handler.pipeline import answer, open_model
 from handler.trust.gate import WEIGHTS_FILE, settings_of
 from tests.deploy.prometheus import Prometheus, prometheus
 from tests.detector import write_detector
+from tests.disks import grow, small_disk
 from tests.gates import by_t1, network_by_t1
 from tests.server import Server
 from tests.serving.test_operations import manage
@@ -70,11 +70,11 @@ def write_store(store: Path) -> None:
 
 @dataclass(frozen=True)
 class Ward:
-    """A server, the Prometheus before it, and its disk: ``grow`` gives it room. Faults are made and mended."""
+    """A server, the Prometheus before it, and the disk of its state folder."""
 
     server: Server
     here: Prometheus
-    grow: Callable[[], None]
+    disk: Path
 
     def send(self, scan: tuple[int, int], pages: int = 1) -> int:
         body = stack(*scan, pages)
@@ -90,26 +90,18 @@ class Ward:
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    """The state folder lies on a disk of 500 MB, which only root can make."""
+    """The state folder lies on a disk of 500 MB."""
     folder = tmp_path_factory.mktemp("faults")
-    disk = folder / "disk"
-    disk.mkdir()
-    write_store(folder / "store")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", str(disk)]
-    made = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no small disk can be made here: {made.stderr.strip()}")
-    server = Server(folder / "store", disk / "state")
-    try:
-        server.start()
-        with prometheus(folder, {"brainseg": f"127.0.0.1:{server.port}"}, shorter=SHORTER) as here:
-            until(lambda: here.value("brainseg_front_ready") == 1, "it is ready")
-            yield Ward(
-                server, here, lambda: subprocess.run(["mount", "-o", "remount,size=2g", str(disk)], check=True) and None
-            )
-    finally:
-        server.kill()
-        subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(500) as disk:
+        write_store(folder / "store")
+        server = Server(folder / "store", disk / "state")
+        try:
+            server.start()
+            with prometheus(folder, {"brainseg": f"127.0.0.1:{server.port}"}, shorter=SHORTER) as here:
+                until(lambda: here.value("brainseg_front_ready") == 1, "it is ready")
+                yield Ward(server, here, disk)
+        finally:
+            server.kill()
 
 
 def fires_and_clears(ward: Ward, alert: str, fault: Callable[[], object], mended: Callable[[], object]) -> None:
@@ -130,7 +122,7 @@ def fires_and_clears(ward: Ward, alert: str, fault: Callable[[], object], mended
 
 def test_a_disk_that_fills_is_told(ward: Ward) -> None:
     until(lambda: ward.here.fires("BrainSegDiskLow"), "500 MB are enough")
-    ward.grow()
+    grow(ward.disk, 2000)
     until(lambda: not ward.here.fires("BrainSegDiskLow"), "it does not clear")
 
 

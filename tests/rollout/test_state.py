@@ -15,7 +15,7 @@ from rich.console import Console
 
 from archive.store import ROOT
 from archive.verify import read_release
-from rollout import history
+from rollout import history, rollback
 from rollout.errors import BusyError, NoTargetError, RolloutError, StartError, UsageError
 from rollout.history import Event
 from rollout.limits import read_limits
@@ -137,6 +137,21 @@ def test_rollback_without_a_server_changes_what_is_declared(tmp_path: Path) -> N
     assert found is not None
     assert (found.live.version, found.served, found.change) == ("1.0", (), None)
     assert [(event.operator, event.decision) for event in history.read(tmp_path)] == [("ann", "rolled-back")]
+
+
+def test_rollback_without_a_server_ends_a_trial_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = promoted(Deployment(deployed("1.0")), deployed("2.0"))
+    write_deployment(tmp_path, before.in_phase(Phase.CANARY, deployed("3.0"), "ann"))
+
+    def stop(state: Path, _seconds: float) -> bool:
+        write_deployment(state, before)  # as who is asked to stop does
+        return True
+
+    monkeypatch.setattr(rollback, "ask_to_stop", stop)
+    assert roll_back_stopped_server(tmp_path, "ann") == "version 3.0 is withdrawn; 2.0 stays live"
+    assert read_deployment(tmp_path) == before
 
 
 def test_status_without_a_server(tmp_path: Path) -> None:
