@@ -23,7 +23,6 @@ from handler.drift import HEADER
 from handler.pipeline import answer, open_model
 from handler.trust.gate import WEIGHTS_FILE, settings_of
 from tests.deploy.prometheus import Prometheus, prometheus
-from tests.detector import write_detector
 from tests.disks import grow, small_disk
 from tests.gates import by_t1, network_by_t1
 from tests.server import Server
@@ -49,23 +48,18 @@ def stack(t1: int, flair: int, pages: int = PAGES) -> bytes:
 USUAL, ENHANCED, FOREIGN = (60, 60), (60, 220), (240, 60)
 
 
-def write_store(store: Path) -> None:
+def write_store(store: Path, detector_store: Path) -> None:
     """1.0 (the default) with a gate and what it expects to see, :data:`USUAL` scans; 2.0 beside it."""
-    for version in ("1.0", "2.0"):
-        write_detector(store, version)
+    shutil.copytree(detector_store, store)
+    archive_path("1.0", store).unlink()
     release = release_folder("1.0", store)
     (release / WEIGHTS_FILE).write_bytes(network_by_t1(CUT))
     trust = {"gate": settings_of(by_t1(CUT), FileRecord.of(release / WEIGHTS_FILE))}
     card = read_card(release)
     card.with_changes(trust=trust).write(release)
-    package_quietly(release, archive_path("1.0", store))
-    unpacked = store.parent / "unpacked"
-    shutil.unpack_archive(archive_path("1.0", store), unpacked, "zip")
-    told = answer(open_model(unpacked, "ncnn", 1), {"body": stack(*USUAL)}, {"X-BrainSeg-Outputs": "none"}).answer
+    told = answer(open_model(release, "torch", 1), {"body": stack(*USUAL)}, {"X-BrainSeg-Outputs": "none"}).answer
     card.with_changes(trust={**trust, "drift": json.loads(dict(told.headers)[HEADER])}).write(release)
-    for version in ("1.0", "2.0"):
-        package_quietly(release_folder(version, store), archive_path(version, store))
-    (store / "default-version").write_text("1.0\n")
+    package_quietly(release, archive_path("1.0", store))
 
 
 @dataclass(frozen=True)
@@ -89,11 +83,11 @@ class Ward:
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+def ward(tmp_path_factory: pytest.TempPathFactory, detector_store: Path) -> Iterator[Ward]:
     """The state folder lies on a disk of 500 MB."""
     folder = tmp_path_factory.mktemp("faults")
     with small_disk(500) as disk:
-        write_store(folder / "store")
+        write_store(folder / "store", detector_store)
         server = Server(folder / "store", disk / "state")
         try:
             server.start()
