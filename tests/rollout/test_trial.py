@@ -270,7 +270,8 @@ TEN = (*THREE, ("deploy", 0.0), ("deploy", 8.0), ("front door", 0.1), ("deploy",
 
 
 @pytest.mark.parametrize(
-    "moments", [pytest.param(THREE, id="three"), pytest.param(TEN, id="ten", marks=pytest.mark.long)]
+    "moments",
+    [pytest.param(THREE, id="three"), pytest.param(TEN, id="ten", marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
 )
 def test_killed_at_any_moment_it_goes_on_or_is_taken_back(
     moments: tuple[tuple[str, float], ...], stage: Stage, good: dict[str, Path], lesion: bytes
@@ -464,7 +465,8 @@ def test_a_shadow_moves_what_95_of_100_clients_wait_by_less_than_a_twentieth(
     assert beside < 1.05 * without
 
 
-@pytest.mark.long  # 20 trials of some 120 requests
+@pytest.mark.long
+@pytest.mark.timeout(3600)  # 20 trials of some 120 requests
 def test_of_twenty_good_canaries_one_is_stopped_at_most(
     stage: Stage, good: dict[str, Path], phantoms: tuple[bytes, ...]
 ) -> None:
