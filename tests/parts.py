@@ -1,4 +1,4 @@
-"""Which part of the suite a test belongs to, and with which others it stays together on one of two workers: read off
+"""Which part of the suite a test belongs to, and with which others it stays together on one worker: read off
 the fixtures it asks for.
 
 A test that asks for a server, a browser or a trained network is marked ``server``, ``browser`` or ``training`` by that
@@ -27,9 +27,10 @@ MARKS = {
     "smoke_run": "training",
     "packaged": "slow",
 }
-# The groups that take longest begin first, or the end would wait for one of them alone. A group is named after the
-# fixture its tests share.
-GROUPS = ("browser", "detector", "tiny_server", "server", "smoke_run")
+# The groups that take longest begin first, or the end would wait for one of them alone; rollouts wait more than they
+# work, so that others work beside them. A group is named after the fixture its tests share.
+GROUPS = ("browser", "detector", "stage", "tiny_server", "server", "smoke_run")
+BY_FILE = ("stage", "smoke_run")  # each file has its own; a folder that all workers read
 # Workers write the groups down here for the process that deals the tests out, which collects none itself. What xdist
 # has for it, "--dist loadgroup", groups nothing under pytest 9.2: it renames tests by a field that is gone.
 _PLACE = Path(tempfile.gettempdir()) / f"brainseg-groups-{os.getpid()}.json"
@@ -68,7 +69,7 @@ def group_of(item: pytest.Item) -> str:
     file."""
     if marker := item.get_closest_marker("xdist_group"):
         return str(marker.args[0])
-    shared = [name for name in GROUPS if name in _fixtures(item) and name != "smoke_run"]
+    shared = [name for name in GROUPS if name in _fixtures(item) and name not in BY_FILE]
     return shared[0] if shared else item.nodeid.partition("::")[0]
 
 
