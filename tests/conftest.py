@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,10 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from archive.store import MODEL_STORE, SAMPLES
+from archive.digests import write_record
+from archive.inputs import why_stale
+from archive.mar import package
+from archive.store import SAMPLES, archive_path, release_folder, released_versions
 from samples.make import HEALTHY, LESION, STACK
 from tests.detector import write_detector_store
 from tests.front import Front
@@ -69,11 +72,33 @@ def _running(store: Path, state: Path, *options: str) -> Iterator[Server]:
     server.kill()
 
 
+LARGE = "1.0"  # five times the weights of the others: 44 s of a core to package
+
+
+def releases(store: Path, versions: Iterable[str]) -> Path:
+    """``store`` with releases that the repository carries, which may only be read."""
+    store.mkdir()
+    for version in versions:
+        release_folder(version, store).symlink_to(release_folder(version))
+    return store
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The product: ``scripts/serve`` with the weights the repository carries, and with jobs."""
+    """The product: ``scripts/serve`` with the weights the repository carries but for :data:`LARGE`, and with jobs.
+    Their archives are those of the checkout where it has them, else made for one engine: to measure which is the
+    fastest takes minutes, and is a test of its own with all of them (tests/serving/test_first_start.py)."""
     folder = tmp_path_factory.mktemp("run")
-    yield from _running(MODEL_STORE, folder / "state", "--jobs", str(folder / "jobs"))
+    versions = [version for version in released_versions() if version != LARGE]
+    store = releases(folder / "store", versions)
+    for version in versions:
+        release, here, there = release_folder(version), archive_path(version), archive_path(version, store)
+        if why_stale(here, release):
+            package(release, there, engine="onnxruntime")
+        else:
+            shutil.copy(here, there)
+            write_record(there)
+    yield from _running(store, folder / "state", "--jobs", str(folder / "jobs"))
 
 
 @pytest.fixture(scope="session")

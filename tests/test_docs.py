@@ -1,5 +1,6 @@
 """Every code block of the README and of docs/ runs as printed, but for the ports and the state folder of the test's
-server. A block after an HTML comment ``<!-- not run: reason -->`` is left out."""
+server. A block after an HTML comment ``<!-- not run: reason -->`` is left out, one after ``<!-- long: reason -->`` runs
+with ``./scripts/test --long``."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from archive.store import ROOT
 from tests.server import Server
 
 pytestmark = pytest.mark.server
-BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.DOTALL)
+BLOCK = re.compile(
+    r"(?:<!-- (?P<when>not run|long): (?P<why>[^>]+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Block:
     name: str
     language: str
     code: str
-    why_not: str | None
+    when: str | None
+    why: str | None
 
 
 def blocks() -> list[Block]:
@@ -33,11 +37,12 @@ def blocks() -> list[Block]:
         text = page.read_text()
         for match in BLOCK.finditer(text):
             line = text[: match.start("code")].count("\n") + 1
-            found.append(Block(f"{page.name}:{line}", match["language"], match["code"], match["why"]))
+            found.append(Block(f"{page.name}:{line}", match["language"], match["code"], match["when"], match["why"]))
     return found
 
 
 BLOCKS = blocks()
+RUN = [block for block in BLOCKS if block.when != "not run"]
 
 
 def adapted(code: str, server: Server) -> str:
@@ -47,15 +52,19 @@ def adapted(code: str, server: Server) -> str:
         code = re.sub(rf"(127\.0\.0\.1|localhost):{printed}\b", rf"\1:{actual}", code)
     # Beside the servers of other tests it has to be told which.
     code = re.sub(r"scripts/deploy (status|history)", rf"scripts/deploy \1 --state {server.state}", code)
+    code = code.replace("scripts/package", f"scripts/package --model-store {server.store}")
     return code.replace("scripts/token", f"scripts/token --state {server.state}").replace(".run/", f"{server.state}/")
 
 
 def test_the_pages_have_blocks_that_run() -> None:
-    assert len([block for block in BLOCKS if block.why_not is None]) >= 8
-    assert all(len(block.why_not) > 5 for block in BLOCKS if block.why_not is not None)
+    assert len([block for block in RUN if block.when is None]) >= 8
+    assert all(len(block.why) > 5 for block in BLOCKS if block.why is not None)
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if b.why_not is None], ids=lambda block: block.name)
+@pytest.mark.parametrize(
+    "block",  # the page says why one is long
+    [pytest.param(b, id=b.name, marks=[pytest.mark.long] if b.when else []) for b in RUN],
+)
 def test_block_runs(block: Block, server: Server, tmp_path: Path) -> None:
     code = adapted(block.code, server)
     command = ["bash", "-euo", "pipefail", "-c", code] if block.language == "bash" else [sys.executable, "-c", code]

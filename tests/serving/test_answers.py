@@ -37,7 +37,9 @@ def test_lesion_and_healthy_phantoms_get_their_verdicts(server: Server, lesion: 
 
 
 def test_answer_equals_the_plain_python_core(server: Server, stack: bytes, tmp_path: Path) -> None:
-    model = open_model(unpacked(archive_path(default_version()), tmp_path), "auto", plan().threads)
+    model = open_model(
+        unpacked(archive_path(default_version(server.store), server.store), tmp_path), "auto", plan().threads
+    )
     fields = {"X-BrainSeg-Outputs": "mask,probability", "X-BrainSeg-Threshold": "0.3"}
     served = server.post(stack, **{name.replace("-", "_"): value for name, value in fields.items()}).json()
     core = json.loads(answer(model, {"body": stack}, fields).answer.body)

@@ -24,7 +24,11 @@ pytestmark = pytest.mark.server
     ("version", "architecture"),
     [
         ("3.0", Architecture(encoder="resnet18")),  # with the decoder of the published network
-        ("4.0", Architecture(encoder="efficientnet-b4", decoder_channels=TINY.decoder_channels)),
+        pytest.param(
+            "4.0",
+            Architecture(encoder="efficientnet-b4", decoder_channels=TINY.decoder_channels),
+            marks=pytest.mark.long,  # 45 s of two cores; smaller kin of it is packaged in tests/archive every day
+        ),
     ],
     ids=["resnet18", "efficientnet-b4"],
 )

@@ -155,18 +155,6 @@ def _running(server: Server) -> bool:
     return "brainseg_front_running 1.0" in requests.get(f"{server.door}/metrics", timeout=120).text
 
 
-def test_a_long_state_path_works(tiny_store: Path, tmp_path: Path, lesion: bytes) -> None:
-    """Beyond what a Unix socket's path may have."""
-    other = Server(tiny_store, tmp_path / ("long" * 30) / "state")
-    other.state.parent.mkdir()
-    other.start()
-    try:
-        assert other.post(lesion).status_code == 200
-        assert other.stop() == 0
-    finally:
-        other.kill()
-
-
 def test_a_port_in_use_is_named(tiny_store: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

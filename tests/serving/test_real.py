@@ -38,7 +38,9 @@ def test_twenty_real_slices(
 ) -> None:
     chosen = tumour_slices(real_data)
     assert len(chosen) == SLICES, "expected unseen cases with at least 20 tumour slices in BRAINSEG_DATA"
-    model = open_model(unpacked(archive_path(default_version()), tmp_path), "auto", plan().threads)
+    model = open_model(
+        unpacked(archive_path(default_version(server.store), server.store), tmp_path), "auto", plan().threads
+    )
     dices = []
     for path, truth in chosen:
         data = path.read_bytes()
