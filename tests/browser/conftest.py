@@ -29,9 +29,13 @@ expect.set_options(timeout=120_000)
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 
 
-def launch(playwright: Playwright) -> Browser:
+def chromium() -> str | None:
     """Debian's Chromium, or the one that BRAINSEG_CHROMIUM names."""
-    path = os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
+    return os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
+
+
+def launch(playwright: Playwright) -> Browser:
+    path = chromium()
     assert path, "no Chromium: apt-get install chromium, or set BRAINSEG_CHROMIUM"
     return playwright.chromium.launch(executable_path=path, args=list(FLAGS))
 
@@ -57,8 +61,9 @@ def open_any(browser: Browser) -> Iterator[Callable[..., Driver]]:
         before: Callable[[Page], None] | None = None,
     ) -> Driver:
         context = browser.new_context(
-            viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, accept_downloads=True
-        )
+            viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, accept_downloads=True,
+            reduced_motion="reduce",  # what turns while one waits is drawn sixty times a second
+        )  # fmt: skip
         contexts.append(context)
         page: Page = context.new_page()
         page.set_default_timeout(120_000)

@@ -74,8 +74,9 @@ def test_a_volume_on_paper_keeps_its_planes(open_alone: OpenPage) -> None:
     Answers(driver.page, bundle())
     driver.drop(nifti(head()), "v.nii.gz")
     shown(driver)
-    driver.page.emulate_media(media="print")
+    # In a browser's order: where the event came after the page was laid out for paper, the planes could be gone before.
     driver.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    driver.page.emulate_media(media="print")
     plain, marked = (
         np.asarray(Image.open(io.BytesIO(driver.page.locator(f"#paper-{name}").screenshot())).convert("RGB")).astype(
             int

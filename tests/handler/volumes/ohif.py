@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import mimetypes
-import os
 import shutil
 import subprocess
 import tarfile
@@ -19,6 +18,7 @@ import pytest
 import requests
 
 from serving.torchserve import free_port
+from tests.browser.conftest import chromium
 from tests.kept import kept
 from tests.waiting import until
 
@@ -151,6 +151,6 @@ def missing() -> str | None:
         return "Orthanc: apt-get install orthanc orthanc-dicomweb"
     if not shutil.which("npm"):
         return "npm, which fetches OHIF"
-    if not (os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")):
+    if not chromium():
         return "Chromium: apt-get install chromium"
     return None
