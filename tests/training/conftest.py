@@ -6,13 +6,14 @@ import os
 import sys
 import tempfile
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.preloaded import run
+from tests.preloaded import run, start
 from tests.sharing import shared_folder
 from tests.waiting import until
 from training.data.phantoms import write_phantoms
@@ -40,11 +41,21 @@ class Outcome:
     error: str
 
 
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "BRAINSEG_DATA"}
+
+
 def call(tool: str, *arguments: str | Path) -> Outcome:
     """Runs a tool as a user would, without BRAINSEG_DATA."""
-    environment = {name: value for name, value in os.environ.items() if name != "BRAINSEG_DATA"}
     with tempfile.TemporaryDirectory() as folder:
-        return Outcome(*run(f"scripts.commands.{tool}", [*map(str, arguments)], environment, Path(folder)))
+        return Outcome(*run(f"scripts.commands.{tool}", [*map(str, arguments)], _environment(), Path(folder)))
+
+
+def begin(folder: Path, tool: str, *arguments: str | Path) -> BaseProcess:
+    """As :func:`call`, but does not wait for the end; what it prints goes into ``folder``."""
+    return start(
+        f"scripts.commands.{tool}", [*map(str, arguments)], _environment(), folder / "printed", folder / "told"
+    )
 
 
 def changed_recipe(name: str, path: Path, changes: dict[str, Any]) -> Path:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
-import subprocess
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from archive.mar import package
 from handler.card import Architecture, ModelCard
 from handler.network import build
 from settings.mapping import SettingsError
-from tests.training.conftest import ROOT, call, command, first_checkpoint
+from tests.training.conftest import begin, call, first_checkpoint
 from training.data.cases import find_pairs
 from training.data.dataset import WholeSlices, input_spec
 from training.data.slices import load_slice
@@ -113,19 +111,17 @@ def test_a_run_begun_before_a_setting_was_known_goes_on(phantoms: Path, tmp_path
 
 def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    arguments = command(
-        "train", "--run", run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1"
-    )
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arguments = ("--run", run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
+    process = begin(tmp_path, "train", *arguments)
     first_checkpoint(run)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert read_checkpoint(run / "last.ckpt").epochs < SMOKE.epochs, "the run was over before it was killed"
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = call("train", *arguments)
+    assert done.code == 0, done.error
     steps = SMOKE.epochs * 24 // SMOKE.sampling.batch_size
-    assert f"training: {steps} of {steps}, 0:00:00 left, epoch 3 of 3, train/loss" in done.stderr
-    assert "training: 6 of 18" not in done.stderr  # the first epoch was done before
+    assert f"training: {steps} of {steps}, 0:00:00 left, epoch 3 of 3, train/loss" in done.error
+    assert "training: 6 of 18" not in done.error  # the first epoch was done before
     epochs = [row["epoch"] for row in read_log(run / "logs" / "metrics.csv") if "val/dice" in row]
     assert epochs == list(range(SMOKE.epochs))
     assert_equal(weights_of(smoke_run), weights_of(run))
