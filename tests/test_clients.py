@@ -122,7 +122,9 @@ def ready(name: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long if name in LONG else pytest.mark.slow) for name in COMMANDS]
+    # LONG: runtimes that only this needs.
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name in LONG else pytest.mark.slow) for name in COMMANDS],
 )
 def test_the_call_waits_answers_and_refuses(name: str, door: str, tmp_path: Path) -> None:
     script = ready(name, tmp_path)

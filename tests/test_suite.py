@@ -24,6 +24,7 @@ FILES = {
     "test_light": "def test_a(): pass",
     "test_web": "def test_b(door): pass\ndef test_c(start_front): pass\ndef test_own(): pass",
     "test_page": "def test_d(browser, door): pass",
+    "test_rolled": "def test_r(stage): pass",
     "test_train": """
 import pytest
 
@@ -36,7 +37,7 @@ def test_f(): pass
 }
 CONFTEST = """
 import pytest
-for name in ("server", "tiny_server", "detector", "browser", "smoke_run"):
+for name in ("server", "tiny_server", "detector", "browser", "smoke_run", "stage"):
     globals()[name] = pytest.fixture(name=name)(lambda: None)
 
 @pytest.fixture
@@ -69,12 +70,13 @@ def test_marks_groups_and_order_come_from_the_fixtures(pytester: pytest.Pytester
         "test_d": ({"server", "browser"}, "browser"),
         "test_b": ({"server"}, "detector"),
         "test_c": ({"server"}, "detector"),
+        "test_r": ({"server"}, "test_rolled.py"),
         "test_e": ({"training"}, "test_train.py"),
         "test_f": ({"training"}, "mine"),
         "test_own": (set(), "test_web.py"),
         "test_a": (set(), "test_light.py"),
     }
-    assert [item.name for item in items][:5] == ["test_d", "test_b", "test_c", "test_e", "test_f"]
+    assert [item.name for item in items][:6] == ["test_d", "test_b", "test_c", "test_r", "test_e", "test_f"]
 
 
 @pytest.mark.slow
@@ -123,6 +125,21 @@ def test_a_shared_folder_is_made_once_for_all_workers(tmp_path: Path, monkeypatc
     assert got == [tmp_path / "shared" / "thing"] * 4
     assert len(made) == 2
     assert sorted(path.name for path in got[0].iterdir()) == ["half", "whole"]
+
+
+def test_what_is_long_has_its_reason_and_is_in_the_readme() -> None:
+    """The reason beside the mark; docs' blocks have theirs in the page (tests/test_docs.py)."""
+    tests = Path(__file__).parent
+    mark = "mark." + "long"
+    long = set()
+    for path in sorted(tests.rglob("test_*.py")):
+        lines = path.read_text("utf-8").splitlines()
+        for number, line in enumerate(lines):
+            if mark in line:
+                long.add(path.relative_to(tests.parent).as_posix())
+                assert "#" in "".join(lines[max(0, number - 2) : number + 2]), f"{path}:{number + 1}: no reason"
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert set(re.findall(r"\]\((tests/[^)]*)\)", readme)) == long
 
 
 def test_a_run_wants_room_and_removes_what_killed_ones_left() -> None:

@@ -15,6 +15,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.server
 
 
+# Both take the same way; the second start shows a manifest more.
 @pytest.mark.parametrize("name", ["volume", pytest.param("kserve", marks=pytest.mark.long)])
 def test_the_pod_starts_answers_its_probes_and_ends(
     name: str, packaged: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

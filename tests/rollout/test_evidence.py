@@ -66,7 +66,7 @@ def test_a_good_canary_is_seldom_stopped() -> None:
     assert len(found) <= 1
 
 
-@pytest.mark.long
+@pytest.mark.long  # 400 runs of 2000 requests where 20 of 400 are simulated every day: minutes
 def test_a_good_canary_is_stopped_with_the_chance_that_is_stated_at_most() -> None:
     found = sum(stopped(seed, Traffic(), most=2000) is not None for seed in range(400))
     print(f"\n{found} of 400 good canaries were stopped; stated: 5 %", end="")

@@ -99,6 +99,7 @@ def _check_consistent(stage: Stage, lesion: bytes) -> None:
 
 @pytest.mark.parametrize(
     "moments",
+    # Some phases twice: three minutes.
     [pytest.param(EACH_PHASE, id="in each phase"), pytest.param(TEN, id="at ten moments", marks=pytest.mark.long)],
 )
 def test_killed_the_stack_restarts_consistently(

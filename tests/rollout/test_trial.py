@@ -270,7 +270,7 @@ TEN = (*THREE, ("deploy", 0.0), ("deploy", 8.0), ("front door", 0.1), ("deploy",
 
 
 @pytest.mark.parametrize(
-    "moments",
+    "moments",  # ten: each part again and again, minutes
     [pytest.param(THREE, id="three"), pytest.param(TEN, id="ten", marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
 )
 def test_killed_at_any_moment_it_goes_on_or_is_taken_back(
@@ -443,7 +443,7 @@ def test_a_shadow_that_agrees_ends_when_it_is_told_and_costs_no_client_anything(
     consistent(stage, lesion)
 
 
-@pytest.mark.long
+@pytest.mark.long  # 640 requests that nothing may run beside: minutes
 @pytest.mark.latency
 def test_a_shadow_moves_what_95_of_100_clients_wait_by_less_than_a_twentieth(
     stage: Stage, good: dict[str, Path], phantoms: tuple[bytes, ...]

@@ -116,7 +116,7 @@ def test_a_dozen_passports_of_two_engines_are_the_same_after_a_restart(
     assert found == {"tumor_detected", "no_tumor_detected"}  # a replay of nothing but empty masks would show little
 
 
-@pytest.mark.long
+@pytest.mark.long  # the released network, a hundred answers for each engine: seven minutes of a quiet machine
 @pytest.mark.timeout(3600)
 def test_two_hundred_passports_of_the_released_network(server: Server, tmp_path: Path) -> None:
     """The whole product's archive, a hundred for the engine that was chosen for it and for PyTorch: too slow for every

@@ -34,7 +34,7 @@ RANGES, OFFSETS = (300.0, 30_000.0), (-1_000.0, 2_000.0)
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.long,
+    pytest.mark.long,  # real cases by the large network, in many scales: an hour
     pytest.mark.timeout(7200),
     pytest.mark.skipif(not (DATA / "lgg").is_dir(), reason="the published pictures are not here"),
     pytest.mark.skipif(not (RELEASE / "model-card.json").is_file(), reason="version 1.0 is not here"),

@@ -7,9 +7,7 @@ on the first of the lesion's slices."""
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +20,14 @@ from pydicom.valuerep import DSfloat
 
 from handler.volumes import lesions
 from handler.volumes.out import seg, sr
+from tests.browser.conftest import chromium
 from tests.handler.volumes import ohif
 from tests.handler.volumes.series import ROOT, Series, classic, grid_of
 from tests.handler.volumes.test_out_seg import ALGORITHM
 from tests.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+# A whole viewer drawn without a GPU, slice by slice: minutes. Its own adapter is asked every day (test_out_viewers.py).
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.long]
 FLAGS = (
     *("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
@@ -99,13 +99,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory, playwright_driver: Playwrig
             assert ohif.get(pacs, f"/instances/{kept[0]}/file").content == segmentation, (
                 "Orthanc gives back what it was given"
             )
-        path = os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
-        chromium = playwright_driver.chromium.launch(executable_path=path, args=list(FLAGS))
-        page = chromium.new_page(viewport={"width": 1300, "height": 850}, base_url=address)
+        browser = playwright_driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 1300, "height": 850}, base_url=address)
         page.set_default_timeout(120_000)
         page.add_locator_handler(page.get_by_text("Skip all"), lambda tour: tour.click())
         yield page
-        chromium.close()
+        browser.close()
 
 
 def look(page: Page, name: str, series: int) -> dict[int, Shown]:
