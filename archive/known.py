@@ -26,6 +26,9 @@ CUDA_DRIVER = Path("/dev/nvidiactl")
 
 def digest_answer(body: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a JSON answer that is known beforehand."""
+    if "probabilities" in body:
+        named = {name: _rounded(chance) for name, chance in body["probabilities"].items()}
+        return {"sha256": body["input"]["sha256"], "label": body["label"], "probabilities": named}
     return {
         "sha256": body["input"]["sha256"],
         "verdict": body["verdict"],
@@ -39,12 +42,16 @@ def _rounded(probability: float | None) -> float | None:
 
 
 def record(model: Model, samples: Sequence[Path]) -> tuple[dict[str, Any], ...]:
-    """Runs ``model`` on every sample; raises ``RuntimeError`` when one is refused."""
+    """Runs ``model`` on every sample, a classifier on those of one slice; raises ``RuntimeError`` when one is
+    refused."""
     from handler.pipeline import answer  # pulls in torch, which whoever only compares does not need
+    from handler.types.way import classify
 
+    names = model.card.architecture.classifies
+    ask, chosen = (classify, [one for one in samples if one.suffix == ".png"]) if names else (answer, samples)
     known = []
-    for sample in samples:
-        outcome = answer(model, {"body": sample.read_bytes()}, {"X-BrainSeg-Outputs": "none"})
+    for sample in chosen:
+        outcome = ask(model, {"body": sample.read_bytes()}, {"X-BrainSeg-Outputs": "none"})
         if outcome.code != "ok":
             raise RuntimeError(f"sample {sample.name} was refused: {outcome.answer.body.decode()}")
         known.append({"sample": sample.name, **digest_answer(json.loads(outcome.answer.body))})
@@ -79,6 +86,8 @@ def difference(expected: Mapping[str, Any], body: Mapping[str, Any], half: bool 
     found = digest_answer(body)
     if found["sha256"] != expected["sha256"]:
         return "the sample is not the one the answer was recorded with"
+    if "probabilities" in expected or "probabilities" in found:
+        return _other_class(expected, found, allowed)
     if found["verdict"] != expected["verdict"]:
         return f"verdict {found['verdict']}, expected {expected['verdict']}"
     if len(found["slices"]) != len(expected["slices"]):
@@ -92,4 +101,15 @@ def difference(expected: Mapping[str, Any], body: Mapping[str, Any], half: bool 
             return f"slice {index}: {got[0]} tumour pixels, expected {want[0]}"
         if abs(got[1] - want[1]) > allowed:
             return f"slice {index}: largest probability {got[1]}, expected {want[1]}"
+    return None
+
+
+def _other_class(expected: Mapping[str, Any], found: Mapping[str, Any], allowed: float) -> str | None:
+    """As :func:`difference`, of a classifier. The label may be another where two classes are as good as equal."""
+    want, got = expected.get("probabilities", {}), found.get("probabilities", {})
+    if want.keys() != got.keys():
+        return f"classes {', '.join(got) or 'none'}, expected {', '.join(want) or 'none'}"
+    for name, chance in want.items():
+        if abs(got[name] - chance) > allowed:
+            return f"{name} with {got[name]}, expected {chance}"
     return None

@@ -19,7 +19,7 @@ from archive.known import record
 from archive.layout import read_members
 from archive.programs import environment, python
 from archive.signature import signature_member
-from archive.store import MODEL_NAME, ROOT
+from archive.store import ROOT
 from archive.verify import read_release
 from archive.workspace import SPARE_BYTES, alone_in, check_room, workspace
 from handler.card import ModelCard, read_card
@@ -48,10 +48,10 @@ def _stage(release: Path, card: ModelCard, folder: Path) -> None:
         shutil.copyfile(source, folder / "samples" / source.name)
 
 
-def _run_archiver(version: str, staged: Path, workspace: Path) -> Path:
+def _run_archiver(name: str, version: str, staged: Path, workspace: Path) -> Path:
     output = workspace / "out"
     output.mkdir()
-    command = python("-m", "model_archiver.model_packaging", "--model-name", MODEL_NAME, "--version", version)
+    command = python("-m", "model_archiver.model_packaging", "--model-name", name, "--version", version)
     command += ["--handler", str(SERVICE), "--extra-files", str(staged), "--config-file", str(CONFIG)]
     command += ["--export-path", str(output), "--archive-format", "default"]
     # The archiver builds in <temp>/<model name>: two builds at once would mix. Each gets a temp folder of its own.
@@ -59,7 +59,7 @@ def _run_archiver(version: str, staged: Path, workspace: Path) -> Path:
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"torch-model-archiver failed: {done.stderr.strip()[-2000:]}")
-    return output / f"{MODEL_NAME}.mar"
+    return output / f"{name}.mar"
 
 
 def _members(archive: Path, digests: Digests) -> dict[str, bytes]:
@@ -127,6 +127,6 @@ def package(
         # How volumes are scaled is the handler's, which travels in the archive too: the card says which it is.
         card = card.with_changes(known_answers=record(model, sample_files()), data={**card.data, "volumes": RECORD})
         card.write(staged)
-        members = _members(_run_archiver(card.version, staged, folder), digests)
+        members = _members(_run_archiver(card.name, card.version, staged, folder), digests)
     _keep(output, signed(members, card, key) if key else pack(members))
     return card

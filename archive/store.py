@@ -10,24 +10,27 @@ MODEL_STORE = ROOT / "model_store"
 SAMPLES = ROOT / "samples"
 STATE = ROOT / ".run"
 MODEL_NAME = "brainseg"
+TYPES_NAME = "brainseg-types"  # the classifier
+MODELS = (MODEL_NAME, TYPES_NAME)
 KEY_FILE = "key_file.json"
 DEFAULT_VERSION_FILE = "default-version"
 
 
-def release_folder(version: str, store: Path = MODEL_STORE) -> Path:
+def release_folder(version: str, store: Path = MODEL_STORE, model: str = MODEL_NAME) -> Path:
     """Where the weights and the card of ``version`` lie."""
-    return store / f"{MODEL_NAME}-{version}"
+    return store / f"{model}-{version}"
 
 
-def archive_path(version: str, store: Path = MODEL_STORE) -> Path:
+def archive_path(version: str, store: Path = MODEL_STORE, model: str = MODEL_NAME) -> Path:
     """Where the archive of ``version`` lies."""
-    return store / f"{MODEL_NAME}-{version}.mar"
+    return store / f"{model}-{version}.mar"
 
 
-def released_versions(store: Path = MODEL_STORE) -> list[str]:
-    """Versions whose release folder is complete, in order: 2.0 before 10.0."""
-    cards = store.glob(f"{MODEL_NAME}-*/model-card.json")
-    names = [card.parent.name.removeprefix(f"{MODEL_NAME}-") for card in cards]
+def released_versions(store: Path = MODEL_STORE, model: str = MODEL_NAME) -> list[str]:
+    """Versions of ``model`` whose release folder is complete, in order: 2.0 before 10.0."""
+    folders = [card.parent.name for card in store.glob(f"{model}-*/model-card.json")]
+    longer = tuple(f"{name}-" for name in MODELS if name.startswith(f"{model}-"))  # another model's, not a version
+    names = [name.removeprefix(f"{model}-") for name in folders if not (longer and name.startswith(longer))]
     return sorted(
         names,
         key=lambda name: [(part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"[.]", name)],

@@ -15,7 +15,7 @@ from archive.digests import DIGESTS_FILE, SIGNATURE_FILE, Digests, check_members
 from archive.errors import UntrustedError
 from archive.layout import Member, read_members
 from archive.signature import read_envelope, statement_of
-from archive.store import MODEL_NAME
+from archive.store import MODEL_NAME, TYPES_NAME
 from handler.card import CARD_FILE, FileRecord, ModelCard, parse_card
 
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -50,7 +50,7 @@ class Release:
     def file_name(self) -> str:
         """Its name in the model store: with its digest, so that packaging the same version anew never changes what is
         deployed."""
-        return f"{MODEL_NAME}-{self.version}-{self.sha256.removeprefix('sha256:')[:12]}.mar"
+        return f"{self.card.name}-{self.version}-{self.sha256.removeprefix('sha256:')[:12]}.mar"
 
 
 def read_release(path: Path, deployed: str = "") -> Release:
@@ -125,9 +125,10 @@ def _card(members: Mapping[str, bytes]) -> ModelCard:
         _ = card.trust_records
     except ValueError as error:
         raise UntrustedError(str(error)) from error
-    if card.name != MODEL_NAME or not _VERSION.fullmatch(card.version):
+    expected = TYPES_NAME if card.architecture.classifies else MODEL_NAME
+    if card.name != expected or not _VERSION.fullmatch(card.version):
         raise UntrustedError(
-            f"its card is of {card.name!r} version {card.version!r}; expected {MODEL_NAME} and such as 2.0"
+            f"its card is of {card.name!r} version {card.version!r}; expected {expected} and such as 2.0"
         )
     return card
 

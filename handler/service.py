@@ -18,6 +18,7 @@ from handler.explain.way import explain
 from handler.outcome import Outcome
 from handler.pipeline import Model, answer, open_model
 from handler.resources import MOST_AT_ONCE, plan
+from handler.types.way import cannot_explain, classify
 
 logger = logging.getLogger(__name__)
 EXPLAIN = "explain"
@@ -45,7 +46,8 @@ class BrainSegService:
         except (ValueError, OSError) as error:
             raise RuntimeError(f"BrainSeg refuses to start: {error}") from error
         engine = self._model.engine
-        logger.info("brainseg %s: engine %s, %d threads", self._model.card.version, engine.name, engine.threads)
+        card = self._model.card
+        logger.info("%s %s: engine %s, %d threads", card.name, card.version, engine.name, engine.threads)
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """One answer an item, in the order of ``data``, all worked on at once: while the network runs for one, another
@@ -75,8 +77,13 @@ def _asks_why(headers: Mapping[str, Any]) -> bool:
 
 def _timed(model: Model, item: Item) -> tuple[Outcome, float]:
     begin = time.perf_counter()
-    work = explain if _asks_why(item[1]) else answer
-    return work(model, *item), time.perf_counter() - begin
+    return _work(model, item), time.perf_counter() - begin
+
+
+def _work(model: Model, item: Item) -> Outcome:
+    if model.card.architecture.classifies:
+        return cannot_explain(item[1]) if _asks_why(item[1]) else classify(model, *item)
+    return (explain if _asks_why(item[1]) else answer)(model, *item)
 
 
 def _count_explanation(context: Any, index: int, version: str, outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from archive import convert, mar
-from handler.card import Architecture, FileRecord, InputSpec, ModelCard
+from handler.card import Architecture, Calibration, FileRecord, InputSpec, ModelCard
 from handler.network import build
 from handler.resources import Plan
 from training.release.folder import write_release
@@ -23,6 +23,27 @@ def package_quietly(release: Path, output: Path) -> ModelCard:
         for module in (mar, convert):
             patch.setattr(module, "plan", lambda: Plan(1, 1))
         return mar.package(release, output, engine="ncnn")
+
+
+TYPES = Architecture("classifier", TINY.encoder, (), classes=3)
+LABELS = ("glioma", "meningioma", "pituitary")
+
+
+def write_tiny_types(store: Path, version: str = "0.1", seed: int = 0) -> Path:
+    """``store``/brainseg-types-<version>, its input 64 x 64."""
+    torch.manual_seed(seed)
+    card = ModelCard(
+        name="brainseg-types",
+        version=version,
+        weights=FileRecord("weights.safetensors", "", 0),
+        architecture=TYPES,
+        input=InputSpec(64, 64),
+        labels=LABELS,
+        calibration=Calibration(scale=0.5),
+    )
+    folder = store / f"brainseg-types-{version}"
+    write_release(folder, build(TYPES).state_dict(), card)
+    return folder
 
 
 def write_tiny_release(store: Path, version: str = "1.0", seed: int = 0, threshold: float = 0.5) -> Path:

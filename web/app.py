@@ -24,6 +24,8 @@ from web.packing import pack
 from web.page import page
 from web.readable import PAGES, problem_page, wanted
 from web.settings import Settings
+from web.types.entrance import TYPES, open_types
+from web.types.routes import types
 
 logger = logging.getLogger(__name__)
 TAKE_SCANS = ("api.segment", "open.infer")
@@ -35,6 +37,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__)
     app.extensions["brainseg"] = here = open_door(settings)
     app.extensions[JOBS] = open_jobs(here)
+    app.extensions[TYPES] = open_types(here)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False  # no redirects: they would go to whatever host the request names
     app.register_blueprint(api)
@@ -42,6 +45,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(page)
     app.register_blueprint(open_inference)
     app.register_blueprint(jobs)
+    app.register_blueprint(types)
     app.before_request(_begin)
     app.after_request(_finish)
     app.register_error_handler(RefusedError, _refused)

@@ -72,7 +72,8 @@ class JobBounds:
 
 @dataclass(frozen=True)
 class Settings:
-    """``key_file``: TorchServe's key_file.json (None: TorchServe runs without tokens). ``api_keys``: the file of the
+    """``model``: that segments; ``types``: that names types; both by their names at TorchServe.
+    ``key_file``: TorchServe's key_file.json (None: TorchServe runs without tokens). ``api_keys``: the file of the
     clients' keys (None: open, which is for loopback only). ``samples``: the folder of the page's sample scans.
     ``deployment``: where ``scripts/deploy`` writes down what is live (None, or no such file: nothing was deployed).
     ``origins``: of pages elsewhere that may call the API. ``wanted``: the folder in which a worker sees whether an
@@ -83,6 +84,7 @@ class Settings:
     inference_url: str = "http://127.0.0.1:8080"
     management_url: str = "http://127.0.0.1:8081"
     model: str = "brainseg"
+    types: str = "brainseg-types"
     key_file: Path | None = None
     api_keys: Path | None = None
     samples: Path | None = None
@@ -101,8 +103,9 @@ class Settings:
         return self.deployment.parent if self.deployment else None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.model):
-            raise ValueError(f"model {self.model!r}: expected letters, digits, '.', '_' and '-', at most 60")
+        for name in (self.model, self.types):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"model {name!r}: expected letters, digits, '.', '_' and '-', at most 60")
         for name, url in (("inference", self.inference_url), ("management", self.management_url)):
             if not re.fullmatch(r"http://[^/\s]+/?", url):
                 raise ValueError(f"{name} URL {url!r}: expected http://HOST:PORT")

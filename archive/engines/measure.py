@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from handler.card import ModelCard
 from handler.engines import Engine
 from handler.predict import predict_slices
+from handler.preprocess import tensor_of
 from samples.phantom import draw
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 40
@@ -62,7 +63,7 @@ def measure(card: ModelCard, engines: Sequence[Engine]) -> dict[str, Speed]:
 def _round(engine: Engine, card: ModelCard, stack: NDArray[np.float32], least: dict[str, Speed]) -> bool:
     """Whether ``engine`` was faster than ever. Before each time a pass that is not measured: threads of the engine
     before may still look for work."""
-    predict_slices(engine, card, stack[:1])
+    _run(engine, card, stack[:1])
     lone = 1e3 * _timed(engine, card, stack[:1])
     each = 1e3 * _timed(engine, card, stack) / STACK
     before = least[engine.name]
@@ -74,18 +75,18 @@ def lone(engine: Engine, card: ModelCard, rounds: int) -> float:
     """Milliseconds of processor time that a slice alone costs, the least of ``rounds``: for one engine on one thread,
     where what else runs on the machine counts little."""
     one = (draw(0, 0.09, card.input.height).image[None] / 255).astype(np.float32)
-    predict_slices(engine, card, one)
+    _run(engine, card, one)
     seconds = []
     for _ in range(rounds):
         begin = time.process_time()
-        predict_slices(engine, card, one)
+        _run(engine, card, one)
         seconds.append(time.process_time() - begin)
     return round(1e3 * min(seconds), 2)
 
 
 def _timed(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> float:
     begin = time.perf_counter()
-    predict_slices(engine, card, images)
+    _run(engine, card, images)
     return time.perf_counter() - begin
 
 
@@ -95,3 +96,11 @@ def fastest(speeds: Mapping[str, Speed]) -> str:
     costs = {name: speed.both * WORTH.get(name, 1.0) for name, speed in speeds.items()}
     least = min(costs.values())
     return next(name for name, cost in costs.items() if cost <= least * CLOSE)
+
+
+def _run(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> None:
+    """As served: a classifier sees the whole slice and gives no map."""
+    if card.architecture.classifies:
+        engine.logits(tensor_of(images, card.input))
+    else:
+        predict_slices(engine, card, images)

@@ -45,7 +45,7 @@ def test_counters_are_there_before_their_first_event() -> None:
     metrics.begin("2.0")
     found = samples(metrics.text())
     for code in ("ok", *PROBLEMS):
-        for route in ("api.segment", "explain.explain"):
+        for route in ("api.segment", "explain.explain", "types.classify"):
             assert found["brainseg_front_requests_total", (("code", code), ("route", route))] == 0
     for code in HTTP_PROBLEMS:
         assert found["brainseg_front_requests_total", (("code", code), ("route", "door"))] == 0

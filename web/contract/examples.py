@@ -79,6 +79,22 @@ EXPLANATION: dict[str, Any] = {
     "seconds": 3.207,
     "notice": NOTICE,
 }
+CLASSIFICATION: dict[str, Any] = {
+    "model": {
+        "name": "brainseg-types",
+        "version": "0.1",
+        "digest": f"sha256:{'c07e' * 16}",
+        "architecture": "classifier-tu-tf_efficientnet_lite0",
+    },
+    "input": EXPLANATION["input"],
+    "slice": 0,
+    "label": "meningioma",
+    "probabilities": {"glioma": 0.11812, "meningioma": 0.85201, "pituitary": 0.02987},
+    "trust": {**_JUDGED, "gate": "none"},
+    "warnings": [{"code": "assumes_tumour", "detail": "The model names one of its classes whatever it sees, …"}],
+    "timing_ms": {"decode": 1.2, "preprocess": 0.6, "inference": 9.4},
+    "notice": NOTICE,
+}
 MODELS: dict[str, Any] = {
     "name": MODEL["name"],
     "default": VERSION,

@@ -124,6 +124,7 @@ PASSPORT_KIND = "application/vnd.brainseg.passport+json"
 SEGMENT_PATH = "/api/v1/segment"
 JOBS_PATH = "/api/v1/jobs"
 EXPLAIN_PATH = "/api/v1/explain"
+CLASSIFY_PATH = "/api/v1/classify"
 OPEN_PATH = "/v2"  # of the Open Inference Protocol
 _INFER_PATH = re.compile(OPEN_PATH + r"/models/[^/]+(/versions/[^/]+)?/infer/?")
 _JOB_PATH = re.compile(JOBS_PATH + r"/[^/]+/?")
@@ -236,7 +237,9 @@ def takes_scan(method: str, path: str) -> bool:
     if method == "PUT":
         return _JOB_PATH.fullmatch(path) is not None
     return method == "POST" and (
-        path in (SEGMENT_PATH, EXPLAIN_PATH) or path.rstrip("/") == JOBS_PATH or _INFER_PATH.fullmatch(path) is not None
+        path in (SEGMENT_PATH, EXPLAIN_PATH, CLASSIFY_PATH)
+        or path.rstrip("/") == JOBS_PATH
+        or _INFER_PATH.fullmatch(path) is not None
     )
 
 

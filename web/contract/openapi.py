@@ -35,6 +35,7 @@ from web.contract.parts import (
     problems,
 )
 from web.contract.schemas import BINARY, SCHEMAS, TEXT, reference
+from web.contract.types import classify_paths
 
 ABOUT = f"""Segmentation of brain tumours in MR scans. **{NOTICE}**
 
@@ -213,6 +214,7 @@ def _paths() -> dict[str, Any]:
     return {
         "/api/v1/segment": {"post": _segment()},
         **explain_paths(parameters(), segment_body()),
+        **classify_paths(parameters(), segment_body()),
         "/api/v1/models": {"get": _models()},
         "/api/v1/passport-keys": {"get": keys},
         "/api/v1/openapi.json": {"get": document},

@@ -123,6 +123,22 @@ SCHEMAS: dict[str, Any] = {
         seconds=AMOUNT,
         notice={"type": "string", "const": NOTICE},
     ),
+    "Classification": _object(
+        "Which of the model's classes a slice shows.",
+        model=reference("Model"),
+        input=reference("Picture"),
+        slice=COUNT,
+        label=_said(TEXT, "The most likely class."),
+        probabilities={
+            "type": "object",
+            "description": "Of each of the model's classes; together 1.",
+            "additionalProperties": PROBABILITY,
+        },
+        trust=_object("Of the slice; null: this version cannot say.", **_JUDGED, gate=_one_of("on", "off", "none")),
+        warnings=_list(reference("Warning")),
+        timing_ms=_object("Milliseconds.", decode=AMOUNT, preprocess=AMOUNT, inference=AMOUNT),
+        notice={"type": "string", "const": NOTICE},
+    ),
     "Picture": _object(
         "The scan as it was read; sizes in pixels.",
         format=_one_of("jpeg", "png", "tiff", "nifti", "dicom"),

@@ -25,7 +25,7 @@ from web.contract.fields import HTTP_PROBLEMS, PROBLEMS, REASONS
 KIND = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 BYTES = (1e4, 1e5, 1e6, 4e6, 16e6, 64e6)
-ROUTES = ("api.segment", "explain.explain")  # whose series begin at zero
+ROUTES = ("api.segment", "explain.explain", "types.classify")  # whose series begin at zero
 Rows = list[tuple[dict[str, str], float]]
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each counter, which nobody asks for
 

@@ -16,6 +16,7 @@ FRESH_SECONDS = 1.0
 # A worker that is killed is back in about 3 s, a large network in 10: a request is held that long, no longer.
 PATIENCE_SECONDS = 20.0
 POLL_SECONDS = 0.25
+NO_MODEL = "TorchServe has no such model (yet)"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Watch:
             return View(None, f"TorchServe cannot be asked: {error}")
         except TooLateError:
             return View(None, "TorchServe's management port does not answer")
-        return View(fleet, "" if fleet else "TorchServe has no such model (yet)")
+        return View(fleet, "" if fleet else NO_MODEL)
 
     def _remember(self) -> None:
         if self._view.fleet:

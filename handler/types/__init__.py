@@ -1,0 +1,1 @@
+"""The task of naming: one slice in, which of the card's classes it shows out."""
