@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
@@ -74,8 +75,9 @@ def test_it_asks_the_classifier_and_counts_apart() -> None:
 
 def test_a_form_does_as_well() -> None:
     with standing_in(Stage([NAMED])) as stage:
-        form = {"file": (FOLDER.joinpath("lesion.png").open("rb"), "lesion.png")}
-        reply = client_of(stage).post("/api/v1/classify", data=form, headers=HERE)
+        sent = requests.Request("POST", stage.url, files={"file": ("a.png", b"\x89PNG scan")}).prepare()
+        headers = HERE | {"Content-Type": sent.headers["Content-Type"]}
+        reply = client_of(stage).post("/api/v1/classify", data=sent.body, headers=headers)
         assert reply.status_code == 200
         assert stage.predicted() == 1
 
