@@ -84,7 +84,6 @@ class Settings:
     inference_url: str = "http://127.0.0.1:8080"
     management_url: str = "http://127.0.0.1:8081"
     model: str = "brainseg"
-    types: str = "brainseg-types"
     key_file: Path | None = None
     api_keys: Path | None = None
     samples: Path | None = None
@@ -96,6 +95,7 @@ class Settings:
     otlp: str | None = None
     jobs: JobBounds | None = None
     bounds: Bounds = field(default_factory=Bounds)
+    types: str = "brainseg-types"
 
     @property
     def state(self) -> Path | None:
