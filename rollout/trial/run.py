@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.outcome import Compared, Outcome
@@ -84,7 +84,10 @@ class _Run:
 
     def _await_return(self, gone: NoServerError, figures: dict[str, Any]) -> None:
         begin = time.monotonic()
+        # Nobody is sent there before it has proven itself again.
+        book.write(self.site.state, replace(self.trial, share=0.0))
         await_return(self.site, self.subject, self.live, gone)
+        book.write(self.site.state, self.trial)
         self._away += time.monotonic() - begin
         words = f"goes on at {self.trial.share:g} % after a restart of the server"
         self.site.log(self.subject, self.trial.kind, words, self.live, figures)

@@ -194,6 +194,7 @@ def test_a_trial_waits_for_its_server_and_goes_on_with_what_it_knows(
         gone.set()
         until(lambda: any("waits for it" in line for line in said), "it does not see that the server is gone")
         assert loaded == []
+        assert read_trial(site.state).share == 0  # type: ignore[union-attr]
         assert not is_unwatched(site.state, read_deployment(site.state))
         gone.clear()
         until(lambda: loaded and seen_by_it() >= before + 5, "it does not go on")
