@@ -465,8 +465,8 @@ def test_a_shadow_moves_what_95_of_100_clients_wait_by_less_than_a_twentieth(
     assert beside < 1.05 * without
 
 
-@pytest.mark.long
-@pytest.mark.timeout(3600)  # 20 trials of some 120 requests
+@pytest.mark.long  # 20 trials of some 120 requests: minutes
+@pytest.mark.timeout(3600)
 def test_of_twenty_good_canaries_one_is_stopped_at_most(
     stage: Stage, good: dict[str, Path], phantoms: tuple[bytes, ...]
 ) -> None:
