@@ -30,13 +30,15 @@ DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 
 
 def chromium() -> str | None:
-    """Debian's Chromium, or the one that BRAINSEG_CHROMIUM names."""
-    return os.environ.get("BRAINSEG_CHROMIUM") or shutil.which("chromium")
+    """Debian's Chromium, or the one that BRAINSEG_CHROMIUM names. The one without windows where it is here: the other
+    draws its own toolbars all the while, a third of its work."""
+    named = os.environ.get("BRAINSEG_CHROMIUM")
+    return named or shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
 def launch(playwright: Playwright) -> Browser:
     path = chromium()
-    assert path, "no Chromium: apt-get install chromium, or set BRAINSEG_CHROMIUM"
+    assert path, "no Chromium: apt-get install chromium-headless-shell, or set BRAINSEG_CHROMIUM"
     return playwright.chromium.launch(executable_path=path, args=list(FLAGS))
 
 

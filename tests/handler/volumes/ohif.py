@@ -152,5 +152,5 @@ def missing() -> str | None:
     if not shutil.which("npm"):
         return "npm, which fetches OHIF"
     if not chromium():
-        return "Chromium: apt-get install chromium"
+        return "Chromium: apt-get install chromium-headless-shell"
     return None
