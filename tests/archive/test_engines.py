@@ -25,10 +25,11 @@ from handler.engines import ENGINES, Engine, automatic, open_engine
 from handler.network import build
 from handler.predict import predict_slices
 from handler.resources import Plan
+from tests.tiny import TINY
 from training.release.folder import write_release
 
 pytestmark = pytest.mark.slow
-TINY = Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8))
+SMALL = Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8))
 CONVERTED = tuple(CONVERTERS)
 
 
@@ -37,7 +38,7 @@ def on_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convert, "plan", lambda: Plan(1, 2))
 
 
-def release(folder: Path, architecture: Architecture = TINY, seed: int = 3) -> ModelCard:
+def release(folder: Path, architecture: Architecture = SMALL, seed: int = 3) -> ModelCard:
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     card = ModelCard("brainseg", "9.0", FileRecord("w", "", 0), architecture, InputSpec(64, 64), crop=HeadCrop(0.1, 0))
@@ -109,7 +110,7 @@ def test_sides_that_do_not_fit_are_refused(name: str, folders: dict[str, Path]) 
 
 def test_auto_measures_all_and_keeps_one(tmp_path: Path) -> None:
     folder = tmp_path / "release"
-    card = add_engines(release(folder), folder)
+    card = add_engines(release(folder, TINY), folder)
     assert set(card.serving["milliseconds"]) == set(ENGINES)
     assert all(speed["lone"] > 0 and speed["stack"] > 0 for speed in card.serving["milliseconds"].values())
     assert (card.serving["chosen"], card.serving["left_out"], card.serving["threads"]) == ("measured", {}, 2)
@@ -152,7 +153,7 @@ def test_chance_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "_timed", timed)
     monkeypatch.setattr(measuring, "predict_slices", lambda *_: None)
     rivals = [Busy("ncnn", 30, 4), Busy("onnxruntime", 20, 14), Busy("torch", 99, 4)]
-    found = measuring.measure(ModelCard("b", "1", FileRecord("w", "", 0), TINY), rivals)
+    found = measuring.measure(ModelCard("b", "1", FileRecord("w", "", 0), SMALL), rivals)
     assert fastest(found) == "onnxruntime"
     assert found["onnxruntime"] == Speed(20, 20)
     assert rivals[2].calls == 3 + 2 * measuring.FEWEST_ROUNDS  # it had no chance any more
@@ -167,7 +168,7 @@ class Unknown(torch.nn.Module):
 
 def test_what_cannot_be_converted_falls_back_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "release"
-    card = release(folder)
+    card = release(folder, TINY)
 
     def refuse(card: ModelCard, folder: Path) -> tuple[FileRecord, ...]:
         raise ConversionError("pnnx does not know for ncnn: F.odd")
@@ -188,7 +189,7 @@ def test_what_cannot_be_converted_falls_back_and_says_so(tmp_path: Path, monkeyp
 
 def test_the_converters_themselves_say_what_they_do_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "release"
-    card = release(folder)
+    card = release(folder, TINY)
     monkeypatch.setattr("archive.engines.convert.load", lambda card, folder: Unknown())
     with pytest.raises(ConversionError, match=r"could not export the network as ONNX: .*matrix_exp"):
         CONVERTERS["onnxruntime"](card, folder)
@@ -199,8 +200,8 @@ def test_the_converters_themselves_say_what_they_do_not_know(tmp_path: Path, mon
 
 def test_an_engine_that_computes_something_else_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "release"
-    card = release(folder)
-    other = release(tmp_path / "other", seed=4)
+    card = release(folder, TINY)
+    other = release(tmp_path / "other", TINY, seed=4)
     real = CONVERTERS["onnxruntime"]
 
     def wrong(card: ModelCard, folder: Path) -> tuple[FileRecord, ...]:
@@ -225,9 +226,9 @@ def test_engines_that_are_not_there(folders: dict[str, Path], tmp_path: Path, mo
     with pytest.raises(ValueError, match="Install openvino, or take auto"):
         open_engine("openvino", card, folders["openvino"], 1)
     with pytest.raises(ValueError, match="Install ncnn, or take auto"):
-        add_engines(release(folder), folder, "ncnn")
+        add_engines(release(folder, TINY), folder, "ncnn")
     with pytest.raises(ValueError, match="expected one of auto, onnxruntime"):
-        add_engines(release(folder), folder, "tensorrt")
+        add_engines(release(folder, TINY), folder, "tensorrt")
 
 
 def test_separable_convolutions_and_other_encoders(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ def _programs() -> set[int]:
     return found
 
 
+# Three servers, of which Flask's takes half a second a request: a minute and a half. Two are up in test_against.py.
+@pytest.mark.long
 def test_the_whole_run_measures_everything_and_leaves_nothing_running(
     tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

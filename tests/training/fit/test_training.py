@@ -172,7 +172,14 @@ def module_of(recipe: Recipe) -> SegmentationModule:
     return SegmentationModule(recipe, total_steps=4)
 
 
-@pytest.mark.parametrize("encoder", ["vgg16", "resnet34", "efficientnet-b4", "tu-tf_efficientnet_lite0"])
+LARGE = ("vgg16", "efficientnet-b4")
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    # Large ones take half a minute each.
+    ["resnet34", "tu-tf_efficientnet_lite0", *(pytest.param(one, marks=pytest.mark.long) for one in LARGE)],
+)
 def test_encoders_train_a_step_are_packaged_and_judged(encoder: str, phantoms: Path, tmp_path: Path) -> None:
     recipe = replace(SMOKE, model=replace(SMOKE.model, encoder=encoder))
     module = module_of(recipe)
@@ -186,7 +193,7 @@ def test_encoders_train_a_step_are_packaged_and_judged(encoder: str, phantoms: P
     assert any(name.startswith("encoder.") for name in moved)
     assert any(name.startswith("decoder.") for name in moved)
     write_release(tmp_path / "release", module.network.state_dict(), _card(recipe))
-    package(tmp_path / "release", tmp_path / "brainseg-0.1.mar")
+    package(tmp_path / "release", tmp_path / "brainseg-0.1.mar", engine="onnxruntime")
     item = load_slice(find_pairs(phantoms).pairs[0])
     with ExitStack() as keep:
         archived = open_predictor(str(tmp_path / "brainseg-0.1.mar"), keep)

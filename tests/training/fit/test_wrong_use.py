@@ -49,7 +49,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_use_is_told_in_a_line(name: str, phantoms: Path, release: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_told_in_a_line(
+    name: str, phantoms: Path, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Seconds each time; every run that is begun by the command rehearses (test_one_channel.py looks).
+    monkeypatch.setattr("scripts.commands.train.rehearse", lambda *_: [])
     for suffix in ("", ".mar", ".ckpt", ".yaml"):
         (tmp_path / f"junk{suffix}").write_text("just words")
     line, said = WRONG[name]
