@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archive.bill import BILL_FILE, bill
 from archive.convert import AUTO, add_engines
 from archive.digests import DIGESTS_FILE, SIGNATURE_FILE, Digests, member_of, write_record
 from archive.inputs import CONFIG, SERVICE, digests_for, handler_sources, release_files, sample_files
@@ -108,11 +109,11 @@ def package(
     release: Path, output: Path, version: str = "", key: Ed25519PrivateKey | None = None, engine: str = AUTO
 ) -> ModelCard:
     """Writes the archive of the release folder ``release`` to ``output``, whole or not at all, its digest beside it;
-    returns the card that went in, with its engine's files, their parity record and its known answers. ``version``: the
-    number it goes under, the card's if none; ``key``: signs it; ``engine``: see :func:`archive.convert.add_engines`.
-    Raises ``ValueError`` when the weights are not those of the card, :class:`ParityError` or :class:`ConversionError`
-    when the engine that was named cannot be had, ``RuntimeError`` when the archiver fails, :class:`NoRoomError` when a
-    disk is full."""
+    returns the card that went in, with its engine's files, their parity record and its known answers. A bill of
+    materials (:mod:`archive.bill`) travels inside. ``version``: the number it goes under, the card's if none; ``key``:
+    signs it; ``engine``: see :func:`archive.convert.add_engines`. Raises ``ValueError`` when the weights are not those
+    of the card, :class:`ParityError` or :class:`ConversionError` when the engine that was named cannot be had,
+    ``RuntimeError`` when the archiver fails, :class:`NoRoomError` when a disk is full."""
     card = read_card(release)
     card = card.with_changes(version=version or card.version)
     digests = digests_for(release)
@@ -127,6 +128,7 @@ def package(
         # How volumes are scaled is the handler's, which travels in the archive too: the card says which it is.
         card = card.with_changes(known_answers=record(model, sample_files()), data={**card.data, "volumes": RECORD})
         card.write(staged)
+        (staged / BILL_FILE).write_bytes(bill(card))
         members = _members(_run_archiver(card.name, card.version, staged, folder), digests)
     _keep(output, signed(members, card, key) if key else pack(members))
     return card
