@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from archive.programs import environment, python
 from archive.shipped import Shipped
@@ -49,16 +50,19 @@ def audit(parts: Iterable[Shipped]) -> Audit:
         raise AuditError(f"pip-audit gave no answer: {done.stderr.strip()[-500:] or done.stdout[:200]}") from error
 
 
-def read(answer: Mapping[str, list[Mapping[str, object]]]) -> Audit:
+def read(answer: Mapping[str, Any]) -> Audit:
     """What pip-audit's JSON says. It ends with status 0 and "no known vulnerabilities" also where it could ask about
     nothing (2.10), so what it skipped is counted."""
-    faults, shielded, skipped, audited = [], [], [], 0
+    faults: list[str] = []
+    shielded: list[str] = []
+    skipped: list[str] = []
+    audited = 0
     for package in answer["dependencies"]:
         if "skip_reason" in package:
             skipped.append(f"{package['name']}: {package['skip_reason']}")
             continue
         audited += 1
-        for fault in package["vulns"]:  # type: ignore[attr-defined]
+        for fault in package["vulns"]:
             mended = ", ".join(fault["fix_versions"]) or "no version"
             line = f"{package['name']} {package['version']}: {fault['id']}, mended in {mended}"
             names = {fault["id"], *fault["aliases"]} & SHIELDED.keys()

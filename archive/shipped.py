@@ -54,10 +54,10 @@ def _distributions() -> Iterator[Shipped]:
         with contextlib.suppress(metadata.PackageNotFoundError):  # a need of another build of the same version
             waiting += _needed(metadata.distribution(name), extras)
             extras_of.setdefault(name, set()).update(extras)
-    for name, extras in extras_of.items():
-        found = metadata.distribution(name)
-        needs = sorted({canonicalize_name(need.name) for need in _needed(found, extras)} & extras_of.keys())
-        yield Shipped("pypi", name, found.version, _licence(found), _approved(found), tuple(needs))
+    for one, extras in extras_of.items():
+        found = metadata.distribution(one)
+        needs = sorted({str(canonicalize_name(need.name)) for need in _needed(found, extras)} & extras_of.keys())
+        yield Shipped("pypi", one, found.version, _licence(found), _approved(found), tuple(needs))
 
 
 def _needed(found: metadata.Distribution, extras: set[str]) -> list[Requirement]:
@@ -66,9 +66,10 @@ def _needed(found: metadata.Distribution, extras: set[str]) -> list[Requirement]
 
 
 def _licence(found: metadata.Distribution) -> str:
-    if expression := found.metadata.get("License-Expression"):
+    told = found.metadata.json
+    if expression := str(told.get("license_expression", "")):
         return expression
-    said = found.metadata.get("License") or ""
+    said = str(told.get("license", ""))
     if said and len(said) <= NO_TEXT:
         return said
     return next((name.rpartition(" :: ")[2] for name in _classifiers(found)), "")
