@@ -15,7 +15,7 @@ from archive.engines.parity import ParityError
 from archive.errors import UntrustedError
 from archive.inputs import why_stale
 from archive.mar import package, sign_archive
-from archive.store import MODEL_STORE, archive_path, release_folder, released_versions
+from archive.store import MODEL_NAME, MODEL_STORE, MODELS, archive_path, release_folder, released_versions
 from archive.verify import check_number, read_release
 from handler.card import ModelCard, read_card
 from handler.files import sha256_of
@@ -30,6 +30,7 @@ def main(
     versions: Annotated[
         list[str] | None, typer.Argument(help="Versions to package; all that are released if none.")
     ] = None,
+    model: Annotated[str, typer.Option(help=f"{' or '.join(MODELS)}.")] = MODEL_NAME,
     model_store: Annotated[
         Path, typer.Option(help="Holds the release folders; archives are written here.")
     ] = MODEL_STORE,
@@ -48,7 +49,7 @@ def main(
         ),
     ] = AUTO,
 ) -> None:
-    """Make model_store/brainseg-<version>.mar from the released weights. Equal inputs give equal
+    """Make model_store/brainseg-<version>.mar (or brainseg-types-…) from the released weights. Equal inputs give equal
     bytes, where the engine is named."""
     if as_version is not None and len(versions or ()) != 1:
         given = len(versions or ())
@@ -56,10 +57,14 @@ def main(
             f"[red]not packaged:[/red] --as is for one version, such as 2.0 --as 2.0.1; {escape(str(given))} were given"
         )
         raise typer.Exit(1)
+    if model not in MODELS:
+        console.print(f"[red]not packaged:[/red] --model {escape(model)}: expected {' or '.join(MODELS)}")
+        raise typer.Exit(1)
     key = _key(sign)
-    for version in versions or released_versions(model_store):
-        release, archive = release_folder(version, model_store), archive_path(as_version or version, model_store)
-        _check_released(release, version, model_store)
+    for version in versions or released_versions(model_store, model):
+        release = release_folder(version, model_store, model)
+        archive = archive_path(as_version or version, model_store, model)
+        _check_released(release, version, model_store, model)
         if if_stale and _is_fresh(release, archive, key):
             continue
         for line in told(_packaged(release, archive, version, as_version or "", key, engine)):
@@ -67,9 +72,9 @@ def main(
         console.print(escape(f"{archive} {sha256_of(archive)}"))
 
 
-def _check_released(release: Path, version: str, store: Path) -> None:
+def _check_released(release: Path, version: str, store: Path, model: str) -> None:
     if not (release / "model-card.json").exists():
-        there = ", ".join(released_versions(store)) or "none"
+        there = ", ".join(released_versions(store, model)) or "none"
         console.print(
             f"[red]no release {escape(version)}[/red]: expected {escape(str(release))}/model-card.json. "
             f"Releases in {escape(str(store))}: {escape(there)}; for others give --model-store"
@@ -94,7 +99,7 @@ def _packaged(
         check_number(as_version or version)
         if (named := read_card(release).version) != version:
             raise ValueError(
-                f"{release} holds version {named}, as its model card says; rename the folder to brainseg-{named}, "
+                f"{release} holds version {named}, as its model card says; rename the folder to end in -{named}, "
                 f"or release it as {version}"
             )
         with console.status(f"packaging {escape(version)}"):

@@ -60,8 +60,8 @@ def _to_the_second(time: str) -> str:
 class TorchServe:
     """Raises :class:`NoServerError` from every call that finds nobody, :class:`RolloutError` for what is refused."""
 
-    def __init__(self, state: Path) -> None:
-        self.state = state
+    def __init__(self, state: Path, model: str = MODEL_NAME) -> None:
+        self.state, self._model = state, model
         self.logs = state / "logs"
         self.reopen()
 
@@ -112,7 +112,7 @@ class TorchServe:
         """Whether the worker of ``version`` has come to the end of its queue within ``seconds``: asks for its model
         card, which waits in line like a scan."""
         try:
-            path = f"{self._management}/models/{MODEL_NAME}/{version}"
+            path = f"{self._management}/models/{self._model}/{version}"
             self._call("GET", path, "management", {"customized": "true"}, seconds)
         except requests.Timeout:
             return False
@@ -126,7 +126,7 @@ class TorchServe:
             "X-BrainSeg-Outputs": outputs,
             "Content-Type": "application/octet-stream",
         }
-        url = f"{self._inference}/predictions/{MODEL_NAME}" + (f"/{version}" if version else "")
+        url = f"{self._inference}/predictions/{self._model}" + (f"/{version}" if version else "")
         try:
             # Without the session: it is used from two threads at a time, and a fresh connection costs a millisecond.
             with open_session() as session:
@@ -143,7 +143,7 @@ class TorchServe:
         return self._send("GET", f"{self._metrics}/metrics", {}, {}, ASK_SECONDS).text
 
     def _manage(self, method: str, path: str, **parameters: str) -> list[Any]:
-        url = f"{self._management}/models/{MODEL_NAME}{path}"
+        url = f"{self._management}/models/{self._model}{path}"
         try:
             found = self._call(method, url, "management", parameters, ASK_SECONDS).json()
         except requests.Timeout as error:

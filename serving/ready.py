@@ -26,9 +26,9 @@ class RefusedError(Exception):
     """A release does not start; the message is what its worker said."""
 
 
-def workers_ready(places: Places, ports: Ports, version: str) -> bool:
+def workers_ready(places: Places, ports: Ports, version: str, model: str = MODEL_NAME) -> bool:
     """Whether all the workers that ``version`` should have are READY."""
-    url = f"http://127.0.0.1:{ports.management}/models/{MODEL_NAME}/{version}"
+    url = f"http://127.0.0.1:{ports.management}/models/{model}/{version}"
     try:
         with open_session() as session:
             reply = session.get(url, headers=bearer(places.key_file, "management"), timeout=10)
@@ -39,7 +39,9 @@ def workers_ready(places: Places, ports: Ports, version: str) -> bool:
     return bool(workers) and len(workers) >= described["minWorkers"] and all(w["status"] == "READY" for w in workers)
 
 
-def check_known_answers(places: Places, ports: Ports, version: str, archive_name: str) -> str | None:
+def check_known_answers(
+    places: Places, ports: Ports, version: str, archive_name: str, model: str = MODEL_NAME
+) -> str | None:
     """Asks ``version`` for the known answers in its archive (a file name in the model store); what is wrong in words,
     None when all are right."""
     with zipfile.ZipFile(io.BytesIO((places.model_store / archive_name).read_bytes())) as archive:
@@ -47,7 +49,7 @@ def check_known_answers(places: Places, ports: Ports, version: str, archive_name
         samples = {known["sample"]: archive.read(f"samples/{known['sample']}") for known in card.known_answers}
     if not card.known_answers:
         return "the archive holds no known answers; package it again"
-    url = f"http://127.0.0.1:{ports.inference}/predictions/{MODEL_NAME}/{version}"
+    url = f"http://127.0.0.1:{ports.inference}/predictions/{model}/{version}"
     for known in card.known_answers:
         headers = {**bearer(places.key_file, "inference"), "X-BrainSeg-Outputs": "none"}
         headers["Content-Type"] = "application/octet-stream"
@@ -67,6 +69,7 @@ def wait_ready(
     alive: Callable[[], bool],
     refusal: Callable[[], str],
     seconds: float,
+    model: str = MODEL_NAME,
 ) -> None:
     """Returns when every version of ``archives`` gives its known answers. Raises ``RuntimeError`` when TorchServe ends
     (``alive`` says no), when ``seconds`` pass, or when an answer is wrong; :class:`RefusedError` when a release does
@@ -80,12 +83,12 @@ def wait_ready(
             raise RefusedError(reason)
         if time.monotonic() > deadline:
             raise RuntimeError(f"the workers of version {waiting[0]} were not ready after {seconds:.0f} s")
-        if workers_ready(places, ports, waiting[0]):
+        if workers_ready(places, ports, waiting[0], model):
             waiting.pop(0)
         else:
             time.sleep(POLL_SECONDS)
     for version, archive in archives.items():
-        if wrong := check_known_answers(places, ports, version, archive):
+        if wrong := check_known_answers(places, ports, version, archive, model):
             raise RuntimeError(f"version {version} does not give its known answers: {wrong}")
 
 

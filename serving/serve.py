@@ -23,6 +23,7 @@ from archive.store import (
     MODEL_NAME,
     ROOT,
     SAMPLES,
+    TYPES_NAME,
     archive_path,
     default_version,
     release_folder,
@@ -35,6 +36,7 @@ from rollout.in_use import guarded, register
 from rollout.register import Log
 from rollout.signers import Signers
 from rollout.state import DEPLOYMENT_FILE, Phase, check_archives, read_deployment
+from rollout.types import types_to_serve
 from rollout.unwatched import Lease, take_back_at_start
 from serving import torchserve
 from serving.java import find_java_home
@@ -128,24 +130,26 @@ def check_ports(named: dict[str, int]) -> None:
         raise StartError(f"the ports must differ: {', '.join(f'{o} {p}' for o, p in named.items())}")
 
 
-def _archives(store: Path, told: threading.Event, signers: Signers) -> list[str]:
+def _archives(store: Path, told: threading.Event, signers: Signers, model: str = MODEL_NAME) -> list[str]:
     """Packages what is missing or stale; the released versions. Raises ``StartError`` where packaging fails or is told
     to end, and where signatures are required, which only whoever has the key can make."""
-    versions = released_versions(store)
-    reasons = {one: why_stale(archive_path(one, store), release_folder(one, store)) for one in versions}
+    versions = released_versions(store, model)
+    paths = {one: archive_path(one, store, model) for one in versions}
+    reasons = {one: why_stale(paths[one], release_folder(one, store, model)) for one in versions}
     stale = [one for one, reason in reasons.items() if reason]
+    other = "" if model == MODEL_NAME else f"--model {model} "
     if stale and signers.required:
         raise StartError(
-            f"signed archives are required and {archive_path(stale[0], store).name} is not to be had: "
+            f"signed archives are required and {paths[stale[0]].name} is not to be had: "
             f"{reasons[stale[0]]}. Make it where the key is: "
-            f"./scripts/package {' '.join(stale)} --model-store {shlex.quote(str(store))} --sign KEY"
+            f"./scripts/package {' '.join(stale)} {other}--model-store {shlex.quote(str(store))} --sign KEY"
         )
     for one in stale:
-        console.print(f"packaging {escape(archive_path(one, store).name)}: {escape(reasons[one])}")
+        console.print(f"packaging {escape(paths[one].name)}: {escape(reasons[one])}")
     if stale:
         # In a process of its own: what packaging needs (torch above all) would otherwise stay in this one's memory, and
         # take its time to be imported at every start.
-        command = python("-m", "archive", *stale, "--model-store", str(store.resolve()))
+        command = python("-m", "archive", *stale, "--model-store", str(store.resolve()), "--model", model)
         process = subprocess.Popen(command, cwd=ROOT, env=environment(), start_new_session=True)
         while process.poll() is None:
             if told.wait(WATCH_SECONDS):
@@ -193,6 +197,23 @@ def _to_serve(places: Places, told: threading.Event, signers: Signers) -> tuple[
     return archives, deployment.live.version
 
 
+def _types_to_serve(places: Places, told: threading.Event, signers: Signers) -> dict[str, str]:
+    """The classifier's archive by version, empty where there is none: what ``scripts/deploy`` has deployed, else the
+    latest that is released."""
+    store = places.model_store
+    deployed = types_to_serve(places.state, store)
+    if deployed is not None:
+        archives = {deployed.version: deployed.archive}
+        _check_signed(signers, archives, store, {deployed.version: deployed.sha256})
+        return archives
+    archives = {
+        one: archive_path(one, store, TYPES_NAME).name for one in _archives(store, told, signers, TYPES_NAME)[-1:]
+    }
+    if archives:
+        _check_signed(signers, archives, store, {})
+    return archives
+
+
 def _tail(path: Path) -> str:
     lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:] if path.exists() else []
     return "\n".join(f"  {line}" for line in lines)
@@ -218,8 +239,9 @@ def _start_torchserve(running: Running, ports: Ports, told: threading.Event, sig
     places = running.places
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
     archives, default = _to_serve(places, told, signers)
+    types = _types_to_serve(places, told, signers)
     layout = plan()
-    models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
+    models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")), types)
     settings = torchserve.write_settings(places, ports, models)
     each = f"{layout.threads} threads, {layout.at_once} requests at once"
     console.print(escape(f"starting TorchServe: {layout.workers} worker a version, {each}"))
@@ -229,6 +251,7 @@ def _start_torchserve(running: Running, ports: Ports, told: threading.Event, sig
     alive = lambda: process.poll() is None and not told.is_set()  # noqa: E731
     try:
         wait_ready(places, ports, archives, alive, log.refusal, START_SECONDS)
+        wait_ready(places, ports, types, alive, log.refusal, START_SECONDS, TYPES_NAME)
     except RefusedError as error:
         raise StartError(f"{error} (of {', '.join(archives.values())}; log: {log.path})") from error
 

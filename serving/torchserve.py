@@ -12,11 +12,12 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
 from archive.programs import environment, python
-from archive.store import KEY_FILE, MODEL_NAME, ROOT
+from archive.store import KEY_FILE, MODEL_NAME, ROOT, TYPES_NAME
 from handler.files import write_atomic
 from handler.resources import Plan
 from handler.wanted import FOLDER_VARIABLE
@@ -85,10 +86,26 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def snapshot(archives: Mapping[str, str], default: str, plan: Plan, timeouts: Mapping[str, int]) -> str:
+def snapshot(
+    archives: Mapping[str, str],
+    default: str,
+    plan: Plan,
+    timeouts: Mapping[str, int],
+    types: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """TorchServe's declarative list of models: the only form in which a default version can be given. ``archives``:
-    file names in the model store, by version."""
-    models = {
+    file names in the model store, by version; ``types``: likewise of the classifier, at most one."""
+    models = {MODEL_NAME: _versions(archives, default, plan, timeouts)}
+    if types:
+        models[TYPES_NAME] = _versions(types, next(iter(types)), plan, timeouts)
+    count = sum(map(len, models.values()))
+    return json.dumps({"name": "brainseg", "modelCount": count, "created": 0, "models": models}, separators=(",", ":"))
+
+
+def _versions(
+    archives: Mapping[str, str], default: str, plan: Plan, timeouts: Mapping[str, int]
+) -> dict[str, dict[str, object]]:
+    return {
         version: {
             "defaultVersion": version == default,
             "marName": archive,
@@ -101,8 +118,6 @@ def snapshot(archives: Mapping[str, str], default: str, plan: Plan, timeouts: Ma
         }
         for version, archive in archives.items()
     }
-    body = {"name": "brainseg", "modelCount": len(models), "created": 0, "models": {MODEL_NAME: models}}
-    return json.dumps(body, separators=(",", ":"))
 
 
 def write_settings(places: Places, ports: Ports, models: str) -> Path:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from brainseg_client.later import JobState, RemoteJob
     from brainseg_client.reasons import Explanation
     from brainseg_client.results import Model, Notice, Scan, Segmentation, Slice, Version
+    from brainseg_client.types import Classification
     from brainseg_client.windows import in_windows
 
 __all__ = [
     "AccessError",
     "BrainSegError",
     "BusyError",
+    "Classification",
     "Client",
     "Explanation",
     "JobState",
@@ -39,7 +41,7 @@ __all__ = [
     "Version",
     "in_windows",
 ]
-_MODULES = ("api", "errors", "later", "reasons", "results", "windows")
+_MODULES = ("api", "errors", "later", "reasons", "results", "types", "windows")
 
 
 def __getattr__(name: str) -> object:

@@ -28,6 +28,7 @@ from brainseg_client.later import RemoteJob
 from brainseg_client.reasons import Explains
 from brainseg_client.results import Segmentation, Version, segmentation, versions
 from brainseg_client.session import open_session
+from brainseg_client.types import Names
 from brainseg_client.volumes import Source, read_source
 from brainseg_client.wire import DEFAULT_URL, address, multipart, refusal, sendable, text, without_login
 
@@ -39,7 +40,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 T = TypeVar("T")
 
 
-class Client(Explains):
+class Client(Explains, Names):
     """Safe to use from several threads. ``api_key``: needed where the server has keys. ``patience``: seconds for which
     a busy, starting or unreachable server is asked again before the error is raised; 0: never. ``timeout``: seconds
     the answer to one request may take. ``as_jobs``: each scan is submitted as a job and its result fetched, so that a

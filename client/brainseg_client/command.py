@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from brainseg_client.classify import ClassifyOptions, classify
 from brainseg_client.explain import ExplainOptions, explain
 from brainseg_client.interrupts import INTERRUPTED
 from brainseg_client.reasons import METHODS, QUESTIONS
@@ -192,8 +193,34 @@ def _explain(arguments: Sequence[str]) -> int:
     return explain(ExplainOptions(**given))
 
 
+def _classify_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "brainseg classify",
+        description="Say which type of tumour each of SCANS shows, a line each. The model names one of its classes "
+        "whatever it sees.",
+        epilog=f"Exit status: 0 done, 1 some were refused, 2 wrong use, 3 no server, model or access. {NOTICE}",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("scans", nargs="+", type=Path, metavar="SCAN", help="pictures, NIfTI, DICOM or zips of it")
+    add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
+    add("--slice", type=_whole(0), metavar="N", help="counted from 0; needed where there are several")
+    add("--version", help="model version; else the server's default")
+    add("--json", action="store_true", dest="as_json", help="print the whole answers, a line of JSON each")
+    add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
+    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    return parser
+
+
+def _classify(arguments: Sequence[str]) -> int:
+    given = vars(_classify_parser().parse_args(arguments))
+    given["url"] = given["url"] or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    return classify(ClassifyOptions(**given))
+
+
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "segment": (_segment, "files and folders of scans: masks, overlays and tables"),
+    "classify": (_classify, "slices: the type of tumour, a line each"),
     "explain": (_explain, "one slice: a picture of what moves the answer"),
     "verify": (_verify, "a passport: whose it is, of which scan, and the same again from a server"),
 }

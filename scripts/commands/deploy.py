@@ -39,7 +39,9 @@ from scripts.commands.deploying import (
     TrustedKeys,
     console,
     exits,
+    names_types,
     ready,
+    release_types,
     say_all,
     silent,
     teller,
@@ -72,6 +74,9 @@ def release_command(
     """Verify ARCHIVE, start it beside the live version, gate it, promote it, watch it, retire the old one."""
     shown_on = silent if quiet and not dry_run else console
     asked = Asked(archive, scans, state, limits_file, operator, require_signed, trusted_keys, shown_on)
+    if names_types(archive):
+        release_types(asked, dry_run)
+        return
     with ready(asked, dry_run) as found:
         if found.deployment is None:
             _dry_run(found.site, found.verified, len(found.slices))

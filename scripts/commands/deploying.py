@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from archive.store import TYPES_NAME
 from archive.verify import Release
 from rollout import show
 from rollout.errors import Exit, RolloutError, UsageError
@@ -30,6 +31,7 @@ from rollout.state import Deployment
 from rollout.stopping import Stopping
 from rollout.trial.past import check_shadowed
 from rollout.trusted import check_signers, trusted_release
+from rollout.types import check_is_segmentation, deploy_types
 
 if TYPE_CHECKING:
     from training.data.slices import LabelledSlice
@@ -140,6 +142,7 @@ def ready(asked: Asked, dry_run: bool = False) -> Iterator[Ready]:
     with exits(), stopping.listening():
         limits = read_limits(asked.limits_file)
         verified = trusted_release(asked.archive)
+        check_is_segmentation(verified)
         name = asked.archive.name
         say(f"{name}: version {verified.version}, {verified.sha256}, manifest, card and digests are right")
         folder = find_state(asked.state)
@@ -160,3 +163,32 @@ def ready(asked: Asked, dry_run: bool = False) -> Iterator[Ready]:
                 yield Ready(site, verified, slices, deployment, screen)
             finally:
                 screen.close()
+
+
+def names_types(archive: Path) -> bool:
+    """Whether ``archive`` is a classifier's. An archive that is refused is left to whoever opens it next."""
+    try:
+        return trusted_release(archive).card.name == TYPES_NAME
+    except (RolloutError, OSError):
+        return False
+
+
+def release_types(asked: Asked, dry_run: bool) -> None:
+    """The classifier goes live, or with ``dry_run`` is only looked at. An error becomes its message and exit code."""
+    say = teller(asked.shown_on)
+    with exits():
+        limits = read_limits(asked.limits_file)
+        verified, name = trusted_release(asked.archive), asked.archive.name
+        folder = find_state(asked.state)
+        say(f"{name}: {verified.card.name} {verified.version}, manifest, card and digests are right")
+        say(
+            check_signers(
+                verified, name, folder, [chosen(asked.require_signed, asked.trusted_keys, asked.archive.parent)]
+            )
+        )
+        if dry_run:
+            say("it would be started, asked its known answers and made the one that names types; nothing was changed")
+            return
+        with locked(folder):
+            done = deploy_types(folder, verified, asked.operator, limits.start.seconds)
+    console.print(f"[bold green]{escape(done)}[/]")

@@ -48,11 +48,11 @@ export async function getFile(path) {
 }
 
 // One POST by XMLHttpRequest, which, unlike fetch, tells how far an upload has come.
-function post(file, { query, accept, onUpload, signal }) {
+function post(file, { path = "/api/v1/segment", query, accept, onUpload, signal }) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new ApiError("cancelled", "Cancelled."));
     const request = new XMLHttpRequest();
-    request.open("POST", `/api/v1/segment?${query}`);
+    request.open("POST", `${path}?${query}`);
     request.responseType = "arraybuffer";
     for (const [name, value] of Object.entries({ ...authorization(), Accept: accept, ...(file instanceof FormData ? {} : { "Content-Type": "application/octet-stream" }) })) {
       request.setRequestHeader(name, value);
@@ -91,4 +91,10 @@ export async function segment(file, fields, { accept = "application/json", raw =
   const answer = await postPatiently(file, { query, accept, retries, onUpload, signal });
   if (raw || accept !== "application/json") return new Blob([answer], { type: accept });
   return JSON.parse(new TextDecoder().decode(answer));
+}
+
+// Which type of tumour slice `index` shows: the contract's answer.
+export async function classify(file, index, { retries = RETRIES, onUpload, signal } = {}) {
+  const query = new URLSearchParams({ slices: index }), accept = "application/json";
+  return JSON.parse(new TextDecoder().decode(await postPatiently(file, { path: "/api/v1/classify", query, accept, retries, onUpload, signal })));
 }

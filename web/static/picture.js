@@ -12,13 +12,17 @@ import { openSettings } from "./settings.js";
 import { Stack } from "./stack.js";
 import { Latest, guarded, working } from "./status.js";
 import { showTrust } from "./trust.js";
+import { askType, forgetType } from "./types.js";
 
 const FIGURES_DELAY = 120; // ms of rest before all slices are measured anew
 const OF_A_MASK = ["mask", "overlay", "heatmap"];
 
 let current = null; // the Case on show
 const comparison = new Comparison();
-const stack = new Stack(() => drawSoon());
+const stack = new Stack(() => {
+  forgetType();
+  drawSoon();
+});
 const measuring = new Latest();
 const settings = openSettings((changed) => {
   drawSoon();
@@ -102,6 +106,7 @@ export async function preparePicture(entry, raw, options) {
 export function presentPicture(item) {
   current = item;
   comparison.close();
+  forgetType();
   settings.open(item.answer.threshold, item.answer.min_lesion_pixels);
   show($("result"), true);
   for (const one of document.querySelectorAll("#result .of-a-mask")) show(one, item.assessed);
@@ -126,6 +131,7 @@ async function compare() {
 
 export function connectPicture() {
   openReadout(() => ({ slice: current?.slices.get(stack.shown), settings }));
+  $("types-ask").addEventListener("click", () => guarded(() => askType(() => ({ file: current?.file, index: stack.index }))));
   $("compare").addEventListener("change", () => guarded(compare));
   $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.shown, settings)));
   $("save-tiff").addEventListener("click", () => guarded(() => working("Drawing the masks", () => saveStack(current, settings))));

@@ -8,18 +8,25 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.special import softmax
+from typer.testing import CliRunner
 
 from handler.card import Architecture
 from handler.classifier import Classifier
+from handler.pipeline import open_model
+from handler.types.way import probabilities
+from scripts.commands import types_evaluate, types_release, types_train
 from settings.mapping import SettingsError
 from tests.training.types.drawn import write_recipe, write_types
+from training.data.cases import DataError
 from training.data.split import Fold
 from training.fit.origin import RunError
 from training.types import run as run_module
 from training.types.figures import read_judged
 from training.types.recipe import load_types_recipe
+from training.types.release import TypesOrder, release_types
 from training.types.run import PREDICTIONS, RUN_FILE, WEIGHTS, TypesRun, train_types
-from training.types.slices import find_slices
+from training.types.slices import find_slices, read_grids
 from training.types.stages import cut
 
 pytestmark = pytest.mark.training
@@ -126,3 +133,62 @@ def test_stages_that_are_not_known_or_not_there_are_refused() -> None:
         cut(Classifier(Architecture("classifier", "resnet18", (), classes=2)), 1)
     with pytest.raises(SettingsError, match="this encoder has 7 stages"):
         cut(Classifier(Architecture("classifier", "tu-tf_mobilenetv3_small_minimal_100", (), classes=2)), 8)
+
+
+def test_a_release_says_what_it_is_and_answers_as_the_run_did(wanted: TypesRun, trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "brainseg-types-0.1"
+    order = TypesOrder(trained, (trained,), wanted.data, "0.1", folder, "somebody, Apache-2.0")
+    card = release_types(order)
+    assert (card.name, card.labels) == ("brainseg-types", wanted.recipe.classes)
+    assert not set(card.data["train"]) & set(card.data["test"])
+    assert len(card.data["train"]) + len(card.data["test"]) == 12
+    assert {figure["name"] for figure in card.metrics["own part"]["figures"]} >= {"accuracy", "macro recall"}
+    assert card.metrics["temperature"]["by"] == "own"
+    assert "CC BY 4.0" in card.licences["weights"]
+    assert "somebody, Apache-2.0" in (folder / "LICENSE").read_text("utf-8")
+    judged = read_judged([trained / PREDICTIONS])
+    model = open_model(folder, "torch", 1)
+    slices = [item for item in find_slices(wanted.data, wanted.recipe.classes) if item.name == judged.names[0]]
+    grid = np.repeat(read_grids(wanted.data, slices, card.input)[0][..., None], 3, axis=-1)
+    chances = probabilities(model.engine, card, grid)
+    expected = softmax(judged.logits[0] * card.calibration.scale)
+    assert chances == pytest.approx(expected, abs=0.02)  # the release is in half precision
+
+
+def test_figures_of_another_recipe_are_not_taken(wanted: TypesRun, trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    described = json.loads((trained / RUN_FILE).read_text("utf-8"))
+    (other / RUN_FILE).write_text(json.dumps(described | {"by": "slice"}), encoding="utf-8")
+    with pytest.raises(DataError, match="another recipe or split"):
+        release_types(TypesOrder(trained, (other,), wanted.data, "0.1", tmp_path / "out", ""))
+
+
+def test_the_commands_say_what_is_wrong_and_write_the_page(wanted: TypesRun, trained: Path, tmp_path: Path) -> None:
+    page = tmp_path / "types.md"
+    page.write_text("# Types\n\nthe rule\n", encoding="utf-8")
+    done = CliRunner().invoke(
+        types_evaluate.app, [str(trained), "--data", str(wanted.data), "--output", str(page), "--looks", "2"]
+    )
+    assert done.exit_code == 0, done.output
+    written = page.read_text("utf-8")
+    assert "the rule" in written
+    assert "9 slices of 3 patients" in written
+    assert "heat inside the box" in written
+    assert CliRunner().invoke(types_evaluate.app, [str(tmp_path), "--output", str(page)]).exit_code == 1
+    arguments = ["--run", str(trained), "--data", str(wanted.data), "--recipe", "types"]
+    assert CliRunner().invoke(types_train.app, arguments).exit_code == 1  # begun with another recipe
+    out = tmp_path / "release"
+    arguments = [
+        str(trained),
+        "--judged",
+        str(trained),
+        "--data",
+        str(wanted.data),
+        "--version",
+        "0.1",
+        "--out",
+        str(out),
+    ]
+    assert CliRunner().invoke(types_release.app, arguments).exit_code == 0
+    assert (out / "model-card.json").is_file()

@@ -1,0 +1,144 @@
+"""The classifier goes live beside the segmentation: verified, started, asked its known answers, made the default.
+
+There is one version of it at a time and no trial: what was there before answers until the new one has, and goes once
+nothing is left in its queue. ``types.json`` in the state folder says what the next start of the server loads."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import requests
+
+from archive.known import difference
+from archive.store import MODEL_NAME, TYPES_NAME
+from archive.verify import Release
+from handler.files import sha256_of, write_atomic
+from rollout import history
+from rollout.errors import ArchiveError, GateError, RolloutError, StartError, UsageError
+from rollout.register import POLL_SECONDS, check_disks, copy_archive
+from rollout.server import TorchServe, Version
+from settings.mapping import SettingsError, from_mapping
+
+TYPES_FILE = "types.json"
+DRAIN_SECONDS = 60.0  # a class takes milliseconds: who still waits after it has gone away
+
+
+@dataclass(frozen=True)
+class DeployedTypes:
+    """``archive``: its file in the model store; ``sha256``: ``sha256:<hex>`` of that file."""
+
+    version: str
+    archive: str
+    sha256: str
+
+
+def check_is_segmentation(release: Release) -> None:
+    """Raises :class:`UsageError` for a classifier, where a version is compared with the live segmentation."""
+    if release.card.name != MODEL_NAME:
+        raise UsageError(f"{release.card.name} has no trial; deploy it with ./scripts/deploy {release.file_name}")
+
+
+def read_types(state: Path) -> DeployedTypes | None:
+    """What the state folder declares; None when no classifier was ever deployed. Raises :class:`RolloutError` for a
+    file that is not ours."""
+    path = state / TYPES_FILE
+    try:
+        return from_mapping(DeployedTypes, json.loads(path.read_text(encoding="utf-8")), path.name)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, SettingsError) as error:
+        raise RolloutError(f"{path} cannot be read: {error}. Remove it and deploy the classifier again.") from error
+
+
+def types_to_serve(state: Path, store: Path) -> DeployedTypes | None:
+    """As :func:`read_types`, for a server that starts. Raises :class:`RolloutError` when the archive is not the one
+    that was deployed."""
+    found = read_types(state)
+    if found is None:
+        return None
+    path = store / found.archive
+    if not path.is_file() or sha256_of(path) != found.sha256:
+        raise RolloutError(
+            f"{path} is not the classifier that was deployed. Put that back, or remove {state / TYPES_FILE}"
+        )
+    return found
+
+
+def deploy_types(state: Path, release: Release, operator: str, seconds: float) -> str:
+    """Brings ``release`` live; a line that says what became of it. ``seconds``: for its start. Raises the error that
+    says why it is not live; then what was there before still answers."""
+    server = TorchServe(state, TYPES_NAME)
+    before = _versions(server)
+    subject = DeployedTypes(release.version, release.file_name, release.sha256)
+    if (there := before.get(release.version)) and there.archive != release.file_name:
+        raise ArchiveError(
+            f"version {release.version} exists with other bytes, and versions never change: package this release under "
+            "another number"
+        )
+    check_disks(release, server.store, state)
+    try:
+        if there is None:
+            copy_archive(release, server.store)
+            _start(server, release, seconds)
+        _check_answers(server, release)
+    except RolloutError:
+        if there is None:
+            _take_out(server, release.version)
+            (server.store / release.file_name).unlink(missing_ok=True)
+        raise
+    server.set_default(release.version)
+    write_atomic(state / TYPES_FILE, (json.dumps(asdict(subject), indent=1) + "\n").encode())
+    old = [version for version in before if version != release.version]
+    named, why = f"{TYPES_NAME} {release.version}", "gave its known answers"
+    history.append(state, history.Event(operator, named, release.sha256, "promoted", why, ", ".join(old)))
+    for version in old:
+        _take_out(server, version)
+    return f"{TYPES_NAME} {release.version} is live" + (f"; {', '.join(old)} is gone" if old else "")
+
+
+def _versions(server: TorchServe) -> dict[str, Version]:
+    """Of the classifier; none where TorchServe has no such model."""
+    try:
+        return server.versions()
+    except RolloutError as error:
+        if error.code == RolloutError.code and ": 404 " in str(error):
+            return {}
+        raise
+
+
+def _start(server: TorchServe, release: Release, seconds: float) -> None:
+    begin = time.monotonic()
+    try:
+        server.register(release.file_name, seconds)
+        while not ((found := server.version(release.version)) and found.complete):
+            if time.monotonic() - begin > seconds:
+                raise requests.Timeout
+            time.sleep(POLL_SECONDS)
+    except requests.Timeout as error:
+        raise StartError(f"version {release.version} had no READY worker after {seconds:.0f} s") from error
+
+
+def _check_answers(server: TorchServe, release: Release) -> None:
+    """Raises :class:`GateError` where an answer is another than at packaging."""
+    for known in release.card.known_answers:
+        reply = server.predict(release.samples[str(known["sample"])], release.version)
+        wrong = difference(known, reply.json()) if reply.ok else f"status {reply.status_code}"
+        if wrong:
+            raise GateError(f"version {release.version} does not give its known answers: {known['sample']}: {wrong}")
+
+
+def _take_out(server: TorchServe, version: str) -> None:
+    """Unregisters ``version`` once its queue is empty; one with queued requests would hang."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while (found := server.version(version)) and found.pending and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    if not found or found.pending or (found.ready and not server.barrier(version, DRAIN_SECONDS)):
+        return
+    try:
+        server.unregister(version)
+    except RolloutError as error:
+        if error.code != RolloutError.code:
+            raise  # the one version of a model, which is its default, can stay: nobody asks it
