@@ -16,6 +16,7 @@ from playwright.sync_api import Page, Route
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from archive.store import SAMPLES
+from handler.explain.way import explain
 from handler.pipeline import Model, answer
 from web.app import create_app
 from web.contract.fields import RefusedError
@@ -72,6 +73,7 @@ class Alone:
 
     def listen(self, page: Page) -> None:
         page.route("**/api/v1/segment?*", self._segment)
+        page.route("**/api/v1/explain?*", self._explain)
         page.route("**/api/v1/status", self._status)
         version = self.model.card.version
         known = [{"version": version, "card": self.card}]
@@ -98,6 +100,16 @@ class Alone:
             self.waiting.append(route)
         else:
             self._reply(route)
+
+    def _explain(self, route: Route) -> None:
+        """By occlusion, coarsely: a network without files has no gradients."""
+        query = dict(parse_qsl(urlsplit(route.request.url).query))
+        self.asked.append(query)
+        coarse = {"method": "occlusion", "window": "64", "seconds": "300"}
+        fields = {name: value for name, value in query.items() if name != "version"} | coarse
+        headers = {f"X-BrainSeg-{name}": value for name, value in fields.items()}
+        found = explain(self.model, {"body": route.request.post_data_buffer or b""}, headers).answer
+        route.fulfill(status=found.status, headers={"Content-Type": found.content_type}, body=found.body)
 
     def _reply(self, route: Route) -> None:
         request = route.request

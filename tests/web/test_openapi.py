@@ -25,6 +25,10 @@ CONFIG = f"""
 [[operations]]
 include-operation-id = "segment"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 404, {", ".join(map(str, CONTENT))}]
+
+[[operations]]
+include-operation-id = "explain"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 504, {", ".join(map(str, CONTENT))}]
 """
 schema = schemathesis.openapi.from_dict(document(), config=SchemathesisConfig.from_str(CONFIG))
 

@@ -84,11 +84,11 @@ async function postPatiently(file, options) {
   }
 }
 
+const queryOf = (fields) => new URLSearchParams(Object.entries(fields).filter(([, value]) => value !== undefined && value !== ""));
+
 // `fields`: the contract's, and `version`. `accept` other than JSON gives a Blob, and so does `raw`.
 export async function segment(file, fields, { accept = "application/json", raw = false, retries = RETRIES, onUpload, signal } = {}) {
-  const known = Object.entries(fields).filter(([, value]) => value !== undefined && value !== "");
-  const query = new URLSearchParams(known);
-  const answer = await postPatiently(file, { query, accept, retries, onUpload, signal });
+  const answer = await postPatiently(file, { query: queryOf(fields), accept, retries, onUpload, signal });
   if (raw || accept !== "application/json") return new Blob([answer], { type: accept });
   return JSON.parse(new TextDecoder().decode(answer));
 }
@@ -97,4 +97,10 @@ export async function segment(file, fields, { accept = "application/json", raw =
 export async function classify(file, index, { retries = RETRIES, onUpload, signal } = {}) {
   const query = new URLSearchParams({ slices: index }), accept = "application/json";
   return JSON.parse(new TextDecoder().decode(await postPatiently(file, { path: "/api/v1/classify", query, accept, retries, onUpload, signal })));
+}
+
+// What of one slice moves the answer; `fields` as of segment(), with `question`, `method` and `slice`.
+export async function explain(file, fields, { retries = RETRIES, onUpload, signal } = {}) {
+  const answer = await postPatiently(file, { path: "/api/v1/explain", query: queryOf(fields), accept: "application/json", retries, onUpload, signal });
+  return JSON.parse(new TextDecoder().decode(answer));
 }

@@ -13,12 +13,14 @@ import { Stack } from "./stack.js";
 import { Latest, guarded, working } from "./status.js";
 import { showTrust } from "./trust.js";
 import { askType, forgetType } from "./types.js";
+import { Why } from "./why.js";
 
 const FIGURES_DELAY = 120; // ms of rest before all slices are measured anew
 const OF_A_MASK = ["mask", "overlay", "heatmap"];
 
 let current = null; // the Case on show
 const comparison = new Comparison();
+const why = new Why();
 const stack = new Stack(() => {
   forgetType();
   drawSoon();
@@ -59,6 +61,7 @@ async function draw() {
   if (!item.slices.has(index)) await fetchSlice(item, index);
   if (item !== current || index !== stack.index) return;
   stack.drawn();
+  why.keepFor(item, index);
   offerMask();
   const slice = item.slices.get(index);
   const mask = item.maskOf(index, settings);
@@ -107,6 +110,7 @@ export function presentPicture(item) {
   current = item;
   comparison.close();
   forgetType();
+  why.close();
   settings.open(item.answer.threshold, item.answer.min_lesion_pixels);
   show($("result"), true);
   for (const one of document.querySelectorAll("#result .of-a-mask")) show(one, item.assessed);
@@ -119,6 +123,7 @@ export function presentPicture(item) {
 export function hidePicture() {
   current = null;
   comparison.close();
+  why.close();
   show($("result"), false);
 }
 
@@ -133,6 +138,9 @@ export function connectPicture() {
   openReadout(() => ({ slice: current?.slices.get(stack.shown), settings }));
   $("types-ask").addEventListener("click", () => guarded(() => askType(() => ({ file: current?.file, index: stack.index }))));
   $("compare").addEventListener("change", () => guarded(compare));
+  const ask = () => guarded(() => why.open(current, stack.index, settings.threshold));
+  $("why").addEventListener("click", ask);
+  for (const radio of document.querySelectorAll("input[name=question]")) radio.addEventListener("change", ask);
   $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.shown, settings)));
   $("save-tiff").addEventListener("click", () => guarded(() => working("Drawing the masks", () => saveStack(current, settings))));
   $("save-json").addEventListener("click", () => guarded(() => saveJson(current, allFigures(), settings)));

@@ -22,6 +22,8 @@ const WORDS = {
   not_ready: ["The server is not ready yet", "The model is being loaded. Try again in a moment."],
   timeout: ["The analysis took too long", "Send fewer slices at a time."],
   not_assessed: ["This scan was not assessed", "There is no mask of it. Ask again with the gate off to get one all the same."],
+  nothing_to_explain: ["There is nothing to explain here", "No tumour is marked on this slice: ask what moves the verdict, or choose another slice."],
+  explain_unavailable: ["This model version cannot explain itself", "Choose another version at the top."],
   interrupted: ["Not answered: the page was left", "Try again."],
   cancelled: ["Not answered: stopped", "Try again."],
   reconnected: ["The connection broke", "The server can be reached again: try once more."],

@@ -1,0 +1,66 @@
+"""The button "Why?": a picture of what moves the answer, the words beside it, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.alone import Alone
+from tests.browser.driver import Driver
+from tests.browser.faults import faults
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+OpenPage = Callable[..., Driver]
+
+
+def test_a_picture_with_its_words_by_keyboard(open_alone: OpenPage, alone: Alone, lesion: bytes, axe: str) -> None:
+    driver = open_alone()
+    driver.show(lesion)
+    panel, page = driver.page.locator("#why-panel"), driver.page
+    expect(panel).to_be_hidden()
+    page.focus("#why")
+    page.keyboard.press("Enter")
+    expect(panel).to_be_visible()
+    expect(page.locator("#why-title")).to_be_focused()
+    expect(page.locator("#why-title")).to_have_text("What moves the verdict")
+    assert "not whether the answer is right" in driver.text("#why-said")
+    assert "hangs on what is bright" in driver.text("#why-believed")
+    assert "Not a medical device" in driver.text("#why-notice")
+    size = page.evaluate("[document.getElementById('why-picture').naturalWidth, document.getElementById('why-picture').naturalHeight]")  # fmt: skip  # noqa: E501
+    assert size == [256, 256]
+    assert page.get_attribute("#why-picture", "alt")
+    assert (alone.asked[-1]["question"], alone.asked[-1]["slice"]) == ("verdict", "0")
+    assert not faults(page, axe)
+
+    page.focus("input[name=question][value=verdict]")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#why-title")).to_have_text("What moves the area")
+    assert alone.asked[-1]["question"] == "area"
+
+
+def test_it_goes_with_what_it_is_of(open_alone: OpenPage, alone: Alone, stack: bytes, lesion: bytes) -> None:
+    driver = open_alone()
+    driver.show(stack, "s.tiff")
+    driver.page.click("#why")
+    panel = driver.page.locator("#why-panel")
+    expect(panel).to_be_visible()
+    shown = int(alone.asked[-1]["slice"])
+    expect(driver.page.locator("#why-title")).to_have_text(f"What moves the verdict on slice {shown + 1}")
+    driver.slide("slice", 0)
+    expect(panel).to_be_hidden()
+    driver.page.click("#why")
+    expect(panel).to_be_visible()
+    driver.show(lesion)
+    expect(panel).to_be_hidden()
+
+
+def test_a_refusal_is_said_in_words(open_alone: OpenPage, healthy: bytes) -> None:
+    driver = open_alone(refusals=(422,))
+    driver.show(healthy)
+    driver.page.click("#why")
+    expect(driver.page.locator("#why-panel")).to_be_visible()
+    driver.page.locator("input[name=question][value=area]").check(force=True)
+    expect(driver.page.locator("#error-title")).to_have_text("There is nothing to explain here")
+    expect(driver.page.locator("#why-panel")).to_be_hidden()
