@@ -80,17 +80,24 @@ class ActorHand:
 
 class Cluster:
     """``address``: of a cluster's head, ``host:port``, or ``auto``. ``hands``: by default one for each CPU that the
-    cluster has when the run begins."""
+    cluster has when the run begins. ``kind``: of the actors."""
 
-    def __init__(self, address: str, setup: Setup, opened: Opened, hands: int | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        setup: Setup,
+        opened: Opened,
+        hands: int | None = None,
+        kind: type[RemoteWorker] = RemoteWorker,
+    ) -> None:
         self._ray = prepared()
         try:
-            self._ray.init(address, include_dashboard=None, log_to_driver=False, configure_logging=False)
+            self._ray.init(address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BulkError(f"no Ray cluster answers at {address}: {str(error)[:300]}") from error
         self._setup, self._content = setup, self._ray.put(opened.content)
         self.hands = hands or max(1, int(self._ray.cluster_resources().get("CPU", 1) / CPUS_EACH))
-        self._kind = self._ray.remote(num_cpus=CPUS_EACH, max_restarts=0, max_task_retries=0)(RemoteWorker)
+        self._kind = self._ray.remote(num_cpus=CPUS_EACH, max_restarts=0, max_task_retries=0)(kind)
 
     def start(self) -> Hand:
         return ActorHand(self._ray, self._kind.remote(self._setup, self._content))

@@ -19,6 +19,7 @@ from bulk.task import Done, Lost, Outcome, Task
 TRIES = 2
 AHEAD = 2  # tasks a hand holds: one in work, one behind
 LOOK_SECONDS = 0.5
+BEGIN_SECONDS = 900.0
 MOST_BARREN = 3  # hands that are lost, one after the other, before they did anything: nothing will come of it
 
 
@@ -83,6 +84,7 @@ class Crew:
         self._tries: dict[int, int] = {}  # of tasks that lost a hand: few
         self._again: deque[Task] = deque()
         self._barren = 0
+        self._begun = clock()
 
     def run(self, tasks: Iterator[Task], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         """Each task's outcome as it comes, in no order. Once ``stopped`` says so no task is given any more, and it ends
@@ -94,19 +96,23 @@ class Crew:
                 self._again.clear()
             elif more or self._again:
                 more = self._deal(tasks, more)
-            if not any(held.tasks for held in self._held.values()):
+            if not (more or self._again or any(held.tasks for held in self._held.values())):
                 return
+            self._check_begun()
             for hand, event in self._executor.wait(list(self._held), LOOK_SECONDS):
                 yield from self._heard(hand, event)
             yield from self._too_slow()
 
     def _deal(self, tasks: Iterator[Task], more: bool) -> bool:
-        """Gives what can be given; whether ``tasks`` may have more."""
-        while len(self._held) < self._executor.hands or any(len(one.tasks) < AHEAD for one in self._held.values()):
+        """Gives what can be given, to those who have begun: where there is no room for a hand it may never begin.
+        Whether ``tasks`` may have more."""
+        while len(self._held) < self._executor.hands:
+            self._held[self._executor.start()] = _Held()
+        while ready := [hand for hand, held in self._held.items() if held.ready and len(held.tasks) < AHEAD]:
             task = self._again.popleft() if self._again else next(tasks, None) if more else None
             if task is None:
                 return False
-            hand = self._free()
+            hand = min(ready, key=lambda one: len(self._held[one].tasks))
             held = self._held[hand]
             if not held.tasks:
                 held.since = self._clock()
@@ -114,13 +120,13 @@ class Crew:
             hand.give(task)
         return more
 
-    def _free(self) -> Hand:
-        """The hand that has least to do; a new one before a second task is put behind another."""
-        best = min(self._held, key=lambda hand: len(self._held[hand].tasks), default=None)
-        if best is None or (self._held[best].tasks and len(self._held) < self._executor.hands):
-            best = self._executor.start()
-            self._held[best] = _Held()
-        return best
+    def _check_begun(self) -> None:
+        """Raises :class:`BulkError` where nobody has begun for long: a cluster without a free CPU says nothing."""
+        now = self._clock()
+        if any(held.ready for held in self._held.values()):
+            self._begun = now
+        elif now - self._begun > BEGIN_SECONDS:
+            raise BulkError(f"no worker could begin for {BEGIN_SECONDS:g} s: is a CPU free, and the model readable?")
 
     def _heard(self, hand: Hand, event: Event) -> Iterator[Outcome]:
         held = self._held.get(hand)

@@ -130,6 +130,7 @@ class _Run:
                 in_work[task.key] = task
                 yield task
 
+        executor.hands = min(executor.hands, waiting)
         crew = Crew(executor, self.options.scan_seconds, self.watching.say)
         try:
             with self.watching.showing(waiting) as show:

@@ -145,19 +145,22 @@ def test_told_to_end_it_ends_cleanly(number: int, bulk: Bulk, tmp_path: Path) ->
 
 class Scripted:
     """An executor without processes: a hand dies of the tasks ``poison``, and never ends with those ``asleep``. The
-    first ``barren`` hands never begin."""
+    first ``pending`` hands never begin, the first ``barren`` others end before they do."""
 
     hands = 2
 
-    def __init__(self, poison: Set[int], barren: int = 0, asleep: Set[int] = frozenset()) -> None:
+    def __init__(self, poison: Set[int], barren: int = 0, asleep: Set[int] = frozenset(), pending: int = 0) -> None:
+        self.pending = pending
         self.poison, self.barren, self.asleep, self.ended = poison, barren, asleep, 0
         self._queues: dict[int, deque[Task]] = {}
         self._events: deque[tuple[Hand, Event]] = deque()
 
     def start(self) -> Hand:
         hand = ScriptedHand(self)
-        self._events.append((hand, Gone("no model") if self.barren else Ready()))
-        self.barren = max(0, self.barren - 1)
+        if not self.pending:
+            self._events.append((hand, Gone("no model") if self.barren else Ready()))
+            self.barren = max(0, self.barren - 1)
+        self.pending = max(0, self.pending - 1)
         return hand
 
     def wait(self, hands: list[Hand], _seconds: float) -> list[tuple[Hand, Event]]:
@@ -215,6 +218,15 @@ def test_workers_that_never_begin_end_the_run() -> None:
     assert len(outcomes(Scripted(set(), barren=2), 5)) == 5
     with pytest.raises(BulkError, match="ended before they could begin: no model"):
         outcomes(Scripted(set(), barren=3), 5)
+
+
+def test_a_hand_that_never_begins_holds_nothing_up() -> None:
+    """As an actor for which the cluster has no CPU left. Where none begins, the run ends with a word."""
+    assert len(outcomes(Scripted(set(), pending=1), 5)) == 5
+    now = count(0, 100)
+    tasks = iter([Task(1, (Part("/1", 1),))])
+    with pytest.raises(BulkError, match="no worker could begin"):
+        list(Crew(Scripted(set(), pending=2), 60.0, clock=lambda: next(now)).run(tasks, lambda: False))
 
 
 def test_a_worker_with_another_archive_says_so(bulk: Bulk, tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""Ray as the executor: nodes of a cluster, simulated on this machine, that are killed under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.programs import environment
+from bulk.cluster import VARIABLES, Cluster, RemoteWorker, prepared
+from bulk.row import LOST
+from bulk.run import Options, Summary, Watching, run
+from bulk.task import Done, Task
+from tests.bulk.conftest import Bulk, draw, files_of, lasting, picture, rows
+
+pytestmark = pytest.mark.long  # a minute: each node is half a dozen processes
+POISON = picture(999_999)
+TOKEN = "0123456789abcdef" * 4
+STARTED = {**VARIABLES, "RAY_AUTH_TOKEN": TOKEN}
+
+
+class Poisoned(RemoteWorker):
+    """Dies of one scan."""
+
+    def work(self, task: Task) -> Done:
+        if Path(task.parts[0].address).read_bytes() == POISON:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().work(task)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """A head without a CPU, and two nodes with one each."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in STARTED.items():
+            patch.setenv(name, value)
+        ray = prepared()
+        from ray.cluster_utils import Cluster as Nodes
+
+        found = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        for _ in range(2):
+            found.add_node(num_cpus=1)
+        yield found
+        ray.shutdown()
+        found.shutdown()
+
+
+def on_ray(
+    bulk: Bulk, nodes: Any, source: Path, out: Path, kind: type[RemoteWorker], show: Callable[[int], None]
+) -> Summary:
+    @contextmanager
+    def shown(_total: int) -> Iterator[Callable[[int, int], None]]:
+        yield lambda done, _refused: show(done)
+
+    executor = Cluster(nodes.address, bulk.setup(out), bulk.opened, 2, kind)
+    return run(Options(str(source), str(out)), bulk.opened, executor, Watching(shown, bulk.lines.append))
+
+
+def test_a_lost_node_and_a_poison(bulk: Bulk, nodes: Any, tmp_path: Path) -> None:
+    """A node goes, another comes, a scan kills its actor twice: every other result is there once, as undisturbed."""
+    source, out = draw(tmp_path / "in", 40), tmp_path / "out"
+    bulk.alone(source, tmp_path / "calm")
+    (source / "00020a.png").write_bytes(POISON)
+
+    def show(done: int) -> None:
+        if done == 10:
+            nodes.remove_node(sorted(nodes.worker_nodes, key=str)[0], allow_graceful=False)
+            nodes.add_node(num_cpus=1)
+
+    summary = on_ray(bulk, nodes, source, out, Poisoned, show)
+    assert (summary.done, summary.lost, summary.refused, summary.left) == (41, 1, 1, 0)
+    (guilty,) = [row for row in rows(out) if row["error_code"]]
+    assert (guilty["error_code"], Path(guilty["path"]).name) == (LOST, "00020a.png")
+    good = [lasting(row) for row in rows(out) if row is not guilty and not row["error_code"]]
+    assert good == list(map(lasting, rows(tmp_path / "calm")))
+    assert files_of(out) == files_of(tmp_path / "calm")
+
+
+def test_nothing_is_reported_and_no_dashboard_runs(nodes: Any) -> None:
+    from ray._private.usage import usage_lib
+
+    assert not usage_lib.usage_stats_enabled()
+    assert not nodes.webui_url if hasattr(nodes, "webui_url") else not nodes.head_node.webui_url
+
+
+def test_a_stranger_without_the_token_is_not_let_in(nodes: Any) -> None:
+    code = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False); print(ray.cluster_resources())"
+    for token, expected in ((TOKEN, True), ("f" * 64, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, nodes.address],
+            env={**environment(), **STARTED, "RAY_AUTH_TOKEN": token}, capture_output=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert (done.returncode == 0) is expected, done.stderr.decode()[-2000:]
