@@ -18,10 +18,10 @@ from bulk.cluster import VARIABLES, Cluster, RemoteWorker, prepared
 from bulk.row import LOST
 from bulk.run import Options, Summary, Watching, run
 from bulk.task import Done, Task
-from tests.bulk.conftest import Bulk, draw, files_of, lasting, picture, rows
+from tests.bulk.conftest import Bulk, draw, files_of, lasting, rows
+from tests.bulk.poisoned import POISON
 
 pytestmark = pytest.mark.long  # a minute: each node is half a dozen processes
-POISON = picture(999_999)
 TOKEN = "0123456789abcdef" * 4
 STARTED = {**VARIABLES, "RAY_AUTH_TOKEN": TOKEN}
 

@@ -24,27 +24,10 @@ from bulk.pool import Pool, ProcessHand
 from bulk.row import LOST, SLOW, Row
 from bulk.run import Options, Summary, Watching, run
 from bulk.task import Done, Lost, Outcome, Part, Task
-from bulk.worker import Setup, Worker
-from tests.bulk.conftest import Bulk, draw, files_of, lasting, picture, rows
+from bulk.worker import Setup
+from tests.bulk import poisoned
+from tests.bulk.conftest import Bulk, draw, files_of, lasting, rows
 from tests.waiting import until
-
-POISON = picture(999_999)
-
-
-class Poisoned(Worker):
-    """Dies of one scan."""
-
-    def work(self, task: Task) -> Done:
-        data = Path(task.parts[0].address).read_bytes()
-        if data == POISON:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().work(task)
-
-
-def serve_poisoned(pipe: object, setup: Setup, archive: str) -> None:
-    """In the worker's process."""
-    pool_module.Worker = Poisoned  # type: ignore[misc]
-    pool_module.serve(pipe, setup, archive)  # type: ignore[arg-type]
 
 
 class Killing:
@@ -82,9 +65,9 @@ def test_killed_workers_lose_and_double_nothing(bulk: Bulk, tmp_path: Path) -> N
 
 
 def test_poison_is_set_apart_and_the_rest_goes_on(bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "TARGET", serve_poisoned)
+    monkeypatch.setattr(pool_module, "TARGET", poisoned.serve)
     source, out = draw(tmp_path / "in", 10), tmp_path / "out"
-    (source / "00004a.png").write_bytes(POISON)
+    (source / "00004a.png").write_bytes(poisoned.POISON)
     summary = with_pool(bulk, bulk.pool(out), source, out, lambda *_: None)
     assert (summary.done, summary.refused, summary.lost) == (11, 1, 1)
     found = {Path(row["path"]).name: row for row in rows(out)}
@@ -104,6 +87,13 @@ def driver(bulk: Bulk, source: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=root, env={**environment(), "PYTHONPATH": f"{root}:{root / 'client'}"})
 
 
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def written(out: Path) -> int:
     return sum(pq.read_metadata(path).num_rows for path in out.glob("table/1.0/part-*.parquet"))
 
@@ -116,7 +106,7 @@ def test_a_killed_driver_loses_and_doubles_nothing(bulk: Bulk, tmp_path: Path) -
     process.kill()
     process.wait()
     assert 0 < written(out) < 200
-    until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), "workers stayed")
+    until(lambda: not any(map(lives, children)), "workers stayed")
     kept = rows(out)
     assert bulk.alone(source, out).left == 0
     bulk.alone(source, tmp_path / "calm")
@@ -135,7 +125,7 @@ def test_told_to_end_it_ends_cleanly(number: int, bulk: Bulk, tmp_path: Path) ->
         if "resource_tracker" not in str(one.cmdline()):
             one.send_signal(number)
     assert process.wait(300) == 130
-    assert not any(child.is_running() and child.status() != "zombie" for child in children)
+    until(lambda: not any(map(lives, children)), "workers stayed")
     done = rows(out)
     assert 0 < len(done) < 200
     assert not any(row["error_code"] for row in done)
