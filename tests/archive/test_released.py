@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from archive.inputs import release_files
-from archive.store import MODEL_STORE, ROOT, release_folder, released_versions
+from archive.store import MODEL_STORE, MODELS, ROOT, release_folder, released_versions
 from handler.card import CARD_FILE, read_card
 from handler.files import sha256_of
 
@@ -21,8 +21,8 @@ def parsed(text: str) -> dict[str, str]:
 def test_the_releases_are_those_that_were_recorded() -> None:
     """After releasing a new number: its lines go into released.sha256 (docs/operations.md)."""
     found = {}
-    for version in released_versions():
-        folder = release_folder(version)
+    every = [release_folder(version, model=model) for model in MODELS for version in released_versions(model=model)]
+    for folder in every:
         for path in [folder / CARD_FILE, *release_files(folder, read_card(folder))]:
             found[path.relative_to(MODEL_STORE).as_posix()] = sha256_of(path).removeprefix("sha256:")
     assert parsed(RECORD.read_text()) == found
