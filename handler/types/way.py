@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from handler.answer import NOTICE, Answer
-from handler.card import ModelCard
+from handler.card import SEQUENCES, ModelCard
 from handler.engines import Engine
 from handler.errors import RequestError
 from handler.opening import open_subject
@@ -59,6 +59,12 @@ def probabilities(engine: Engine, card: ModelCard, grid: NDArray[np.float32]) ->
     return np.asarray(softmax(card.calibration.scale * logits))
 
 
+def after_contrast(grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of a slice (h, w, 3) whose channels are :data:`handler.card.SEQUENCES` the one after contrast, thrice: the
+    network has seen nothing else. Of a grey picture, or a lone volume, all three are the same."""
+    return np.repeat(grid[..., SEQUENCES.index("t1c"), None], 3, axis=-1)
+
+
 def _classify(
     model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float], turn: Turn
 ) -> Outcome:
@@ -70,7 +76,7 @@ def _classify(
     subject = open_subject(request, model.limits, turn)
     index = _index(request, subject)
     decoded = time.perf_counter()
-    grid = subject.seen(index, model.card.input).grid
+    grid = after_contrast(subject.seen(index, model.card.input).grid)
     ask()
     seen = time.perf_counter()
     chances = probabilities(model.engine, model.card, grid)

@@ -14,10 +14,11 @@ from handler import service
 from handler.card import parse_card
 from handler.decode import decode
 from handler.pipeline import Model, open_model
-from handler.preprocess import preprocess
+from handler.preprocess import network_grid, tensor_of
 from handler.service import BrainSegService
-from handler.types.way import classify, probabilities
+from handler.types.way import after_contrast, classify, probabilities
 from samples.make import FOLDER
+from tests.craft import png
 from tests.handler.test_service import context_of
 from tests.tiny import LABELS, write_tiny_types
 
@@ -60,11 +61,20 @@ def test_a_slice_is_named_with_a_probability_for_each_label(model: Model) -> Non
 
 
 def test_it_is_what_the_network_says_calibrated(model: Model) -> None:
-    tensor = preprocess(decode(LESION), model.card.input)
+    grid = after_contrast(network_grid(decode(LESION), model.card.input)[0])
+    tensor = tensor_of(grid[None], model.card.input)
     logits = torch.from_numpy(model.engine.logits(tensor).reshape(-1))
     expected = torch.softmax(logits * model.card.calibration.scale, dim=0).numpy()
     _, body = ask(model)
     assert list(body["probabilities"].values()) == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_of_three_sequences_the_one_after_contrast_is_seen(model: Model) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    grey = np.repeat(pixels[..., 2:], 3, axis=-1)
+    said = [ask(model, png(one))[1]["probabilities"] for one in (pixels, grey, pixels[..., 2:], pixels[..., 1:2])]
+    assert said[0] == said[1] == said[2] != said[3]
 
 
 def test_a_stack_wants_to_know_which_slice(model: Model) -> None:
