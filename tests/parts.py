@@ -26,6 +26,7 @@ MARKS = {
     "browser": "browser",
     "smoke_run": "training",
     "packaged": "slow",
+    "detector_store": "slow",
 }
 # The groups that take longest begin first, or the end would wait for one of them alone; rollouts wait more than they
 # work, so that others work beside them. A group is named after the fixture its tests share.

@@ -50,6 +50,7 @@ for name in names:
 """
 
 
+@pytest.mark.slow
 def test_traps_are_refused_at_no_cost(tmp_path: Path) -> None:
     files = traps()
     (tmp_path / "warm").write_bytes(tiff_of(TiffPage(512, 512, bytes(512 * 512))))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.handler.heavy import HEAVY
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +18,7 @@ MOST_GROWTH = 520  # a worker of 2.0 idled at 676 MB when this was set; 278 of 2
 HEAVIEST = ("RGB float64", "float predictor")
 
 
+@pytest.mark.slow
 def test_the_largest_requests_fit() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.handler.heavy", *HEAVIEST], cwd=ROOT, capture_output=True, text=True, check=True

@@ -260,6 +260,7 @@ class TestPictures:
         assert change[2] > change[1] > 0
 
 
+@pytest.mark.slow
 class TestGradients:
     """By a process beside this one, of a tiny release."""
 

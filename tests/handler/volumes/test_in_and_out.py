@@ -24,7 +24,9 @@ SENT = {"NIfTI": nifti_of, "classic DICOM": dicom_zip, "Enhanced DICOM": dicom_e
 
 
 @pytest.mark.parametrize("degrees", [0.0, 17.0])
-@pytest.mark.parametrize("kind", list(SENT))
+@pytest.mark.parametrize(
+    "kind", ["NIfTI", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SENT if kind != "NIfTI")]
+)
 def test_the_right_voxel_in_every_orientation(kind: str, degrees: float) -> None:
     farthest, right = 0.0, 0
     for turn in ORIENTATIONS:

@@ -46,6 +46,7 @@ def apart(one: NDArray[np.float64], other: NDArray[np.float64], middle: NDArray[
     return float(np.linalg.norm((both @ middle - middle)[:3])), float(turn)
 
 
+@pytest.mark.slow
 def test_where_the_head_moved_between_sequences() -> None:
     """FLAIR, T1 and T1 with contrast were taken at 22:42, 23:11 and 23:26 (the headers say so), and the head moved
     twice: the two T1 share a grid and do not lie over each other. Nobody knows the true motions, but three found from

@@ -50,6 +50,7 @@ def test_of_a_dicom_that_no_mask_can_refer_to() -> None:
     assert refused.value.code == "not_acceptable"
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_every_process() -> None:
     code = "import hashlib, tests.handler.volumes.test_out_bundle as t;print(hashlib.sha256(t.made()).hexdigest())"
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -150,6 +150,7 @@ def test_a_series_uid_for_each_slice() -> None:
     assert [item.SeriesInstanceUID for item in listed[:5]] == [f"2.25.{number + 2}" for number in range(5)]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_every_process_and_another_uid_for_another_result() -> None:
     code = (
         "import hashlib, tests.handler.volumes.test_out_sr as t;"
