@@ -64,10 +64,15 @@ class BrainSegService:
         for index, (outcome, seconds) in enumerate(found):  # TorchServe's context is not made for several threads
             _reply(context, index, outcome)
             if _asks_why(items[index][1]):
-                _count_explanation(context, index, self._model.card.version, outcome)
+                _count_explanation(context, index, _counted_as(self._model), outcome)
             else:
-                _count(context, index, self._model.card.version, outcome, seconds)
+                _count(context, index, _counted_as(self._model), outcome, seconds)
         return [outcome.answer.body for outcome, _ in found]
+
+
+def _counted_as(model: Model) -> str:
+    """The version, of a classifier under a name that no segmentation has: by its counters a version is judged."""
+    return f"types-{model.card.version}" if model.card.architecture.classifies else model.card.version
 
 
 def _asks_why(headers: Mapping[str, Any]) -> bool:

@@ -136,7 +136,7 @@ def test_the_service_names_and_does_not_explain(release: Path, monkeypatch: pyte
     named, refused = (json.loads(one) for one in served.handle([{"body": LESION}, {"body": LESION}], context))
     assert named["label"] in LABELS
     assert refused["code"] == "explain_unavailable"
-    assert ("0.1", "ok") in context.metrics.labels("brainseg_requests")
+    assert ("types-0.1", "ok") in context.metrics.labels("brainseg_requests")
     assert not context.metrics.labels("brainseg_verdicts")
     assert service.classify is classify
 
