@@ -13,16 +13,20 @@ from torch import Tensor
 from handler.classifier import Classifier
 from training.types.slices import TypeSlice
 
+CELL = 32  # pixels of the network's grid to a cell of the encoder's last map
+
 
 @dataclass(frozen=True)
 class Look:
     """Of one slice: the share of the heat inside the tumour's box, the box's share of the picture, both 0..1, and
-    whether the hottest point lies in the box. `heat` is None where nothing speaks for the class."""
+    whether the hottest point lies in the box. `heat` is None where nothing speaks for the class. `most`: the share that
+    so coarse a map would have with all its heat in the cells of the box: brought to the picture's grid it spreads."""
 
     kind: str
     heat: float | None
     area: float
     hit: bool
+    most: float
 
 
 def grad_cam(network: Classifier, pictures: Tensor, classes: Sequence[int]) -> NDArray[np.float32]:
@@ -36,16 +40,24 @@ def grad_cam(network: Classifier, pictures: Tensor, classes: Sequence[int]) -> N
     (gradient,) = torch.autograd.grad(told, features)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     maps = (weights * features).sum(dim=1, keepdim=True).relu().detach()
-    grown = torch.nn.functional.interpolate(maps, pictures.shape[2:], mode="bilinear", align_corners=False)
-    return grown[:, 0].numpy()
+    return _grown(maps, pictures.shape[2:])[:, 0].numpy()
 
 
 def look(item: TypeSlice, heat: NDArray[np.float32]) -> Look:
-    """What a heat map (h, w) of a slice with a box says. Raises ValueError for a slice without one."""
+    """What a heat map (h, w) of a slice with a box says, which came from a map of h / CELL x w / CELL.
+
+    Raises ValueError for a slice without a box."""
     if item.box is None:
         raise ValueError(f"{item.name} has no box; its table names no tumour")
     inside = item.box.on(*heat.shape)
     total = float(heat.sum())
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     share = float((heat * inside).sum()) / total if total > 0 else None
-    return Look(item.kind, share, item.box.area, bool(total > 0 and inside[row, column] >= 0.5))
+    cells = item.box.on(heat.shape[0] // CELL, heat.shape[1] // CELL)
+    best = _grown(torch.from_numpy(cells)[None, None].float(), heat.shape)[0, 0].numpy()
+    most = float((best * inside).sum() / best.sum())
+    return Look(item.kind, share, item.box.area, bool(total > 0 and inside[row, column] >= 0.5), most)
+
+
+def _grown(maps: Tensor, shape: Sequence[int]) -> Tensor:
+    return torch.nn.functional.interpolate(maps, tuple(shape), mode="bilinear", align_corners=False)

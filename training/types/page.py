@@ -29,16 +29,18 @@ def heat_section(looks: Sequence[Look]) -> str:
     lines = [
         "### Where it looks",
         "",
-        "Grad-CAM of the right class, held-out slices. Evenly spread heat would score the box's share of the picture.",
+        "Grad-CAM of the right class, held-out slices. Evenly spread heat would score the box's share of the picture;",
+        "heat in the box's own cells alone would score the most, for the map is coarse.",
         "",
-        "| class | slices | heat inside the box | the box's share | hottest point inside |",
-        "|---|---|---|---|---|",
+        "| class | slices | heat inside the box | the box's share | the most there could be | hottest point inside |",
+        "|---|---|---|---|---|---|",
     ]
     for kind in dict.fromkeys(one.kind for one in looks):
         own = [one for one in looks if one.kind == kind]
         warm = [one.heat for one in own if one.heat is not None]
         lines.append(
             f"| {kind} | {len(own)} | {np.mean(warm) if warm else 0:.3f} | {np.mean([one.area for one in own]):.3f} | "
+            f"{np.mean([one.most for one in own]):.3f} | "
             f"{np.mean([one.hit for one in own]):.3f} |"
         )
     return "\n".join([*lines, ""])

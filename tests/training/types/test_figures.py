@@ -118,6 +118,7 @@ def test_heat_lies_where_the_class_is_told_from() -> None:
     assert there.hit
     assert there.heat is not None
     assert there.heat > 0.4
+    assert there.most == pytest.approx(there.heat)  # all heat was in the one cell that is the box
     assert not away.hit
     assert away.heat == 0
     assert away.area == pytest.approx(1 / 16)
@@ -131,10 +132,10 @@ def test_heat_lies_where_the_class_is_told_from() -> None:
 def test_the_page_keeps_what_is_written_around_its_figures() -> None:
     one = judged()
     made = section("Some", one, figures(one, draws=20)) + heat_section(
-        [Look("a", 0.4, 0.1, True), Look("a", None, 0.3, False)]
+        [Look("a", 0.4, 0.1, True, 0.6), Look("a", None, 0.3, False, 0.8)]
     )
     assert "240 slices of 12 patients" in made
-    assert "| a | 2 | 0.400 | 0.200 | 0.500 |" in made
+    assert "| a | 2 | 0.400 | 0.200 | 0.700 | 0.500 |" in made
     page = put("# Title\n\nthe rule\n", made)
     assert page.startswith("# Title\n\nthe rule\n")
     assert page.count(BEGIN) == page.count(END) == 1
