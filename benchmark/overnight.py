@@ -135,13 +135,12 @@ def _in_bulk(opened: Opened, archive: Path, source: Path, out: Path, workers: in
 
 
 def _at_the_door(build: Build, source: Path, version: str) -> float:
-    files = sorted(source.iterdir())
-    url = {"X-BrainSeg-Outputs": "mask"}
-    begin = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(lambda path: build.knock(path.read_bytes(), url), files))
     if build.default != version:
         raise RuntimeError(f"the front door answers with {build.default}, not {version}")
+    files, fields = sorted(source.iterdir()), {"X-BrainSeg-Outputs": "mask"}
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(lambda path: build.knock(path.read_bytes(), fields), files))
     return len(files) / (time.perf_counter() - begin)
 
 

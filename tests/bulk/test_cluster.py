@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,22 +15,13 @@ from archive.programs import environment
 from bulk.cluster import VARIABLES, Cluster, RemoteWorker, prepared
 from bulk.row import LOST
 from bulk.run import Options, Summary, Watching, run
-from bulk.task import Done, Task
 from tests.bulk.conftest import Bulk, draw, files_of, lasting, rows
 from tests.bulk.poisoned import POISON
+from tests.bulk.poisoned_actor import PoisonedActor
 
 pytestmark = pytest.mark.long  # a minute: each node is half a dozen processes
 TOKEN = "0123456789abcdef" * 4
 STARTED = {**VARIABLES, "RAY_AUTH_TOKEN": TOKEN}
-
-
-class Poisoned(RemoteWorker):
-    """Dies of one scan."""
-
-    def work(self, task: Task) -> Done:
-        if Path(task.parts[0].address).read_bytes() == POISON:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().work(task)
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +54,19 @@ def on_ray(
 
 def test_a_lost_node_and_a_poison(bulk: Bulk, nodes: Any, tmp_path: Path) -> None:
     """A node goes, another comes, a scan kills its actor twice: every other result is there once, as undisturbed."""
-    source, out = draw(tmp_path / "in", 40), tmp_path / "out"
+    source, out = draw(tmp_path / "in", 24), tmp_path / "out"
     bulk.alone(source, tmp_path / "calm")
-    (source / "00020a.png").write_bytes(POISON)
+    (source / "00012a.png").write_bytes(POISON)
 
     def show(done: int) -> None:
-        if done == 10:
+        if done == 5:
             nodes.remove_node(sorted(nodes.worker_nodes, key=str)[0], allow_graceful=False)
             nodes.add_node(num_cpus=1)
 
-    summary = on_ray(bulk, nodes, source, out, Poisoned, show)
-    assert (summary.done, summary.lost, summary.refused, summary.left) == (41, 1, 1, 0)
+    summary = on_ray(bulk, nodes, source, out, PoisonedActor, show)
+    assert (summary.done, summary.lost, summary.refused, summary.left) == (25, 1, 1, 0)
     (guilty,) = [row for row in rows(out) if row["error_code"]]
-    assert (guilty["error_code"], Path(guilty["path"]).name) == (LOST, "00020a.png")
+    assert (guilty["error_code"], Path(guilty["path"]).name) == (LOST, "00012a.png")
     good = [lasting(row) for row in rows(out) if row is not guilty and not row["error_code"]]
     assert good == list(map(lasting, rows(tmp_path / "calm")))
     assert files_of(out) == files_of(tmp_path / "calm")
