@@ -124,6 +124,7 @@ def test_dcmqi_would_go_by_the_tag(stated: float, tmp_path: Path) -> None:
     assert stated < 5 or apart(points, right) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", list(KINDS))
 @pytest.mark.parametrize("tilt", ["straight", "oblique"])
 def test_centroids_by_the_frames_own_geometry(source: str, tilt: str) -> None:
@@ -265,6 +266,7 @@ def test_an_empty_mask_and_a_single_slice() -> None:
         assert not seg.pixel_array.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 @pytest.mark.parametrize("source", list(KINDS))
 def test_the_same_bytes_in_every_process(source: str, kind: str) -> None:
