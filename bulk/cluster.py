@@ -19,6 +19,7 @@ NEEDED = "2.60.0"
 # Before Ray is imported: no usage statistics, ever; a token for every call. Whoever has set another mode keeps it.
 VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
 CPUS_EACH = 1.0
+NODE_LOST = "because its node has died"
 
 
 def prepared() -> Any:
@@ -66,9 +67,9 @@ class ActorHand:
         except self._ray.exceptions.GetTimeoutError:
             return None
         except self._ray.exceptions.RayActorError as error:
-            # A node that goes takes its actors along: that is no scan's fault.
-            blamed = "node" not in str(error).lower()
-            return Gone("its node was lost" if not blamed else "its process was lost", blamed)
+            # Its actors go with a node, by no scan's fault. The words are all that says so; they name a node always.
+            moved = NODE_LOST in str(error)
+            return Gone("its node was lost" if moved else "its process was lost", not moved)
         except self._ray.exceptions.RayError as error:
             return Gone(f"{type(error).__name__}: {str(error)[-300:]}")
         self.waiting.pop(0)

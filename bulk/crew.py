@@ -17,6 +17,7 @@ from bulk.row import LOST, SLOW
 from bulk.task import Done, Lost, Outcome, Task
 
 TRIES = 2
+MOVES = 6  # hands that a task may lose by no fault of its own: if it goes on so, there is one after all
 AHEAD = 2  # tasks a hand holds: one in work, one behind
 LOOK_SECONDS = 0.5
 BEGIN_SECONDS = 900.0
@@ -81,7 +82,7 @@ class Crew:
     ) -> None:
         self._executor, self._limit, self._say, self._clock = executor, limit_seconds, say, clock
         self._held: dict[Hand, _Held] = {}
-        self._tries: dict[int, int] = {}  # of tasks that lost a hand: few
+        self._tries: dict[int, float] = {}  # of tasks that lost a hand: few
         self._again: deque[Task] = deque()
         self._barren = 0
         self._begun = clock()
@@ -150,10 +151,10 @@ class Crew:
             self._barren += 1
             if self._barren >= MOST_BARREN:
                 raise BulkError(f"{MOST_BARREN} workers ended before they could begin: {gone.why}")
-        elif left and gone.blamed:
+        elif left:
             task = left.pop(0)
-            self._tries[task.key] = self._tries.get(task.key, 0) + 1
-            if self._tries[task.key] >= TRIES:
+            self._tries[task.key] = self._tries.get(task.key, 0.0) + (1 if gone.blamed else TRIES / MOVES)
+            if self._tries[task.key] > TRIES - 0.01:
                 yield Lost(task, code, gone.why)
             else:
                 self._say(f"a worker was lost ({gone.why}); its scan is tried once more")

@@ -18,7 +18,7 @@ import pytest
 
 from archive.programs import environment
 from bulk import pool as pool_module
-from bulk.crew import Crew, Event, Gone, Hand, Ready
+from bulk.crew import MOVES, Crew, Event, Gone, Hand, Ready
 from bulk.errors import BulkError
 from bulk.pool import Pool, ProcessHand
 from bulk.row import LOST, SLOW, Row
@@ -139,7 +139,10 @@ class Scripted:
 
     hands = 2
 
-    def __init__(self, poison: Set[int], barren: int = 0, asleep: Set[int] = frozenset(), pending: int = 0) -> None:
+    def __init__(
+        self, poison: Set[int], barren: int = 0, asleep: Set[int] = frozenset(), pending: int = 0, blamed: bool = True
+    ) -> None:
+        self.blamed = blamed
         self.pending = pending
         self.poison, self.barren, self.asleep, self.ended = poison, barren, asleep, 0
         self._queues: dict[int, deque[Task]] = {}
@@ -164,7 +167,7 @@ class Scripted:
                 task = hand.tasks.popleft()
                 hand.living = task.key not in self.poison
                 row = Row(str(task.key), "", 1, 0, "1.0", "", None, None, 0.0)
-                found.append((hand, Done(task.key, row) if hand.living else Gone("poison")))
+                found.append((hand, Done(task.key, row) if hand.living else Gone("poison", self.blamed)))
         return found
 
     def close(self) -> None:
@@ -193,6 +196,14 @@ def test_the_crew_blames_who_was_in_work_alone() -> None:
     assert {one.task.key for one in found if isinstance(one, Lost)} == {3, 4, 17}
     assert sorted(one.key for one in found if isinstance(one, Done)) == [k for k in range(20) if k not in (3, 4, 17)]
     assert executor.ended == 6  # two tries each
+
+
+def test_a_scan_whose_node_goes_is_not_blamed_but_not_tried_for_ever_either() -> None:
+    executor = Scripted({3}, blamed=False)
+    found = outcomes(executor, 8)
+    assert [one.task.key for one in found if isinstance(one, Lost)] == [3]
+    assert len(found) == 8
+    assert executor.ended == MOVES
 
 
 def test_who_takes_too_long_is_ended_and_the_scan_set_apart() -> None:
