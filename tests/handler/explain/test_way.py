@@ -46,7 +46,8 @@ from tests.volumes import nifti
 PHANTOM = draw(1, 0.1)
 SCAN = png(PHANTOM)
 LONG = {"x-brainseg-seconds": "300"}
-OCCLUSION = {**LONG, "x-brainseg-method": "occlusion"}
+FINE = {**LONG, "x-brainseg-method": "occlusion"}
+OCCLUSION = {**FINE, "x-brainseg-window": "64"}
 KEYS = {
     *("model", "input", "slice", "method", "question", "threshold", "window", "windows", "layer", "unit", "baseline"),
     *("range", "images", "said", "deletion", "trust", "seconds", "notice"),
@@ -88,7 +89,7 @@ def finder() -> Model:
 
 
 def test_the_answer_says_what_it_is_of_and_points_at_the_lesion(finder: Model) -> None:
-    body = told(finder, SCAN, {**OCCLUSION, "x-brainseg-question": "area"})
+    body = told(finder, SCAN, {**FINE, "x-brainseg-question": "area"})
     assert (body["method"], body["question"], body["slice"], body["threshold"]) == ("occlusion", "area", 0, 0.5)
     assert (body["window"], body["layer"]) == (32, None)
     assert body["unit"].startswith("pixels")
@@ -118,7 +119,7 @@ def test_where_the_answer_hangs_on_nothing_that_is_said() -> None:
 @pytest.mark.parametrize(("height", "width"), [(100, 301), (300, 40)])
 def test_pictures_have_the_size_of_the_input(finder: Model, height: int, width: int) -> None:
     resized = np.asarray(Image.fromarray(PHANTOM.image).resize((width, height)))
-    body = told(finder, picture(resized), {**OCCLUSION, "x-brainseg-window": "64"})
+    body = told(finder, picture(resized), OCCLUSION)
     assert pixels(body, "heat").shape == (height, width)
     assert pixels(body, "overlay").shape == (height, width, 3)
     assert body["window"] == 64
