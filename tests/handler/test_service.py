@@ -140,6 +140,20 @@ def test_what_is_counted(running: BrainSegService) -> None:
     assert coverage == pytest.approx(100 * PHANTOMS[0].mask.mean(), abs=0.3)
 
 
+def test_an_explanation_is_asked_for_by_a_header_and_counted_apart(running: BrainSegService) -> None:
+    """As TorchServe marks what comes by its path for explanations; a segmentation may share the batch."""
+    why = {**GOOD, "explain": "True", "X-BrainSeg-Method": "occlusion", "X-BrainSeg-Window": "128"}
+    context = context_of({**why, "X-BrainSeg-Seconds": "300"}, GOOD)
+    scan = {"body": bytearray(png(PHANTOMS[0].image))}
+    explained, segmented = running.handle([scan, scan], context)
+    assert json.loads(explained)["deletion"]["tiles"] > 0
+    check_answer(segmented)
+    metrics = context.metrics
+    assert metrics.labels("brainseg_explanations") == [("1.0", "ok")]
+    assert metrics.labels("brainseg_requests") == [("1.0", "ok")]
+    assert ("1.0", "explain") in metrics.labels("brainseg_stage_seconds")
+
+
 def test_handle_before_initialize() -> None:
     with pytest.raises(RuntimeError, match="initialize"):
         BrainSegService().handle([{"body": b""}], context_of(GOOD))
