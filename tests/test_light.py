@@ -55,6 +55,7 @@ def installed(python: Path) -> dict[str, str]:
     return {name: pin for name, _, pin in (one.partition("==") for one in found) if name in pins()}
 
 
+@pytest.mark.slow
 def test_without_a_gpu_the_cpu_build_is_taken_and_satisfies_the_pins(python: Path, index: Path) -> None:
     assert f"the CPU build of torch, from {index}" in chosen(python, BRAINSEG_TORCH_INDEX=str(index))
     assert installed(python) == {name: f"{pin}+cpu" for name, pin in pins().items()}

@@ -123,9 +123,11 @@ def test_a_worker_that_does_not_run_pytorch_does_not_hold_it(tiny_server: Server
 def test_python_is_started_in_one_way_only() -> None:
     """Which is :mod:`archive.programs`. The handler, which imports nothing of ours, and the installed client have their
     own, as safe."""
-    beside = (ROOT / "handler" / "volumes" / "dicom" / "beside.py").read_text(encoding="utf-8")
-    assert beside.count("sys.executable") == beside.count('[sys.executable, "-P", "-s", ') == 1
-    allowed = {"archive/programs.py", "client/brainseg_client/installed.py", "handler/volumes/dicom/beside.py"}
+    handlers = {"handler/volumes/dicom/beside.py", "handler/explain/beside.py"}
+    for name in handlers:
+        beside = (ROOT / name).read_text(encoding="utf-8")
+        assert beside.count("sys.executable") == beside.count('[sys.executable, "-P", "-s", ') == 1
+    allowed = {"archive/programs.py", "client/brainseg_client/installed.py", *handlers}
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"} | {"client"}
     sources = [path for room in sorted(rooms) for path in (ROOT / room).rglob("*.py")]
     users = {

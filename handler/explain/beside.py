@@ -116,8 +116,9 @@ class Beside:
         with theirs:
             number = theirs.fileno()
             paths = [str(PACKAGE), os.environ.get("PYTHONPATH", "")]
+            words = ["-m", "handler.explain.work", str(self._folder), str(self._threads), str(number)]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "handler.explain.work", str(self._folder), str(self._threads), str(number)],
+                [sys.executable, "-P", "-s", *words],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "CUDA_VISIBLE_DEVICES": ""},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -132,7 +132,7 @@ def test_rollback_stops_a_deploy_at_work(stage: Stage, good: Path, lesion: bytes
     """While it is gated: the candidate is withdrawn. While it is watched: it is taken back, within moments."""
     limits = stage.limits.read_text()
     stage.limits.write_text(
-        limits.replace("samples: 5", "samples: 80").replace("watch: {seconds: 2", "watch: {seconds: 90")
+        limits.replace("samples: 5", "samples: 2000").replace("watch: {seconds: 2", "watch: {seconds: 90")
     )
     try:
         with Load(stage.server, lesion) as load:
