@@ -14,12 +14,13 @@ from rich.markup import escape
 from safetensors.torch import load_file
 
 from handler.classifier import Classifier
+from handler.encode import png
 from handler.files import write_atomic
 from settings.mapping import SettingsError, from_mapping
 from training.data.cases import DataError
 from training.types.features import tensor_of_grids
 from training.types.figures import figures, read_judged
-from training.types.heat import Look, grad_cam, look
+from training.types.heat import Look, drawn, grad_cam, look
 from training.types.page import heat_section, put, section
 from training.types.recipe import TypesRecipe
 from training.types.run import PREDICTIONS, RUN_FILE, WEIGHTS
@@ -39,8 +40,9 @@ def _description(run: Path) -> dict[str, Any]:
     return found
 
 
-def _looks(run: Path, data: Path, most: int) -> list[Look]:
-    """Of the slices that a run has held out, at most `most` of each class, evenly over their list."""
+def _looks(run: Path, data: Path, most: int, pictures: Path | None) -> list[Look]:
+    """Of the slices that a run has held out, at most `most` of each class, evenly over their list; drawn into the
+    folder `pictures`."""
     recipe = from_mapping(TypesRecipe, _description(run)["recipe"], RUN_FILE)
     held = set(read_judged([run / PREDICTIONS]).names)
     network = Classifier(recipe.architecture)
@@ -52,8 +54,11 @@ def _looks(run: Path, data: Path, most: int) -> list[Look]:
         own = own[:: max(1, -(-len(own) // most))]
         for begin in range(0, len(own), BATCH):
             items = own[begin : begin + BATCH]
-            pictures = tensor_of_grids(read_grids(data, items, recipe.input), recipe)
-            heats = grad_cam(network, pictures, [recipe.classes.index(kind)] * len(items))
+            grids = read_grids(data, items, recipe.input)
+            heats = grad_cam(network, tensor_of_grids(grids, recipe), [recipe.classes.index(kind)] * len(items))
+            for item, grid, heat in zip(items, grids, heats, strict=True):
+                if pictures is not None and item.box is not None:
+                    write_atomic(pictures / f"{kind}-{item.number}.png", png(drawn(grid, heat, item.box)))
             found += [look(item, heat) for item, heat in zip(items, heats, strict=True)]
     return found
 
@@ -74,6 +79,9 @@ def main(
     ] = None,
     output: Annotated[Path, typer.Option(help="The page whose figures are written.")] = Path("docs/types.md"),
     looks: Annotated[int, typer.Option(min=1, help="Slices of a class and part that are looked at, at most.")] = 60,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for what was looked at, drawn: heat over the slice, the box in white.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Judges RUNS, those of one recipe and split together, by their held-out slices."""
@@ -85,7 +93,7 @@ def main(
             leaks = ", which leaks: a patient is on both sides" if by == "slice" else ""
             made.append(section(f"Recipe {recipe}, parts by {by}{leaks}", judged, figures(judged)) + "\n")
             if data is not None and by == "patient" and recipe == _groups(runs[:1]).popitem()[0][0]:
-                seen = [one for folder in folders for one in _looks(folder, data, looks)]
+                seen = [one for folder in folders for one in _looks(folder, data, looks, pictures)]
                 made.append(heat_section(seen) + "\n")
         page = output.read_text("utf-8") if output.is_file() else "# Tumour types\n"
         write_atomic(output, put(page, "".join(made)).encode())

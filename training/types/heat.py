@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handler.classifier import Classifier
-from training.types.slices import TypeSlice
+from handler.explain.pictures import over
+from training.types.slices import Box, TypeSlice
 
 CELL = 32  # pixels of the network's grid to a cell of the encoder's last map
 
@@ -57,6 +58,18 @@ def look(item: TypeSlice, heat: NDArray[np.float32]) -> Look:
     best = _grown(torch.from_numpy(cells)[None, None].float(), heat.shape)[0, 0].numpy()
     most = float((best * inside).sum() / best.sum())
     return Look(item.kind, share, item.box.area, bool(total > 0 and inside[row, column] >= 0.5), most)
+
+
+def drawn(grid: NDArray[np.float32], heat: NDArray[np.float32], box: Box) -> NDArray[np.uint8]:
+    """The slice (h, w), grey in 0..1, with its heat over it and the tumour's box in white: uint8 (h, w, 3)."""
+    grey = np.repeat((grid * 255).astype(np.uint8)[..., None], 3, axis=-1)
+    picture = over(grey, heat).copy()
+    height, width = grid.shape
+    top, bottom = (min(int(share * height), height - 1) for share in (box.top, box.bottom))
+    left, right = (min(int(share * width), width - 1) for share in (box.left, box.right))
+    picture[[top, bottom], left : right + 1] = 255
+    picture[top : bottom + 1, [left, right]] = 255
+    return picture
 
 
 def _grown(maps: Tensor, shape: Sequence[int]) -> Tensor:

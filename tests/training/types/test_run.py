@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from scipy.special import softmax
 from typer.testing import CliRunner
@@ -168,13 +169,29 @@ def test_the_commands_say_what_is_wrong_and_write_the_page(wanted: TypesRun, tra
     page = tmp_path / "types.md"
     page.write_text("# Types\n\nthe rule\n", encoding="utf-8")
     done = CliRunner().invoke(
-        types_evaluate.app, [str(trained), "--data", str(wanted.data), "--output", str(page), "--looks", "2"]
+        types_evaluate.app,
+        [
+            str(trained),
+            "--data",
+            str(wanted.data),
+            "--output",
+            str(page),
+            "--looks",
+            "2",
+            "--pictures",
+            str(tmp_path / "seen"),
+        ],
     )
     assert done.exit_code == 0, done.output
     written = page.read_text("utf-8")
     assert "the rule" in written
     assert "9 slices of 3 patients" in written
     assert "heat inside the box" in written
+    seen = sorted((tmp_path / "seen").glob("*.png"))
+    assert len(seen) == 6  # two of each class
+    picture = np.asarray(Image.open(seen[0]))
+    assert picture.shape == (64, 64, 3)
+    assert (picture[int(0.1 * 64), 10:20] == 255).all()  # the box's upper edge
     assert CliRunner().invoke(types_evaluate.app, [str(tmp_path), "--output", str(page)]).exit_code == 1
     arguments = ["--run", str(trained), "--data", str(wanted.data), "--recipe", "types"]
     assert CliRunner().invoke(types_train.app, arguments).exit_code == 1  # begun with another recipe
