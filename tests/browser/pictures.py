@@ -17,7 +17,7 @@ from tests.browser.alone import Alone, digest, pages
 from tests.browser.conftest import DESKTOP, PHONE, launch
 from tests.browser.driver import Driver
 
-RELEASE = MODEL_STORE / "brainseg-2.0"
+RELEASE = MODEL_STORE / "brainseg-2.1"
 DOCS = ROOT / "docs"
 COLOURS = 256  # of each picture: half of the bytes
 WIDTH_ON_PAPER = 720
