@@ -58,7 +58,7 @@ def main(
         )
         raise typer.Exit(1)
     if model not in MODELS:
-        console.print(f"[red]not packaged:[/red] --model {escape(model)}: expected {' or '.join(MODELS)}")
+        console.print(f"[red]not packaged:[/red] --model {escape(model)}: expected {escape(' or '.join(MODELS))}")
         raise typer.Exit(1)
     key = _key(sign)
     for version in versions or released_versions(model_store, model):

@@ -51,7 +51,7 @@ def _audited(parts: tuple[Shipped, ...]) -> int:
 
 
 def _told(title: str, lines: list[str] | tuple[str, ...]) -> None:
-    console.print(title)
+    console.print(escape(title))
     for line in lines:
         console.print(f"  {escape(line)}")
 
