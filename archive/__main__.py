@@ -30,7 +30,6 @@ def main(
     versions: Annotated[
         list[str] | None, typer.Argument(help="Versions to package; all that are released if none.")
     ] = None,
-    model: Annotated[str, typer.Option(help=f"{' or '.join(MODELS)}.")] = MODEL_NAME,
     model_store: Annotated[
         Path, typer.Option(help="Holds the release folders; archives are written here.")
     ] = MODEL_STORE,
@@ -48,6 +47,7 @@ def main(
             help=f"{', '.join(CHOICES)}; auto measures on this machine what is installed and takes the fastest."
         ),
     ] = AUTO,
+    model: Annotated[str, typer.Option(help=f"{' or '.join(MODELS)}.")] = MODEL_NAME,
 ) -> None:
     """Make model_store/brainseg-<version>.mar (or brainseg-types-…) from the released weights. Equal inputs give equal
     bytes, where the engine is named."""

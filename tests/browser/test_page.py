@@ -197,6 +197,7 @@ def test_a_probability_is_read_under_the_pointer(open_page: OpenPage, door: str,
         Client(door).segment(lesion, outputs=("probability",)).slices[0].images["probability"]
     )
     y, x = np.unravel_index(int(steps.argmax()), steps.shape)
+    driver.page.locator("#heatmap").scroll_into_view_if_needed()
     box = driver.page.locator("#heatmap").bounding_box()
     assert box
     driver.page.mouse.move(box["x"] + (x + 0.5) * box["width"] / 256, box["y"] + (y + 0.5) * box["height"] / 256)

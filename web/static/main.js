@@ -129,6 +129,7 @@ async function present(entry, prepared, byHand) {
   if (!byHand) return;
   $(`${prefix}verdict`).focus({ preventScroll: true });
   $(`${prefix}verdict-card`).scrollIntoView({ block: "nearest" });
+  $(`${prefix}verdict`).scrollIntoView({ block: "nearest" }); // the card may be taller than what is seen
 }
 
 function nameVersions() {
