@@ -112,11 +112,12 @@ def tiny(folder: Path, count: int) -> Path:
     return folder
 
 
-def bulk_run(opened: Opened, executor: Executor, source: Path, out: Path, clock: Clock) -> Summary:
-    """One run. Raises ``RuntimeError`` unless all of it was done or had been."""
+def bulk_run(opened: Opened, executor: Executor, source: Path, out: Path, clock: Clock, heads: bool = True) -> Summary:
+    """One run. Raises ``RuntimeError`` unless all of it was done or had been; of pictures that are no ``heads`` a
+    refusal is an answer too."""
     watching = Watching(clock.showing, lambda _line: None)
     summary = run(Options(str(source), str(out)), opened, executor, watching)
-    if summary.left or summary.refused:
+    if summary.left or summary.lost or summary.again or (heads and summary.refused):
         raise RuntimeError(f"{summary.refused} of {summary.scans} scans were refused, {summary.left} left")
     return summary
 
@@ -173,7 +174,7 @@ def measure_many(
         source, out = tiny(folder / f"many-{count}", count), folder / f"out-{count}"
         for seconds in (found.first_seconds, found.second_seconds):
             begin = time.perf_counter()
-            bulk_run(opened, Pool(found.cores, _setup(opened, out), str(archive)), source, out, Clock())
+            bulk_run(opened, Pool(found.cores, _setup(opened, out), str(archive)), source, out, Clock(), False)
             seconds[count] = time.perf_counter() - begin
             advance()
         found.driver_mb[count] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
