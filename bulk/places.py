@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from brainseg_client.files import write_atomic
+from brainseg_client.files import UNFINISHED, write_atomic
 from bulk.errors import BulkError
 
 FILE = "file"
@@ -97,6 +97,13 @@ class Destination:
             found = [str(one).rpartition("/")[2] for one in system.ls(f"{self.address}/{folder}", detail=False)]
             return sorted(f"{folder}/{one}" for one in found if one.endswith(".parquet"))
         return []
+
+    def sweep(self, folder: str) -> None:
+        """Removes what writers that were killed left unfinished below ``folder``; nobody may be writing there. An
+        object store has nothing of the kind."""
+        if self.path is not None:
+            for left in (self.path / folder).rglob(f".*{UNFINISHED}"):
+                left.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Also where it is not there."""

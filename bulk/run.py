@@ -19,7 +19,7 @@ from bulk.names import text_of
 from bulk.places import Destination
 from bulk.release import PREFIX, Opened
 from bulk.report import write_left_out, write_report
-from bulk.results import Scan, failed
+from bulk.results import MASKS, Scan, failed
 from bulk.row import AGAIN, NOT_WRITTEN, Row
 from bulk.source import list_source
 from bulk.table import Tables
@@ -186,6 +186,8 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
             watching.say(f"{summary.scans} scans, {summary.before} done before; {left_out} names left out")
             if waiting:
                 _Run(options, opened, book, tables, summary, watching).work(executor, waiting)
+                executor.close()
+                destination.sweep(f"{MASKS}/{opened.version}")
             if not summary.full:
                 write_left_out(destination, book.left_out())
                 pictures = gallery(destination, tables, book, opened, options.gallery) if options.gallery else ()

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from archive.programs import environment
+from brainseg_client.files import UNFINISHED
 from bulk import pool as pool_module
 from bulk.crew import MOVES, Crew, Event, Gone, Hand, Ready
 from bulk.errors import BulkError
@@ -62,6 +63,15 @@ def test_killed_workers_lose_and_double_nothing(bulk: Bulk, tmp_path: Path) -> N
     assert (summary.done, summary.refused, summary.left) == (60, 0, 0)
     assert list(map(lasting, rows(tmp_path / "out"))) == list(map(lasting, rows(tmp_path / "calm")))
     assert files_of(tmp_path / "out") == files_of(tmp_path / "calm")
+
+
+def test_what_a_killed_writer_left_unfinished_is_swept(bulk: Bulk, tmp_path: Path) -> None:
+    source, out = draw(tmp_path / "in", 3), tmp_path / "out"
+    bulk.alone(draw(tmp_path / "first", 2), out)
+    left = next((out / "masks").rglob("mask.png")).with_name(f".0123456789abcdef{UNFINISHED}")
+    left.write_bytes(b"half")
+    bulk.alone(source, out)
+    assert not left.exists()
 
 
 def test_poison_is_set_apart_and_the_rest_goes_on(bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
