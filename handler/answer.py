@@ -149,6 +149,27 @@ def figures(summary: Summary) -> dict[str, Any]:
     }
 
 
+def model_json(card: ModelCard) -> dict[str, Any]:
+    """Of any answer: which model it is of."""
+    return {
+        "name": card.name,
+        "version": card.version,
+        "digest": card.weights.sha256,
+        "architecture": card.architecture.label,
+    }
+
+
+def input_json(scan: Measured) -> dict[str, Any]:
+    """Of any answer: which scan it is about."""
+    return {
+        "format": scan.format,
+        "width": scan.width,
+        "height": scan.height,
+        "slices": scan.slices,
+        "sha256": scan.sha256,
+    }
+
+
 def json_answer(
     card: ModelCard,
     scan: Measured,
@@ -173,20 +194,8 @@ def json_answer(
         lesions = spatial.lesions.as_json() if summary.assessed else {}
         measured |= {**lesions, "sequences": list(spatial.sequences)}
     before = {
-        "model": {
-            "name": card.name,
-            "version": card.version,
-            "digest": card.weights.sha256,
-            "architecture": card.architecture.label,
-        },
-        "input": {
-            "format": scan.format,
-            "width": scan.width,
-            "height": scan.height,
-            "slices": scan.slices,
-            "sha256": scan.sha256,
-            "geometry": spatial.geometry() if spatial else None,
-        },
+        "model": model_json(card),
+        "input": {**input_json(scan), "geometry": spatial.geometry() if spatial else None},
         "threshold": threshold,
         "min_lesion_pixels": min_lesion_pixels,
         "tta": tta,

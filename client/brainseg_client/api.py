@@ -30,7 +30,7 @@ from brainseg_client.results import Segmentation, Version, segmentation, version
 from brainseg_client.session import open_session
 from brainseg_client.types import Names
 from brainseg_client.volumes import Source, read_source
-from brainseg_client.wire import DEFAULT_URL, address, multipart, refusal, sendable, text, without_login
+from brainseg_client.wire import DEFAULT_URL, address, fields_of, multipart, refusal, sendable, without_login
 
 HEADER_PREFIX = "X-BrainSeg-"
 SEGMENT_PATH, JOBS_PATH = "/api/v1/segment", "/api/v1/jobs"
@@ -95,7 +95,7 @@ class Client(Explains, Names):
             "tta": tta,
             "passport": "on" if passport else None,
         }
-        fields = {name: text(value) for name, value in given.items() if value is not None}
+        fields = fields_of(given)
         return self._segmentation(self._segment(scan, fields, version, "application/json"))
 
     def submit(
@@ -123,7 +123,7 @@ class Client(Explains, Names):
             "tta": tta,
             "webhook": webhook,
         }
-        fields = {name: text(value) for name, value in given.items() if value is not None}
+        fields = fields_of(given)
         self._segment(scan, fields, version, "application/json", "PUT", f"{JOBS_PATH}/{name}")
         return self.job(name)
 
@@ -148,7 +148,7 @@ class Client(Explains, Names):
         """The mask alone, 0 or 255: a PNG of a single slice, or with ``tiff`` a page for each slice of a stack. Raises
         as :meth:`segment`."""
         given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "tta": tta}
-        fields = {name: text(value) for name, value in given.items() if value is not None}
+        fields = fields_of(given)
         return self._segment(scan, fields, version, "image/tiff" if tiff else "image/png").content
 
     def nifti(
@@ -164,7 +164,7 @@ class Client(Explains, Names):
         """The mask of a volume as ``.nii.gz``, on the FLAIR's own grid. ``scan`` and errors as of :meth:`segment`;
         ``series``: which one is the FLAIR, where an upload has several."""
         given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series, "tta": tta}
-        fields = {name: text(value) for name, value in given.items() if value is not None}
+        fields = fields_of(given)
         return self._segment(scan, fields, version, "application/x-nifti").content
 
     def archive(
@@ -181,7 +181,7 @@ class Client(Explains, Names):
         the measurements as ``result.json``. ``scan`` and errors as of :meth:`segment`; ``series``: which one is the
         FLAIR, where an upload has several."""
         given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "series": series, "tta": tta}
-        fields = {name: text(value) for name, value in given.items() if value is not None}
+        fields = fields_of(given)
         return self._segment(scan, fields, version, "application/zip").content
 
     def models(self) -> tuple[Version, ...]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import base64
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-import requests
-
+from brainseg_client.asking import Asking
 from brainseg_client.results import Model
 from brainseg_client.volumes import Source
-from brainseg_client.wire import text
-
-T = TypeVar("T")
+from brainseg_client.wire import fields_of
 
 PATH = "/api/v1/explain"
 METHODS = ("gradcam", "occlusion")
@@ -64,7 +60,7 @@ def explanation(raw: Mapping[str, Any]) -> Explanation:
     )
 
 
-class Explains(ABC):
+class Explains(Asking):
     """What of a client asks for explanations."""
 
     def explain(
@@ -92,21 +88,6 @@ class Explains(ABC):
             "threshold": threshold,
             "gate": gate,
         }
-        fields = {name: text(value) for name, value in given.items() if value is not None}
+        fields = fields_of(given)
         reply = self._segment(scan, fields, version, "application/json", path=PATH)
         return self._read(lambda: explanation(reply.json()))
-
-    @abstractmethod
-    def _segment(
-        self,
-        scan: Source | Mapping[str, Source],
-        fields: dict[str, str],
-        version: str | None,
-        accept: str,
-        method: str = "POST",
-        path: str = "",
-    ) -> requests.Response: ...
-
-    @staticmethod
-    @abstractmethod
-    def _read(read: Callable[[], T]) -> T: ...

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-import requests
-
+from brainseg_client.asking import Asking
 from brainseg_client.results import Model, Notice
 from brainseg_client.volumes import Source
 from brainseg_client.wire import text
-
-T = TypeVar("T")
 
 PATH = "/api/v1/classify"
 
@@ -44,7 +40,7 @@ def classification(raw: Mapping[str, Any]) -> Classification:
     )
 
 
-class Names(ABC):
+class Names(Asking):
     """What of a client asks for types."""
 
     def classify(
@@ -56,18 +52,3 @@ class Names(ABC):
         fields = {} if slice is None else {"slices": text(slice)}
         reply = self._segment(scan, fields, version, "application/json", path=PATH)
         return self._read(lambda: classification(reply.json()))
-
-    @abstractmethod
-    def _segment(
-        self,
-        scan: Source | Mapping[str, Source],
-        fields: dict[str, str],
-        version: str | None,
-        accept: str,
-        method: str = "POST",
-        path: str = "",
-    ) -> requests.Response: ...
-
-    @staticmethod
-    @abstractmethod
-    def _read(read: Callable[[], T]) -> T: ...

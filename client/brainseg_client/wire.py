@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -66,3 +67,8 @@ def text(value: float | Sequence[float] | Sequence[str] | str | int) -> str:
     if isinstance(value, Sequence):
         return ",".join(str(item) for item in value) or "none"
     return str(value)
+
+
+def fields_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Those that are given, as fields; what is None is the server's to choose."""
+    return {name: text(value) for name, value in settings.items() if value is not None}

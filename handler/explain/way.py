@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handler.answer import NOTICE, Answer, refused_headers
+from handler.answer import NOTICE, Answer, input_json, model_json, refused_headers
 from handler.encode import png
 from handler.errors import RequestError
 from handler.explain import told
@@ -174,19 +174,8 @@ def _body(
     heat = seen.back(grid)
     pictures = {"heat": png(drawn(heat)), "overlay": png(over(subject.drawn(index), heat))}
     return {
-        "model": {
-            "name": card.name,
-            "version": card.version,
-            "digest": card.weights.sha256,
-            "architecture": card.architecture.label,
-        },
-        "input": {
-            "format": subject.format,
-            "width": subject.width,
-            "height": subject.height,
-            "slices": subject.slices,
-            "sha256": subject.sha256,
-        },
+        "model": model_json(card),
+        "input": input_json(subject),
         "slice": index,
         "method": asked.method,
         "question": asked.question,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from handler.answer import NOTICE, Answer
+from handler.answer import NOTICE, Answer, input_json, model_json
 from handler.card import SEQUENCES, ModelCard
 from handler.engines import Engine
 from handler.errors import RequestError
@@ -117,19 +117,8 @@ def _body(
 ) -> dict[str, Any]:
     trust = ungated(1)
     return {
-        "model": {
-            "name": card.name,
-            "version": card.version,
-            "digest": card.weights.sha256,
-            "architecture": card.architecture.label,
-        },
-        "input": {
-            "format": subject.format,
-            "width": subject.width,
-            "height": subject.height,
-            "slices": subject.slices,
-            "sha256": subject.sha256,
-        },
+        "model": model_json(card),
+        "input": input_json(subject),
         "slice": index,
         "label": card.labels[int(chances.argmax())],
         "probabilities": {name: round(float(chance), 5) for name, chance in zip(card.labels, chances, strict=True)},
