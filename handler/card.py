@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from handler.files import sha256_of, write_atomic
+from handler.labels import Label, Labelling, Region, labels_of, regions_of
 
 CARD_FILE = "model-card.json"
 CARD_FORMAT = 1
 CLASSIFIER = "classifier"  # the decoder of a network that has none
-LATER = ("trust", "serving", "labels")  # fields that cards of before lack
+# Fields that cards of before lack, and what they are there.
+LATER: dict[str, Any] = {"trust": {}, "serving": {}, "labels": [], "regions": [], "activation": ""}
 SEQUENCES = ("t1", "flair", "t1c")  # red, green and blue of the published pictures
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -120,8 +123,10 @@ class ModelCard:
     dropped; both are defaults that a request may override. ``engines``: files by engine, and ``parity``: how far
     each is from the reference, and ``serving``: which of them was chosen and why, written at packaging. ``trust``:
     ``gate`` and ``quality``, as :mod:`handler.trust` reads them; cards of before lack both. ``labels``: a classifier's
-    classes in the order of its logits; none of another network. ``data``, ``recipe``,
-    ``metrics``, ``known_answers`` and ``libraries`` are JSON objects documented by the code that writes them.
+    classes in the order of its logits; of a segmentation of several classes what its mask's values mean, and then
+    ``regions`` and ``activation`` as :class:`handler.labels.Labelling` has them; none of another network. ``data``,
+    ``recipe``, ``metrics``, ``known_answers`` and ``libraries`` are JSON objects documented by the code that writes
+    them.
     """
 
     name: str
@@ -146,7 +151,9 @@ class ModelCard:
     limits: tuple[str, ...] = ()
     trust: Mapping[str, Any] = field(default_factory=dict)
     serving: Mapping[str, Any] = field(default_factory=dict)
-    labels: tuple[str, ...] = ()
+    labels: tuple[str | Label, ...] = ()
+    regions: tuple[Region, ...] = ()
+    activation: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -156,11 +163,40 @@ class ModelCard:
         if self.input.height % 32 or self.input.width % 32:
             raise ValueError(f"input {self.input.height} x {self.input.width}: each side must be divisible by 32")
         self.input.check(self.architecture.in_channels)
-        wanted = self.architecture.classes if self.architecture.classifies else 0
-        if len(self.labels) != wanted or len(set(self.labels)) != wanted:
-            raise ValueError(f"labels {list(self.labels)}: expected {wanted}, each once")
+        self._check_labels()
         if Path(self.weights.file).name != self.weights.file:
             raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
+
+    def _check_labels(self) -> None:
+        labelling, classes = self.labelling, self.architecture.classes
+        if labelling is not None and not self.architecture.classifies:
+            if classes != labelling.channels:
+                raise ValueError(
+                    f"{classes} classes of a {self.activation} of {len(self.labels)} labels and {len(self.regions)} "
+                    f"regions: expected {labelling.channels}"
+                )
+            return
+        wanted = classes if self.architecture.classifies else 0
+        if labelling is not None or len(self.labels) != wanted or len(set(self.labels)) != wanted:
+            raise ValueError(f"labels {list(self.labels)}: expected {wanted}, each once")
+        if self.regions or self.activation:
+            raise ValueError("regions and activation say what the labels of a segmentation are; the card has none")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its labels."""
+        return tuple(one.name if isinstance(one, Label) else one for one in self.labels)
+
+    @cached_property
+    def labelling(self) -> Labelling | None:
+        """What the mask's values mean; None where they are tumour and none, and of a classifier. Raises ``ValueError``
+        for labels, regions and an activation that do not fit each other."""
+        labels = tuple(one for one in self.labels if isinstance(one, Label))
+        if not labels:
+            return None
+        if len(labels) != len(self.labels):
+            raise ValueError(f"labels {list(self.names)}: expected names alone, or a value and colour for each of them")
+        return Labelling(labels, self.regions, self.activation)
 
     @property
     def trust_records(self) -> tuple[FileRecord, ...]:
@@ -214,7 +250,7 @@ def parse_card(text: str) -> ModelCard:
         if raw.pop("card_format") != CARD_FORMAT:
             raise ValueError(f"card_format is not {CARD_FORMAT}")
         for name in LATER:
-            raw.setdefault(name, [] if name == "labels" else {})
+            raw.setdefault(name, LATER[name])
         _check_names(raw, ModelCard, "the card")
         raw["architecture"].setdefault("logits_at", 1)  # cards from before 2.1 have none
         raw["input"].setdefault("sequences", SEQUENCES)
@@ -233,7 +269,8 @@ def parse_card(text: str) -> ModelCard:
             "limits": tuple(raw["limits"]),
             "trust": dict(raw["trust"]),
             "serving": dict(raw["serving"]),
-            "labels": tuple(raw["labels"]),
+            "labels": labels_of(raw["labels"]),
+            "regions": regions_of(raw["regions"]),
         }
         return ModelCard(**raw)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

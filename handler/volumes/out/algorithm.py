@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from handler.labels import Code
+
 NOTICE = "Research use only. Not a medical device."
 
 
@@ -20,15 +22,6 @@ class Algorithm:
     @property
     def label(self) -> str:
         return f"{self.name} {self.version}"
-
-
-@dataclass(frozen=True)
-class Code:
-    """A coded concept: SNOMED CT (``SCT``) or DICOM (``DCM``)."""
-
-    value: str
-    scheme: str
-    meaning: str
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from handler.labels import Code
 from handler.volumes.lesions import Lesion, Lesions
-from handler.volumes.out.algorithm import BRAIN, NOTICE, SEGMENTS, Algorithm, Code, Segment, coded
+from handler.volumes.out.algorithm import BRAIN, NOTICE, SEGMENTS, Algorithm, Segment, coded
 from handler.volumes.out.frames import (
     Frames,
     Reference,
