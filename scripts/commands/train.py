@@ -49,6 +49,10 @@ def main(
         str | None,
         typer.Option(help="K/N: leave out part K of N of the training cases and validate on it (cross-validation)."),
     ] = None,
+    every_case: Annotated[
+        bool,
+        typer.Option("--every-case", help="With --fold: part K of N of all cases tests, all others are trained on."),
+    ] = False,
     refit: Annotated[
         bool, typer.Option(help="Train on the validation cases too, for a recipe that they have already judged.")
     ] = False,
@@ -72,7 +76,7 @@ def main(
         chosen = load_recipe(recipe)
         folder = data_folder(data)
         start = Start(encoder_weights, init, tuple(teacher or ()))
-        sides = Sides(split, Fold.parse(fold) if fold else None, refit)
+        sides = Sides(split, Fold.parse(fold) if fold else None, refit, every_case)
         machine = Machine(accelerator, devices, precision, threads, workers)
         if not run.exists():
             _rehearse(chosen)

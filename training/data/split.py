@@ -108,6 +108,19 @@ def fold_of(split: Split, fold: Fold) -> Split:
     return Split(split.by, split.seed, kept, tuple(sorted(held)), split.test)
 
 
+def fold_of_every_case(pairs: Sequence[Pair], by: str, seed: int, fold: Fold) -> Split:
+    """Cross-validation over all there is: one part tests, all others are trained on, nobody validates, so that nothing
+    can be chosen. Parts are dealt as sides are. Raises SettingsError if a part would be empty.
+    """
+    names = sorted({pair.name if by == "slice" else pair.case for pair in pairs})
+    if fold.parts > len(names):
+        raise SettingsError(f"fold {fold.which}/{fold.parts}: only {len(names)} members are there")
+    groups = {"all": names} if by == "slice" else _by_institution(set(names))
+    parts = _deal(groups, (1 / fold.parts,) * fold.parts, random.Random(seed))  # noqa: S311  # as above
+    held = set(parts[fold.which - 1])
+    return Split(by, seed, tuple(name for name in names if name not in held), (), tuple(sorted(held)))
+
+
 def refit_of(split: Split) -> Split:
     """All but the test side to train on and nothing to validate: for a recipe that validation has already judged."""
     return Split(split.by, split.seed, tuple(sorted(split.train + split.validation)), (), split.test)

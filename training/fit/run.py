@@ -23,7 +23,17 @@ from training.data.dataset import Sample, TrainingSample, TrainingSlices, WholeS
 from training.data.sampler import SliceSampler
 from training.data.seen import SPLIT_FILE, cases_kept_apart, new_cases
 from training.data.slices import LabelledSlice, load_slices
-from training.data.split import Fold, Split, case_of, fold_of, make_split, read_split, refit_of, write_split
+from training.data.split import (
+    Fold,
+    Split,
+    case_of,
+    fold_of,
+    fold_of_every_case,
+    make_split,
+    read_split,
+    refit_of,
+    write_split,
+)
 from training.fit.alone import alone_in
 from training.fit.line_progress import LineProgress
 from training.fit.log import OneLog
@@ -44,18 +54,24 @@ LOG_EVERY = 10  # steps
 @dataclass(frozen=True)
 class Sides:
     """Who trains and who validates: the split in `file`, else one drawn by the recipe; with `fold` a part of it, with
-    `refit` all but the test side is trained on and nothing validates. Raises SettingsError for a fold with refit."""
+    `refit` all but the test side is trained on and nothing validates; with `every_case` the fold is a part of all cases
+    and tests. Raises SettingsError for what does not go together."""
 
     file: Path | None = None
     fold: Fold | None = None
     refit: bool = False
+    every_case: bool = False
 
     def __post_init__(self) -> None:
         if self.refit and self.fold:
             raise SettingsError("a fold leaves training cases out and a refit takes all; give --fold or --refit")
+        if self.every_case and (self.file or not self.fold):
+            raise SettingsError("--every-case deals all cases out into parts; give it with --fold K/N, without --split")
 
     def split(self, recipe: Recipe, data: Path) -> Split:
         """The split of the pairs in `data`."""
+        if self.every_case and self.fold:
+            return fold_of_every_case(find_pairs(data).pairs, recipe.split.by, recipe.seed, self.fold)
         whole = read_split(self.file) if self.file else make_split(find_pairs(data).pairs, recipe.split, recipe.seed)
         if self.refit:
             return refit_of(whole)

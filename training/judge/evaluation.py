@@ -96,7 +96,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "min_lesion_pixels": report.min_lesion_pixels,
         "figures": [asdict(figure) for figure in report.figures],
         "cases": per_case(report.scores),
-        "slices": [_slice_row(score) for score in report.scores],
+        "slices": [slice_row(score) for score in report.scores],
         "libraries": library_versions(),
     }
 
@@ -113,7 +113,8 @@ def per_case(scores: Sequence[SliceScore]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["dice"])
 
 
-def _slice_row(score: SliceScore) -> dict[str, Any]:
+def slice_row(score: SliceScore) -> dict[str, Any]:
+    """A slice's counts in pixels, Dice (None without tumour), HD95 in pixels and largest probability."""
     counts = {"truth_pixels": score.truth, "found_pixels": score.found, "both_pixels": score.both}
     return {
         "case": score.case,

@@ -12,6 +12,7 @@ from training.judge.metrics import brier_skill, expected_calibration_error, roc_
 from training.judge.scores import SliceScore
 
 BOOTSTRAPS = 1000
+SMALL = 300  # tumour pixels of a slice, in its own grid, below which it counts as small
 Array = NDArray[np.float64]
 
 
@@ -96,6 +97,7 @@ def _brier(table: Table) -> float:
 
 Rows = Callable[[Table], NDArray[np.bool_]]
 _TUMOUR: Rows = lambda table: table.tumour  # noqa: E731  # columns of the list below
+_SMALL: Rows = lambda table: table.tumour & (table.counts[:, 2] < SMALL)  # noqa: E731
 _CLEAN: Rows = lambda table: ~table.tumour  # noqa: E731
 _ANY: Rows = lambda table: np.ones(len(table.case), dtype=bool)  # noqa: E731
 _OUTLINED: Rows = lambda table: ~np.isnan(table.hd95)  # noqa: E731
@@ -107,6 +109,10 @@ DEFINITIONS: tuple[tuple[str, str, Rows, Callable[[Table], float]], ...] = (
     ("dice_slice_median", "the same, median", _TUMOUR, lambda t: _median(t.dice)),
     ("iou_slice_mean", "IoU of each slice with tumour in the truth, mean; nothing found scores 0",
      _TUMOUR, lambda t: _mean(t.iou)),
+    ("dice_small_mean", f"Dice of each slice with 1 to {SMALL - 1} tumour pixels in the truth, mean",
+     _SMALL, lambda t: _mean(t.dice)),
+    ("sensitivity_small", "share of those slices in whose mask a pixel of the tumour is left",
+     _SMALL, lambda t: _mean(t.counts[:, 0] > 0)),
     ("dice_case_mean", "Dice over all slices of a case together, tumour or not, mean over cases",
      _ANY, lambda t: _mean(case_dice(t.case, t.counts))),
     ("dice_case_median", "the same, median over cases", _ANY, lambda t: _median(case_dice(t.case, t.counts))),

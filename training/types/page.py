@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from training.judge.marks import put_between
 from training.types.figures import Figure, Judged, confusion, probabilities
 from training.types.heat import Look
 
@@ -48,7 +49,4 @@ def heat_section(looks: Sequence[Look]) -> str:
 
 def put(page: str, made: str) -> str:
     """`page` with `made` between its marks, at its end if it has none yet."""
-    if BEGIN not in page or END not in page:
-        return f"{page.rstrip()}\n\n{BEGIN}\n{made}{END}\n"
-    head, rest = page.split(BEGIN, 1)
-    return f"{head}{BEGIN}\n{made}{END}{rest.split(END, 1)[1]}"
+    return put_between(page, made, BEGIN, END)
