@@ -97,8 +97,10 @@ class Crew:
                 self._again.clear()
             elif more or self._again:
                 more = self._deal(tasks, more)
-            if not (more or self._again or any(held.tasks for held in self._held.values())):
-                return
+            if not (more or self._again):
+                self._release()
+                if not self._held:
+                    return
             self._check_begun()
             for hand, event in self._executor.wait(list(self._held), LOOK_SECONDS):
                 yield from self._heard(hand, event)
@@ -107,7 +109,7 @@ class Crew:
     def _deal(self, tasks: Iterator[Task], more: bool) -> bool:
         """Gives what can be given, to those who have begun: where there is no room for a hand it may never begin.
         Whether ``tasks`` may have more."""
-        while len(self._held) < self._executor.hands:
+        while len(self._held) < self._wanted(more):
             self._held[self._executor.start()] = _Held()
         while ready := [hand for hand, held in self._held.items() if held.ready and len(held.tasks) < AHEAD]:
             task = self._again.popleft() if self._again else next(tasks, None) if more else None
@@ -120,6 +122,19 @@ class Crew:
             held.tasks.append(task)
             hand.give(task)
         return more
+
+    def _wanted(self, more: bool) -> int:
+        """How many hands there is work for."""
+        if more:
+            return self._executor.hands
+        left = len(self._again) + sum(len(held.tasks) for held in self._held.values())
+        return min(self._executor.hands, left)
+
+    def _release(self) -> None:
+        """Ends the hands that nothing is left for: a cluster's nodes may go while the last scans are in work."""
+        for hand in [hand for hand, held in self._held.items() if not held.tasks]:
+            del self._held[hand]
+            hand.end()
 
     def _check_begun(self) -> None:
         """Raises :class:`BulkError` where nobody has begun for long: a cluster without a free CPU says nothing."""

@@ -1,5 +1,5 @@
 # Sourced by the commands beside it. Makes .venv with the pinned dependencies, once, and again when the pins change.
-#   brainseg_run LEVEL MODULE [ARGUMENTS…]     LEVEL: serve, pacs (also a DICOM node), bulk (also Parquet), ray (also Ray), train (also what training needs), test (all)
+#   brainseg_run LEVEL MODULE [ARGUMENTS…]     LEVEL: serve, pacs (also a DICOM node), bulk (also Parquet), ray (also Ray), kuberay (also what a node of KubeRay needs), train (also what training needs), test (all)
 set -euo pipefail
 BRAINSEG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON="$BRAINSEG_ROOT/.venv/bin/python"
@@ -94,10 +94,11 @@ brainseg_environment() {
     case "$level" in
         serve) groups="" enough="serve pacs train test" ;;
         pacs) groups="pacs" enough="pacs test" ;;
-        bulk) groups="bulk" enough="bulk ray test" ;;
-        ray) groups="bulk ray" enough="ray test" ;;
+        bulk) groups="bulk" enough="bulk ray kuberay test" ;;
+        ray) groups="bulk ray" enough="ray kuberay test" ;;
+        kuberay) groups="bulk kuberay" enough="kuberay test" ;;
         train) groups="train" enough="train test" ;;
-        test) groups="register pacs openvino grpc jobs traces bulk ray train test" enough="test" ;;
+        test) groups="register pacs openvino grpc jobs traces bulk kuberay train test" enough="test" ;;
     esac
     if brainseg_has $enough; then return; fi
     exec 9>"$BRAINSEG_ROOT/.venv.lock"

@@ -154,7 +154,7 @@ class Scripted:
     ) -> None:
         self.blamed = blamed
         self.pending = pending
-        self.poison, self.barren, self.asleep, self.ended = poison, barren, asleep, 0
+        self.poison, self.barren, self.asleep, self.ended, self.released = poison, barren, asleep, 0, 0
         self._queues: dict[int, deque[Task]] = {}
         self._events: deque[tuple[Hand, Event]] = deque()
 
@@ -192,7 +192,8 @@ class ScriptedHand:
         self.tasks.append(task)
 
     def end(self) -> None:
-        self.executor.ended += 1
+        self.executor.ended += not self.living
+        self.executor.released += self.living
 
 
 def outcomes(executor: Scripted, scans: int) -> list[Outcome]:
@@ -214,6 +215,16 @@ def test_a_scan_whose_node_goes_is_not_blamed_but_not_tried_for_ever_either() ->
     assert [one.task.key for one in found if isinstance(one, Lost)] == [3]
     assert len(found) == 8
     assert executor.ended == MOVES
+
+
+def test_hands_go_when_nothing_is_left_for_them() -> None:
+    """While another is still at work: a cluster's node is paid for as long as somebody holds it."""
+    executor, now = Scripted(set(), asleep={0}), count(0, 10)
+    tasks = iter([Task(key, (Part(f"/{key}", 1),)) for key in range(2)])
+    released = []
+    crew = Crew(executor, 1000.0, lambda _line: released.append(executor.released), lambda: next(now))
+    assert len(list(crew.run(tasks, lambda: False))) == 2
+    assert released == [2]  # the sleeper, which is given up, and before it the one that had nothing left
 
 
 def test_who_takes_too_long_is_ended_and_the_scan_set_apart() -> None:

