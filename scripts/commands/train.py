@@ -12,8 +12,9 @@ from rich.markup import escape
 from archive.rehearsal import rehearse
 from progress.bars import counting
 from settings.mapping import SettingsError
-from training.data.cases import DataError, data_folder, find_pairs
+from training.data.cases import DataError, data_folder
 from training.data.dataset import input_spec
+from training.data.sources import find_slices
 from training.data.split import Fold, LeakError
 from training.fit.alone import InUseError
 from training.fit.machine import Machine
@@ -43,7 +44,7 @@ def _rehearse(recipe: Recipe) -> None:
 def main(
     run: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, logs, split; made when missing.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name or the path of a YAML file.")] = "cpu",
-    data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout, for labels of BraTS's; else BRAINSEG_DATA.")] = None,
     split: Annotated[Path | None, typer.Option(help="Use this split file instead of drawing one.")] = None,
     fold: Annotated[
         str | None,
@@ -80,7 +81,7 @@ def main(
         machine = Machine(accelerator, devices, precision, threads, workers)
         if not run.exists():
             _rehearse(chosen)
-        with counting("reading slices", len(find_pairs(folder).pairs), console) as advance:
+        with counting("reading slices", len(find_slices(folder, chosen).pairs), console) as advance:
             last = train(chosen, folder, run, start, machine, advance, sides)
     except (
         DataError, SettingsError, StartWeightsError, RunError, InUseError, LeakError, TrainingDivergedError, OSError,

@@ -20,11 +20,15 @@ HEAD = 0.1
 _LINE_SHARE = 0.02
 _FLAIR = 1
 
+# Of a slice: bool (h, w), tumour or not; or uint8 (h, w), none and the labels of several classes.
+Mask = NDArray[np.bool_] | NDArray[np.uint8]
+
 
 class Augment:
     """Flips, affine and elastic changes by albumentations; intensities per sequence by a few lines of numpy.
 
-    Called with an image, float32 (h, w, 3) in 0..1, a mask, bool (h, w), and a seed; the same seed, the same result.
+    Called with an image, float32 (h, w, 3) in 0..1, a mask, bool or uint8 (h, w), and a seed; the same seed, the
+    same result. A mask's values are kept: what lies between two pixels is the nearer one.
     """
 
     def __init__(self, recipe: AugmentRecipe) -> None:
@@ -32,15 +36,15 @@ class Augment:
         self._shapes = build_shapes(recipe)
 
     def __call__(
-        self, image: NDArray[np.float32], mask: NDArray[np.bool_], seed: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        self, image: NDArray[np.float32], mask: Mask, seed: int
+    ) -> tuple[NDArray[np.float32], Mask]:
         rng = np.random.default_rng(seed)
         image = self._intensities(image, rng)
         if self._shapes is None:
             return image, mask
         self._shapes.set_random_seed(seed)
         changed = self._shapes(image=image, mask=mask.astype(np.uint8))
-        return np.clip(changed["image"], 0, 1), changed["mask"] > 0
+        return np.clip(changed["image"], 0, 1), changed["mask"].astype(mask.dtype)
 
     def _intensities(self, image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Missing sequences, then gain, offset and gamma drawn for each sequence by itself: scanners differ in each."""
@@ -118,8 +122,8 @@ def head_span(image: NDArray[np.float32]) -> tuple[tuple[int, int], tuple[int, i
 
 
 def cut_window(
-    image: NDArray[np.float32], mask: NDArray[np.bool_], window: tuple[int, int] | None, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    image: NDArray[np.float32], mask: Mask, window: tuple[int, int] | None, seed: int
+) -> tuple[NDArray[np.float32], Mask]:
     """A window (height, width) at native resolution, over the head as far as it reaches; None: the whole slice.
 
     Where the head is larger than the window, its place along that axis is drawn from `seed`; where it is smaller, the

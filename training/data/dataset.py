@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,15 +12,36 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from handler.card import InputSpec
-from handler.preprocess import preprocess, tensor_of
-from training.data.augment import Augment, cut_window
+from handler.preprocess import tensor_of
+from training.data.augment import Augment, Mask, cut_window
+from training.data.cases import Pair
 from training.data.sampler import Draw
-from training.data.slices import LabelledSlice
 from training.data.transplant import transplant
 from training.fit.recipe import Recipe
 
 Sample = tuple[Tensor, Tensor]
 TrainingSample = tuple[Tensor, Tensor, Tensor]
+
+
+class Slice(Protocol):
+    """What is trained on: a published picture (`training.data.slices`) or a slice of a volume
+    (`training.data.volumes`)."""
+
+    @property
+    def pair(self) -> Pair: ...
+
+    @property
+    def tumour_pixels(self) -> int: ...
+
+    def unit_rgb(self, spec: InputSpec) -> NDArray[np.float32]:
+        """The image on the network's grid: float32 (spec.height, spec.width, 3) in 0..1, not yet normalised."""
+
+    def tensor(self, spec: InputSpec) -> NDArray[np.float32]:
+        """What the network is given in serving: float32 (c, spec.height, spec.width), normalised."""
+
+    def mask_on(self, spec: InputSpec) -> NDArray[np.bool_] | NDArray[np.uint8]:
+        """The mask on the network's grid: bool (spec.height, spec.width), or uint8 of the recipe's labels."""
+
 
 # The share of transplants that bring healthy tissue: else every seam would lie around a tumour.
 _DECOYS = 1 / 3
@@ -35,13 +57,14 @@ def input_spec(recipe: Recipe) -> InputSpec:
 
 class TrainingSlices(Dataset[TrainingSample]):
     """Augmented windows, asked for by `Draw`: image float32 (c, h, w) normalised, mask float32 (1, h, w) of 0 and 1,
-    and whether teachers are heard on it, float32 () of 0 or 1: not where any of it comes from the `untaught` cases.
+    with labels of 0..n, and whether teachers are heard on it, float32 () of 0 or 1: not where any of it comes from the
+    `untaught` cases.
 
     h and w are the window of the stage that the draw's epoch belongs to.
     """
 
     def __init__(
-        self, slices: Sequence[LabelledSlice], recipe: Recipe, untaught: Collection[str] = frozenset()
+        self, slices: Sequence[Slice], recipe: Recipe, untaught: Collection[str] = frozenset()
     ) -> None:
         self._slices, self._recipe, self._spec = slices, recipe, input_spec(recipe)
         self._augment = Augment(recipe.augment)
@@ -64,7 +87,7 @@ class TrainingSlices(Dataset[TrainingSample]):
         mask_pixels = np.ascontiguousarray(mask[None], dtype=np.float32)
         return torch.from_numpy(pixels), torch.from_numpy(mask_pixels), torch.tensor(float(taught))
 
-    def _sample(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _sample(self, index: int) -> tuple[NDArray[np.float32], Mask]:
         return self._slices[index].unit_rgb(self._spec), self._slices[index].mask_on(self._spec)
 
     def _donor(self, index: int, seed: int) -> int | None:
@@ -78,7 +101,7 @@ class TrainingSlices(Dataset[TrainingSample]):
         return int(rng.choice(donors)) if len(donors) else None
 
 
-def heights(slices: Sequence[LabelledSlice]) -> NDArray[np.float64]:
+def heights(slices: Sequence[Slice]) -> NDArray[np.float64]:
     """Where each slice lies in its case, above 0 (first) to 1 (last of those given): float64 (n,)."""
     last: dict[str, int] = {}
     for item in slices:
@@ -88,9 +111,9 @@ def heights(slices: Sequence[LabelledSlice]) -> NDArray[np.float64]:
 
 class WholeSlices(Dataset[Sample]):
     """Whole slices by index, through the very function that serving calls: image float32 (c, height, width)
-    normalised, mask float32 (1, height, width) of 0 and 1."""
+    normalised, mask float32 (1, height, width) of 0 and 1, with labels of 0..n."""
 
-    def __init__(self, slices: Sequence[LabelledSlice], spec: InputSpec) -> None:
+    def __init__(self, slices: Sequence[Slice], spec: InputSpec) -> None:
         self._slices, self._spec = slices, spec
 
     def __len__(self) -> int:
@@ -99,4 +122,4 @@ class WholeSlices(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         item = self._slices[index]
         mask = item.mask_on(self._spec)[None].astype(np.float32)
-        return torch.from_numpy(preprocess(item.scan, self._spec)[0]), torch.from_numpy(mask)
+        return torch.from_numpy(item.tensor(self._spec)), torch.from_numpy(mask)

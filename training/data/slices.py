@@ -13,7 +13,7 @@ from handler.card import InputSpec
 from handler.decode import decode
 from handler.errors import RequestError
 from handler.intensity import to_unit_rgb
-from handler.preprocess import resize
+from handler.preprocess import preprocess, resize
 from handler.scan import Scan
 from training.data.cases import DataError, Pair
 
@@ -38,6 +38,10 @@ class LabelledSlice:
     def unit_rgb(self, spec: InputSpec) -> NDArray[np.float32]:
         """The image on the network's grid: float32 (spec.height, spec.width, 3) in 0..1, not yet normalised."""
         return resize(to_unit_rgb(self.scan.pixels, self.scan.intensity_range), spec.height, spec.width)[0]
+
+    def tensor(self, spec: InputSpec) -> NDArray[np.float32]:
+        """What the network is given in serving: float32 (c, spec.height, spec.width), normalised."""
+        return preprocess(self.scan, spec)[0]
 
     def mask_on(self, spec: InputSpec) -> NDArray[np.bool_]:
         """The mask on the network's grid; a pixel is tumour when at least half of its area is."""

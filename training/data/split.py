@@ -55,8 +55,12 @@ class Split:
         return chosen
 
 
-def make_split(pairs: Sequence[Pair], recipe: SplitRecipe, seed: int) -> Split:
-    """Draws a split; the same pairs, recipe and seed give the same split on every machine.
+Patients = Sequence[Sequence[str]]
+
+
+def make_split(pairs: Sequence[Pair], recipe: SplitRecipe, seed: int, patients: Patients = ()) -> Split:
+    """Draws a split; the same pairs, recipe and seed give the same split on every machine. `patients`: cases that are
+    one patient, so that all of them are dealt together, as the first of them would be.
 
     By case: within each institution cases are shuffled, then dealt by largest remainder, so that every side has its
     share of every institution as far as counts allow, and the sides' totals match the shares of all cases.
@@ -64,10 +68,13 @@ def make_split(pairs: Sequence[Pair], recipe: SplitRecipe, seed: int) -> Split:
     if recipe.by == "slice":
         groups = {"all": sorted(pair.name for pair in pairs)}
     else:
-        groups = _by_institution({pair.case for pair in pairs})
+        cases = {pair.case for pair in pairs}
+        groups = _by_institution(_first_of(cases, patients))
     rng = random.Random(seed)  # noqa: S311  # a split needs no secrecy
     shares = (recipe.train, recipe.validation, recipe.test)
     sides = _deal(groups, shares, rng)
+    if recipe.by == "case":
+        sides = [_all_of(side, cases, patients) for side in sides]
     split = Split(recipe.by, seed, *(tuple(sorted(side)) for side in sides))
     check(split)
     return split
@@ -93,31 +100,34 @@ class Fold:
         return cls(int(which), int(parts))
 
 
-def fold_of(split: Split, fold: Fold) -> Split:
+def fold_of(split: Split, fold: Fold, patients: Patients = ()) -> Split:
     """Cross-validation within the training side: one part of it validates, the other parts are trained on, and the
     cases that `split` validates on are left out, so that they can still choose. The test side stays.
 
-    Parts are dealt as sides are, from the split's own seed. Raises SettingsError if a part would be empty.
+    Parts are dealt as sides are, from the split's own seed, `patients` kept together as there. Raises SettingsError if
+    a part would be empty.
     """
-    if fold.parts > len(split.train):
-        raise SettingsError(f"fold {fold.which}/{fold.parts}: only {len(split.train)} members are trained on")
-    groups = {"all": sorted(split.train)} if split.leaks else _by_institution(set(split.train))
+    members = set(split.train) if split.leaks else _first_of(set(split.train), patients)
+    if fold.parts > len(members):
+        raise SettingsError(f"fold {fold.which}/{fold.parts}: only {len(members)} members are trained on")
+    groups = {"all": sorted(members)} if split.leaks else _by_institution(members)
     parts = _deal(groups, (1 / fold.parts,) * fold.parts, random.Random(split.seed))  # noqa: S311  # as above
-    held = set(parts[fold.which - 1])
+    held = set(_all_of(parts[fold.which - 1], set(split.train), () if split.leaks else patients))
     kept = tuple(name for name in split.train if name not in held)
     return Split(split.by, split.seed, kept, tuple(sorted(held)), split.test)
 
 
-def fold_of_every_case(pairs: Sequence[Pair], by: str, seed: int, fold: Fold) -> Split:
+def fold_of_every_case(pairs: Sequence[Pair], by: str, seed: int, fold: Fold, patients: Patients = ()) -> Split:
     """Cross-validation over all there is: one part tests, all others are trained on, nobody validates, so that nothing
-    can be chosen. Parts are dealt as sides are. Raises SettingsError if a part would be empty.
+    can be chosen. Parts are dealt as sides are, `patients` kept together. Raises SettingsError if a part would be empty.
     """
     names = sorted({pair.name if by == "slice" else pair.case for pair in pairs})
-    if fold.parts > len(names):
-        raise SettingsError(f"fold {fold.which}/{fold.parts}: only {len(names)} members are there")
-    groups = {"all": names} if by == "slice" else _by_institution(set(names))
+    members = set(names) if by == "slice" else _first_of(set(names), patients)
+    if fold.parts > len(members):
+        raise SettingsError(f"fold {fold.which}/{fold.parts}: only {len(members)} members are there")
+    groups = {"all": sorted(members)} if by == "slice" else _by_institution(members)
     parts = _deal(groups, (1 / fold.parts,) * fold.parts, random.Random(seed))  # noqa: S311  # as above
-    held = set(parts[fold.which - 1])
+    held = set(_all_of(parts[fold.which - 1], set(names), () if by == "slice" else patients))
     return Split(by, seed, tuple(name for name in names if name not in held), (), tuple(sorted(held)))
 
 
@@ -129,6 +139,18 @@ def refit_of(split: Split) -> Split:
 def case_of(member: str) -> str:
     """The case that a member of a side belongs to: itself, or for a slice ("case/number") what it is a slice of."""
     return member.split("/")[0]
+
+
+def _first_of(cases: set[str], patients: Patients) -> set[str]:
+    """One case of each patient: of those named, the first that is there."""
+    there = [[case for case in named if case in cases] for named in patients]
+    return cases - {case for named in there for case in named[1:]}
+
+
+def _all_of(chosen: Sequence[str], cases: set[str], patients: Patients) -> list[str]:
+    """`chosen`, one case a patient, and of each of them the patient's other `cases`."""
+    others = {case for named in patients if set(named) & set(chosen) for case in named if case in cases}
+    return sorted({*chosen, *others})
 
 
 def _by_institution(cases: set[str]) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ from training.fit.average import AveragedNetwork
 from training.fit.convolution import weights_gradient_by_products
 from training.fit.depthwise import depthwise_in_full_precision
 from training.fit.loss import SegmentationLoss
+from training.fit.region_loss import RegionLoss, found_in, truth_of
 from training.fit.recipe import Recipe
 from training.fit.schedule import factor
 
@@ -32,13 +33,14 @@ class TrainingDivergedError(RuntimeError):
 
 def architecture_of(recipe: Recipe) -> Architecture:
     """The handler's description of a recipe's network."""
-    model = recipe.model
+    model, labelling = recipe.model, recipe.labelling
     return Architecture(
         decoder=model.decoder,
         encoder=model.encoder,
         decoder_channels=model.decoder_channels,
         in_channels=len(model.sequences),
         logits_at=model.logits_at,
+        classes=labelling.channels if labelling else 1,
     )
 
 
@@ -74,7 +76,8 @@ class SegmentationModule(pl.LightningModule):
         if recipe.model.drop_path:
             skip_blocks(self.network, recipe.model.drop_path)
         self.averaged = AveragedNetwork(self.network, recipe.optimiser.ema)
-        self.loss = SegmentationLoss(recipe.loss)
+        labelling = recipe.labelling
+        self.loss = RegionLoss(recipe.loss, labelling) if labelling else SegmentationLoss(recipe.loss)
         self._scores: list[Tensor] = []
         self._last_batch: tuple[Tensor, Tensor] | None = None
         self.save_hyperparameters({"recipe": asdict(recipe), "total_steps": total_steps})
@@ -90,7 +93,8 @@ class SegmentationModule(pl.LightningModule):
         return self.averaged.module if self.recipe.optimiser.ema else self.network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images float32 (n, c, h, w), normalised -> logits (n, 1, h, w) of the network to be released."""
+        """Images float32 (n, c, h, w), normalised -> logits (n, 1, h, w) of the network to be released,
+        with labels (n, channels, h, w)."""
         logits: Tensor = self.best_network(images.contiguous(memory_format=torch.channels_last))
         return logits
 
@@ -162,17 +166,20 @@ class SegmentationModule(pl.LightningModule):
         loss = self.loss(logits, masks)
         self._check_finite(loss)  # before the best checkpoint is written
         self.log("val/loss", loss, batch_size=len(images), sync_dist=True)
-        self._scores.append(torch.stack(_counts(logits > 0, masks > 0), dim=1).cpu())
+        labelling = self.recipe.labelling
+        found = found_in(logits, labelling) if labelling else logits > 0
+        truth = truth_of(masks, labelling) if labelling else masks > 0
+        self._scores.append(torch.stack(_counts(found, truth), dim=2).cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Dice over tumour slices at 0.5, and the share of tumour-free slices left without a tumour pixel; of all
-        processes' slices together, each slice once."""
+        processes' slices together, each slice once. With labels the same of each region, all regions together."""
         trainer = self.trainer
         counts = torch.cat(self._scores).float()
         self._scores.clear()
         # The sampler deals slices in turn and gives some twice where they do not come out even.
         turns = trainer.global_rank + trainer.world_size * torch.arange(len(counts))
-        both, found, truth = counts[turns < self._validation_slices()].unbind(dim=1)
+        both, found, truth = counts[turns < self._validation_slices()].flatten(0, 1).unbind(dim=1)
         tumour = truth > 0
         dice = (2 * both / (found + truth).clamp(min=1))[tumour]
         clean = (found == 0)[~tumour].float()
@@ -211,6 +218,6 @@ def skip_blocks(network: torch.nn.Module, rate: float) -> None:
 
 
 def _counts(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels in both, in `found` and in `truth`, for each slice of (n, 1, h, w)."""
-    axes = (1, 2, 3)
+    """Pixels in both, in `found` and in `truth`, bool (n, k, h, w): three times (n, k)."""
+    axes = (2, 3)
     return (found & truth).sum(axes), found.sum(axes), truth.sum(axes)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import yaml
 
 from handler.card import SEQUENCES, InputSpec
+from handler.labels import SOFTMAX, Label, Labelling, Region
 from settings.mapping import Amount, Count, Positive, SettingsError, Share, Within, from_mapping
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -53,7 +54,7 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
+    """With labels: see `training.fit.region_loss`. Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
     the whole batch, soft Dice of each tumour slice averaged, binary cross-entropy with the probabilities of teachers
     (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight).
 
@@ -144,7 +145,14 @@ class ValidationRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run, but for the data folder, the machine and the start weights."""
+    """One training run, but for the data folder, the machine and the start weights.
+
+    `labels`, `regions` and `activation`: the classes of masks, as `handler.labels.Labelling` has them; with none, masks
+    are tumour or not, of pictures in the published layout. With labels the data are volumes in the layout of BraTS, and
+    `masks` says which value of their masks means which label: the same volumes come as 1, 2, 4, as 1, 2, 3 and as
+    1, 2, 3, 4. `patients`: names of cases that are one patient, a list for each such patient; every other case is one
+    of its own.
+    """
 
     name: str
     seed: int
@@ -156,6 +164,21 @@ class Recipe:
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     new_cases: NewCasesRecipe = field(default_factory=NewCasesRecipe)
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+    labels: tuple[Label, ...] = ()
+    regions: tuple[Region, ...] = ()
+    activation: Literal["softmax", "sigmoid"] = SOFTMAX
+    masks: tuple[tuple[Count, Count], ...] = ()
+    patients: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def labelling(self) -> Labelling | None:
+        """What the masks' values mean; None where masks are tumour or not."""
+        return Labelling(self.labels, self.regions, self.activation) if self.labels else None
+
+    @property
+    def table(self) -> dict[int, int]:
+        """Value in a mask's file -> label."""
+        return dict(self.masks)
 
     @property
     def epochs(self) -> int:
@@ -180,7 +203,13 @@ def load_recipe(name_or_file: str) -> Recipe:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(f"recipe {path.name} is no YAML file: {error}") from error
-    recipe = from_mapping(Recipe, content, f"recipe {path.name}")
+    try:
+        recipe = from_mapping(Recipe, content, f"recipe {path.name}")
+        _check_labels(recipe)
+    except SettingsError:
+        raise
+    except ValueError as error:  # as the classes of handler.labels say it
+        raise SettingsError(f"recipe {path.name}: {error}") from error
     _check(recipe, path.name)
     return recipe
 
@@ -203,3 +232,22 @@ def _check(recipe: Recipe, where: str) -> None:
         raise SettingsError(f"{where}: loss has no part with a weight above 0")
     if not recipe.sampling.stages:
         raise SettingsError(f"{where}: sampling.stages has no epoch to train")
+
+
+def _check_labels(recipe: Recipe) -> None:
+    """Raises ValueError where labels, regions and the table of masks do not go together, or with the rest."""
+    labelling = recipe.labelling
+    if labelling is None:
+        if recipe.regions or recipe.masks:
+            raise ValueError("regions and masks are of labels, and there are none")
+        return
+    known, given = {label.value for label in labelling.labels}, [value for value, _ in recipe.masks]
+    if len(set(given)) != len(given) or set(recipe.table.values()) != known:
+        raise ValueError(f"masks {list(map(list, recipe.masks))}: expected each value once, and each label {known}")
+    owned = [case for patient in recipe.patients for case in patient]
+    if len(set(owned)) != len(owned):
+        raise ValueError("patients: a case is in two of the lists")
+    without = {"loss.slice_dice": recipe.loss.slice_dice, "loss.teacher": recipe.loss.teacher,
+               "augment.transplant": recipe.augment.transplant}  # fmt: skip
+    if wrong := [name for name, value in without.items() if value]:
+        raise ValueError(f"{', '.join(wrong)}: not with labels; set 0")

@@ -18,11 +18,10 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import write_atomic
 from settings.mapping import SettingsError, from_mapping
-from training.data.cases import find_pairs
-from training.data.dataset import Sample, TrainingSample, TrainingSlices, WholeSlices, input_spec
+from training.data.dataset import Sample, Slice, TrainingSample, TrainingSlices, WholeSlices, input_spec
 from training.data.sampler import SliceSampler
 from training.data.seen import SPLIT_FILE, cases_kept_apart, new_cases
-from training.data.slices import LabelledSlice, load_slices
+from training.data.sources import find_slices, read_slices
 from training.data.split import (
     Fold,
     Split,
@@ -71,11 +70,15 @@ class Sides:
     def split(self, recipe: Recipe, data: Path) -> Split:
         """The split of the pairs in `data`."""
         if self.every_case and self.fold:
-            return fold_of_every_case(find_pairs(data).pairs, recipe.split.by, recipe.seed, self.fold)
-        whole = read_split(self.file) if self.file else make_split(find_pairs(data).pairs, recipe.split, recipe.seed)
+            pairs = find_slices(data, recipe).pairs
+            return fold_of_every_case(pairs, recipe.split.by, recipe.seed, self.fold, recipe.patients)
+        if self.file:
+            whole = read_split(self.file)
+        else:
+            whole = make_split(find_slices(data, recipe).pairs, recipe.split, recipe.seed, recipe.patients)
         if self.refit:
             return refit_of(whole)
-        return fold_of(whole, self.fold) if self.fold else whole
+        return fold_of(whole, self.fold, recipe.patients) if self.fold else whole
 
 
 def prepare(recipe: Recipe, data: Path, folder: Path, sides: Sides = Sides()) -> Split:
@@ -154,9 +157,9 @@ def _train(
     origins = start.origins
     seen = cases_kept_apart(origins, split)
     new = frozenset() if recipe.new_cases == NewCasesRecipe() else new_cases(origins, split)
-    pairs = find_pairs(data).pairs
+    pairs = find_slices(data, recipe).pairs
     there = [split.present(pairs, side) for side in ("train", "validation")]
-    trained_on, chosen_on = (load_slices(selected, advance) for selected in there)
+    trained_on, chosen_on = (read_slices(selected, recipe, advance) for selected in there)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     told = ToldToEnd()
     trainer = _trainer(recipe, folder, machine, told, validates=bool(chosen_on))
@@ -186,7 +189,7 @@ def _start_state(start: Start, recipe: Recipe) -> State:
     network = network_of(recipe)
     if start.network:
         return network_state(network, start.network)
-    return encoder_state(network, start.encoder, recipe.model.encoder)
+    return encoder_state(network, start.encoder, recipe.model.encoder, recipe.model.sequences)
 
 
 def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
@@ -202,7 +205,7 @@ def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
 
 
 def _training_loader(
-    slices: Sequence[LabelledSlice], recipe: Recipe, machine: Machine, trainer: pl.Trainer, new: frozenset[str]
+    slices: Sequence[Slice], recipe: Recipe, machine: Machine, trainer: pl.Trainer, new: frozenset[str]
 ) -> DataLoader[TrainingSample]:
     sampling, apart = recipe.sampling, recipe.new_cases
     sampler = SliceSampler(
@@ -232,7 +235,7 @@ def _one_thread(_: int) -> None:
 
 
 def _validation_loader(
-    slices: Sequence[LabelledSlice], recipe: Recipe, machine: Machine, trainer: pl.Trainer
+    slices: Sequence[Slice], recipe: Recipe, machine: Machine, trainer: pl.Trainer
 ) -> DataLoader[Sample]:
     whole = WholeSlices(slices, input_spec(recipe))
     sampler: DistributedSampler[Sample] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+
+from handler.card import SEQUENCES
 
 State = dict[str, Tensor]
 HUBS = ("none", "imagenet")  # sources of an encoder that are no files
@@ -24,11 +26,13 @@ class StartWeightsError(ValueError):
     """Weights that are not there, cannot be read, or do not fit the network; the message says which tensors differ."""
 
 
-def encoder_state(network: torch.nn.Module, source: str, name: str) -> State:
+def encoder_state(network: torch.nn.Module, source: str, name: str, sequences: Sequence[str] = SEQUENCES) -> State:
     """`network`'s state with its encoder's tensors from `source`: "none", "imagenet" (downloaded by
     segmentation_models_pytorch from its hub) or a safetensors file. Raises StartWeightsError for what cannot be had.
 
-    A file's tensors carry the encoder's own names, or timm's (without smp's `model.`), in any float type.
+    A file's tensors carry the encoder's own names, or timm's (without smp's `model.`), in any float type. For a network
+    that sees fewer `sequences` than the three that a file's first convolution takes, that convolution's are those of
+    their places among red, green and blue, larger by as much as there are fewer.
     """
     state = network.state_dict()
     if source == "none":
@@ -36,7 +40,21 @@ def encoder_state(network: torch.nn.Module, source: str, name: str) -> State:
     given = _downloaded(name) if source == "imagenet" else _read(weights_file(source), load_file)
     wanted = {key.removeprefix("encoder.") for key in state if key.startswith("encoder.")}
     prefix = "model." if not (given.keys() & wanted) else ""
-    return _replace(state, {f"encoder.{prefix}{key}": value for key, value in given.items()}, "encoder.", source)
+    given = {f"encoder.{prefix}{key}": value for key, value in given.items()}
+    return _replace(state, _of_sequences(given, state, sequences), "encoder.", source)
+
+
+def _of_sequences(given: State, state: State, sequences: Sequence[str]) -> State:
+    """`given` with its first convolution, of three channels, cut to those of `sequences` where `state` has so many."""
+    count, whole = len(sequences), len(SEQUENCES)
+    places = [SEQUENCES.index(name) for name in sequences]
+    return {
+        key: value[:, places] * (whole / count)
+        if count < whole and key in state and value.ndim == 4 and value.shape[1] == whole
+        and state[key].shape == (value.shape[0], count, *value.shape[2:])
+        else value
+        for key, value in given.items()
+    }  # fmt: skip
 
 
 def _downloaded(name: str) -> State:
