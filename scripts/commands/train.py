@@ -44,7 +44,9 @@ def _rehearse(recipe: Recipe) -> None:
 def main(
     run: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, logs, split; made when missing.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name or the path of a YAML file.")] = "cpu",
-    data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout, for labels of BraTS's; else BRAINSEG_DATA.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder in the kaggle_3m layout, for labels of BraTS's; else BRAINSEG_DATA.")
+    ] = None,
     split: Annotated[Path | None, typer.Option(help="Use this split file instead of drawing one.")] = None,
     fold: Annotated[
         str | None,

@@ -35,9 +35,7 @@ class Augment:
         self._recipe = recipe
         self._shapes = build_shapes(recipe)
 
-    def __call__(
-        self, image: NDArray[np.float32], mask: Mask, seed: int
-    ) -> tuple[NDArray[np.float32], Mask]:
+    def __call__(self, image: NDArray[np.float32], mask: Mask, seed: int) -> tuple[NDArray[np.float32], Mask]:
         rng = np.random.default_rng(seed)
         image = self._intensities(image, rng)
         if self._shapes is None:

@@ -63,9 +63,7 @@ class TrainingSlices(Dataset[TrainingSample]):
     h and w are the window of the stage that the draw's epoch belongs to.
     """
 
-    def __init__(
-        self, slices: Sequence[Slice], recipe: Recipe, untaught: Collection[str] = frozenset()
-    ) -> None:
+    def __init__(self, slices: Sequence[Slice], recipe: Recipe, untaught: Collection[str] = frozenset()) -> None:
         self._slices, self._recipe, self._spec = slices, recipe, input_spec(recipe)
         self._augment = Augment(recipe.augment)
         self._heights = heights(slices)
@@ -79,7 +77,8 @@ class TrainingSlices(Dataset[TrainingSample]):
         donor = self._donor(draw.index, draw.seed)
         image, mask = self._sample(draw.index)
         if donor is not None:
-            image, mask = transplant(image, mask, *self._sample(donor), draw.seed)
+            piece, of = self._sample(donor)  # recipes with labels have no transplants
+            image, mask = transplant(image, np.asarray(mask, bool), piece, np.asarray(of, bool), draw.seed)
         taught = self._taught[draw.index] and (donor is None or self._taught[donor])
         image, mask = self._augment(image, mask, draw.seed)
         image, mask = cut_window(image, mask, self._recipe.stage_of(draw.epoch).window, draw.seed)

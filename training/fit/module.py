@@ -22,8 +22,8 @@ from training.fit.average import AveragedNetwork
 from training.fit.convolution import weights_gradient_by_products
 from training.fit.depthwise import depthwise_in_full_precision
 from training.fit.loss import SegmentationLoss
-from training.fit.region_loss import RegionLoss, found_in, truth_of
 from training.fit.recipe import Recipe
+from training.fit.region_loss import RegionLoss, found_in, truth_of
 from training.fit.schedule import factor
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import yaml
 
 from handler.card import SEQUENCES, InputSpec
-from handler.labels import SOFTMAX, Label, Labelling, Region
+from handler.labels import Label, Labelling, Region
 from settings.mapping import Amount, Count, Positive, SettingsError, Share, Within, from_mapping
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -54,9 +54,10 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """With labels: see `training.fit.region_loss`. Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
+    """Weights of the sum: binary cross-entropy (tumour pixels counted `pos_weight` times), soft Dice over the pixels of
     the whole batch, soft Dice of each tumour slice averaged, binary cross-entropy with the probabilities of teachers
-    (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight).
+    (`--teacher`; a mean over all pixels, most of them clear, so it takes a larger weight). With labels see
+    `training.fit.region_loss`.
 
     `temperature` divides the mean of the teachers' logits before it is taken for a probability; see
     `training.fit.teacher`."""
@@ -166,7 +167,7 @@ class Recipe:
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
     labels: tuple[Label, ...] = ()
     regions: tuple[Region, ...] = ()
-    activation: Literal["softmax", "sigmoid"] = SOFTMAX
+    activation: Literal["softmax", "sigmoid"] = "softmax"
     masks: tuple[tuple[Count, Count], ...] = ()
     patients: tuple[tuple[str, ...], ...] = ()
 
