@@ -21,7 +21,7 @@ from training.data.dataset import TrainingSlices, WholeSlices, input_spec
 from training.data.phantom_volumes import CASES, write_phantom_volumes
 from training.data.sampler import Draw
 from training.data.sources import find_slices, read_slices
-from training.data.split import Fold, fold_of, make_split
+from training.data.split import Fold, fold_of, fold_of_every_case, make_split
 from training.data.volumes import find_volumes, load_planes, load_volume, relabelled
 from training.fit.recipe import AugmentRecipe, SplitRecipe, load_recipe
 
@@ -156,6 +156,9 @@ def test_names_of_one_patient_stay_on_one_side() -> None:
     whole = make_split(pairs, SplitRecipe(1, 0, 0), 1, patients)
     held = [fold_of(whole, Fold(k, 4), patients).validation for k in range(1, 5)]
     assert sorted(held) == [("a",), ("b",), ("c",), ("full", "other name")]
+    every = [fold_of_every_case(pairs, "case", 1, Fold(k, 4), patients) for k in range(1, 5)]
+    assert sorted(one.test for one in every) == sorted(held)
+    assert all(not one.validation and len(one.train) + len(one.test) == 5 for one in every)
     with pytest.raises(ValueError, match="only 4 members"):
         fold_of(whole, Fold(1, 5), patients)
 
