@@ -8,8 +8,11 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from archive.store import ROOT
 
+pytestmark = pytest.mark.slow  # makes environments
 NAMES = ("torch", "torchvision", "tinyparcel")
 
 

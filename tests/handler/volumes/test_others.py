@@ -16,6 +16,7 @@ from handler.volumes.study import read_study
 from handler.volumes.volume import Volume
 from tests.volumes import ORIENTATIONS, brightest, dicom_enhanced, dicom_series, nifti, phantom, rotation, zipped
 
+pytestmark = pytest.mark.slow  # other programs read whole series
 SCANS = Path(__file__).parents[3] / ".." / "shared" / "scans"
 TURNS = [(0.0, turn) for turn in ORIENTATIONS] + [(17.0, turn) for turn in ORIENTATIONS]
 

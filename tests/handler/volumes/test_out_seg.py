@@ -87,6 +87,7 @@ def by_nifti_readers(path: Path) -> dict[str, Found]:
     }
 
 
+@pytest.mark.slow  # three programs for each of 32
 @pytest.mark.parametrize("source", ["classic", "enhanced"])
 @pytest.mark.parametrize("stated", [1.0, 7.0, -5.0, None])
 @pytest.mark.parametrize("size", [(181, 217, 6), (10, 13, 6), (256, 256, 6), (217, 181, 6)])

@@ -14,6 +14,7 @@ from tests.web.standin import Stage, standing_in
 from web.contract.examples import SEGMENTATION
 from web.contract.openapi import document
 
+pytestmark = pytest.mark.slow  # requests are made up by the hundred
 FEW = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 schema = schemathesis.openapi.from_dict(document())
 
