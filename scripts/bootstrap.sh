@@ -98,7 +98,7 @@ brainseg_environment() {
         ray) groups="bulk ray" enough="ray kuberay test" ;;
         kuberay) groups="bulk kuberay" enough="kuberay test" ;;
         train) groups="train" enough="train test" ;;
-        test) groups="register pacs openvino grpc jobs traces bulk kuberay train test" enough="test" ;;
+        test) groups="register pacs openvino grpc jobs traces bulk kuberay fuzz train test" enough="test" ;;
     esac
     if brainseg_has $enough; then return; fi
     exec 9>"$BRAINSEG_ROOT/.venv.lock"

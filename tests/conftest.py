@@ -32,6 +32,7 @@ from archive.digests import write_record
 from archive.inputs import why_stale
 from archive.mar import package
 from archive.store import SAMPLES, archive_path, release_folder, released_versions
+from prove.server import Server
 from samples.make import HEALTHY, LESION, STACK
 from tests.detector import write_detector_store
 from tests.front import Front
@@ -40,7 +41,6 @@ from tests.parts import (  # noqa: F401  pytest finds them here
     pytest_configure_node,
     pytest_xdist_make_scheduler,
 )
-from tests.server import Server
 from tests.sharing import shared_folder
 from tests.tiny import package_quietly, write_tiny_release
 

@@ -13,8 +13,8 @@ from typing import IO
 import requests
 
 from archive.store import ROOT, SAMPLES
+from prove.server import Server, environment
 from serving.torchserve import free_port
-from tests.server import Server, environment
 from tests.waiting import BOUND_SECONDS
 
 

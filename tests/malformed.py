@@ -5,7 +5,6 @@ bit in a pixel). Used on the core and through a running server."""
 
 from __future__ import annotations
 
-import functools
 import gzip
 import io
 import random
@@ -17,12 +16,11 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from tests.craft import (
+from prove.drawn.pictures import (
     INDEXED,
     RGB,
     TiffPage,
     chunk,
-    exif,
     first_ifd,
     jpeg,
     jpeg_claiming,
@@ -35,26 +33,10 @@ from tests.craft import (
     tiff,
     tiff_of,
 )
+from prove.drawn.whole import whole_pictures
 
 Named = Iterator[tuple[str, bytes]]
 FLIPS_PER_FILE = 15
-
-
-@functools.cache
-def intact() -> dict[str, bytes]:
-    """The whole files that get damaged, by name: each decodes."""
-    stack = list(ramp(2 * 32, 40).reshape(2, 32, 40))
-    return {
-        "png-grey": png(ramp(32, 40)),
-        "png-rgb16-exif": png(ramp(32, 40, 3, "uint16"), [chunk(b"eXIf", exif(6)), chunk(b"tEXt", b"k\0v")]),
-        "jpeg-rgb": jpeg(ramp(32, 40, 3), orientation=3),
-        "jpeg-progressive": jpeg(ramp(32, 40), progressive=True),
-        "tiff-plain": tiff_of(TiffPage(32, 32, bytes(range(256)) * 4), TiffPage(32, 32, bytes(1024))),
-        "tiff-deflate": tiff(stack, compression="zlib", predictor=True),
-        "tiff-lzw-big-endian": tiff(stack, compression="lzw", byteorder=">"),
-        "tiff-big-float": tiff(ramp(32, 40, 1, "float32")[..., 0], bigtiff=True),
-        "tiff-jpeg": tiff(ramp(32, 48, 3), photometric="rgb", compression="jpeg", tile=(16, 16)),
-    }
 
 
 # --- where to cut ----------------------------------------------------------------------------------------------------
@@ -101,14 +83,14 @@ CUTS = {"png": png_cuts, "jpeg": jpeg_cuts, "tiff": tiff_cuts}
 
 
 def truncated() -> Named:
-    for name, data in intact().items():
+    for name, data in whole_pictures().items():
         places = sorted({place for place in CUTS[name.split("-")[0]](data) if 0 < place < len(data)})
         yield from ((f"{name}/cut at {place}", data[:place]) for place in places)
 
 
 def flipped() -> Named:
     """Single flipped bits, half of them in the first 200 bytes, where the headers are; and runs of rubbish."""
-    for name, data in intact().items():
+    for name, data in whole_pictures().items():
         generator = random.Random(name)
         for number in range(FLIPS_PER_FILE):
             place = generator.randrange(min(len(data), 200) if number % 2 else len(data))
@@ -147,7 +129,7 @@ def _zipped(data: bytes) -> bytes:
 
 
 def foreign() -> Named:
-    picture = intact()["png-grey"]
+    picture = whole_pictures()["png-grey"]
     yield "one byte", b"\x89"
     yield "zeros", bytes(5000)
     yield "noise", random.Random(0).randbytes(5000)
@@ -171,9 +153,9 @@ def foreign() -> Named:
     yield "jpeg 2000", _saved("JPEG2000")
     yield "ico", _saved("ICO")
     yield "cmyk jpeg", _saved("JPEG", "CMYK")
-    yield "jpeg after a newline", b"\n" + intact()["jpeg-rgb"]
+    yield "jpeg after a newline", b"\n" + whole_pictures()["jpeg-rgb"]
     yield "png in a tiff's clothes", b"II*\0" + picture
-    yield "jpeg in a png's clothes", picture[:8] + intact()["jpeg-rgb"]
+    yield "jpeg in a png's clothes", picture[:8] + whole_pictures()["jpeg-rgb"]
 
 
 def odd_shapes() -> Named:

@@ -4,7 +4,6 @@ What reads volumes must answer each with a refusal of the contract, or read it w
 
 from __future__ import annotations
 
-import functools
 import gzip
 import random
 import struct
@@ -13,11 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from tests.volumes import (
+from prove.drawn.volumes import (
     JPEG_2000,
-    JPEG_BASELINE,
     JPEG_LOSSLESS,
     JPEG_LS,
     RLE,
@@ -30,42 +28,20 @@ from tests.volumes import (
     phantom,
     zipped,
 )
+from prove.drawn.whole import SCAN, whole_volumes
 
 Named = Iterator[tuple[str, bytes]]
-SCAN = phantom((18, 20, 4))
-
-
-@functools.cache
-def intact() -> dict[str, bytes]:
-    """The whole files that get damaged, by name: each is read. Zips are stored, so that damage reaches the scans."""
-    return {
-        "nifti1": nifti(SCAN),
-        "nifti2 big-endian": nifti(SCAN, version=2, big_endian=True),
-        "nifti gzip": nifti(SCAN, packed=True),
-        "enhanced": dicom_enhanced(SCAN),
-        "enhanced jpeg-ls": dicom_enhanced(SCAN, transfer_syntax=JPEG_LS),
-        "slice": dicom_series(SCAN)[0][1],
-        "slice implicit": dicom_series(SCAN, transfer_syntax=ImplicitVRLittleEndian)[0][1],
-        "slice big-endian": dicom_series(SCAN, transfer_syntax=ExplicitVRBigEndian)[0][1],
-        "slice deflated": dicom_series(SCAN, transfer_syntax=DeflatedExplicitVRLittleEndian)[0][1],
-        "slice rle": dicom_series(SCAN, transfer_syntax=RLE)[0][1],
-        "slice jpeg": dicom_series(SCAN, transfer_syntax=JPEG_BASELINE)[0][1],
-        "slice jpeg lossless": dicom_series(SCAN, transfer_syntax=JPEG_LOSSLESS)[0][1],
-        "slice jpeg 2000": dicom_series(SCAN, transfer_syntax=JPEG_2000)[0][1],
-        "zip": zipped(dicom_series(SCAN), stored=True),
-        "zip deflated": dicom_zip(SCAN),
-    }
 
 
 def truncated() -> Named:
-    for name, data in intact().items():
+    for name, data in whole_volumes().items():
         for share in (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
             yield f"{name}/cut at {share}", data[: int(share * len(data))]
 
 
 def flipped() -> Named:
     """Single bits, half of them where headers are; and runs of rubbish and zeros, near the end where pixels are."""
-    for name, data in intact().items():
+    for name, data in whole_volumes().items():
         generator = random.Random(name)
         for number in range(8):
             place = generator.randrange(min(len(data), 1500) if number % 2 else len(data))

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"handler", "samples", "exchange", "progress", "settings"},
     "rollout": {"archive", "training", "handler", "exchange", "progress", "settings", "signing"},
     "serving": {"rollout", "archive", "handler", "exchange", "settings"},
+    "prove": {"serving", "archive", "handler", "samples", "exchange", "brainseg_client", "pacs", "web"},
     "benchmark": {"serving", "bulk", "archive", "handler", "samples", "exchange", "progress"},
 }
 ALLOWED["scripts"] = set(ALLOWED)

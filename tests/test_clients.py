@@ -18,9 +18,9 @@ import pytest
 import requests
 
 from archive.store import ROOT, SAMPLES
+from prove.server import environment
 from samples.make import LESION
 from tests.npm import npm_folder
-from tests.server import environment
 from web.contract.fields import RefusedError
 from web.contract.openapi import document
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from archive.store import ROOT
-from tests.server import Server
+from prove.server import Server
 
 pytestmark = pytest.mark.server
 BLOCK = re.compile(

@@ -14,8 +14,8 @@ import pytest
 
 from archive.programs import environment, python
 from archive.store import ROOT
+from prove.server import Server
 from serving.torchserve import WORKER_START
-from tests.server import Server
 from tests.serving.test_operations import manage
 
 # What every command imports early, what only some do, our own rooms, and what Python imports by itself.

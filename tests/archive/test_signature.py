@@ -19,11 +19,12 @@ from archive.inputs import is_current
 from archive.mar import pack, sign_archive
 from archive.store import ROOT
 from archive.verify import read_release, verify
+from prove.releases import versioned
 from rollout.signers import Signers, chosen, read_signers, write_signers
 from serving.serve import StartError, _to_serve
 from serving.torchserve import Places
 from signing.keys import PRIVATE, TRUSTED, load_private, make_keys, remove_key, rotate_keys
-from tests.rollout.stage import ARCHIVE, RELEASE, repack, versioned
+from tests.rollout.stage import ARCHIVE, RELEASE, repack
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ from playwright.sync_api import Page, expect
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from archive.store import SAMPLES
+from prove.drawn.volumes import Phantom, dicom_series, nifti
 from samples.head import draw_head
 from samples.make import HEAD
 from tests.browser.alone import Alone, digest
 from tests.browser.driver import Driver
 from tests.browser.faults import faults
-from tests.volumes import Phantom, dicom_series, nifti
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]

@@ -88,7 +88,7 @@ def filtered(image: np.ndarray, kind: int) -> bytes:
     """uint16 (h, w) as a PNG whose rows all have filter ``kind``."""
     import zlib
 
-    from tests.craft import chunk, png_header, png_of
+    from prove.drawn.pictures import chunk, png_header, png_of
 
     rows = image.astype(">u2").view(np.uint8).reshape(image.shape[0], -1).astype(int)
     left = np.pad(rows, ((0, 0), (2, 0)))[:, :-2]

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, Route, expect
 
 from archive.store import SAMPLES
+from prove.drawn.volumes import Phantom, dicom_zip
 from samples.head import draw_head
 from samples.make import HEAD
 from tests.browser.driver import Driver
-from tests.volumes import Phantom, dicom_zip
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 OpenPage = Callable[..., Driver]

@@ -19,8 +19,8 @@ from bulk.listing import Wanted
 from bulk.names import address_of, text_of
 from bulk.source import list_source
 from bulk.task import Part, digest_of
+from prove.drawn.volumes import SENTINEL, dicom_series, nifti, phantom
 from tests.bulk.conftest import picture
-from tests.volumes import SENTINEL, dicom_series, nifti, phantom
 
 WANTED = Wanted(None, "*_mask.*")
 

@@ -24,9 +24,9 @@ from bulk.errors import BulkError
 from bulk.release import Opened, find, open_archive
 from bulk.row import MEANING, NAMES, schema
 from handler.pipeline import answer
+from prove.drawn.volumes import SENTINEL, dicom_series, nifti, phantom
 from tests.bulk.conftest import Bulk, draw, files_of, picture, rows
 from tests.rollout.stage import ARCHIVE
-from tests.volumes import SENTINEL, dicom_series, nifti, phantom
 
 
 def test_pictures_volumes_and_studies(bulk: Bulk, tmp_path: Path, stack: bytes) -> None:

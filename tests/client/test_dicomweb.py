@@ -8,7 +8,7 @@ import pytest
 
 from brainseg_client.command import main
 from brainseg_client.dicomweb import Archive, ArchiveError, instance_uid, parts_of, valid_uid
-from tests.volumes import dicom_series, phantom
+from prove.drawn.volumes import dicom_series, phantom
 
 
 def test_parts_of_an_answer() -> None:

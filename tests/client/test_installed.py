@@ -16,8 +16,8 @@ import pytest
 import tifffile
 
 from archive.store import ROOT, SAMPLES
+from prove.server import Server, environment
 from samples.make import LESION, STACK
-from tests.server import Server, environment
 
 pytestmark = pytest.mark.slow  # an environment is made, and packages are fetched
 # What requests brings, and what a new environment may hold.

@@ -16,7 +16,7 @@ import tifffile
 
 from archive.store import ROOT
 from brainseg_client.jobs import JobError, plan_jobs
-from tests.server import environment
+from prove.server import environment
 from tests.waiting import until
 
 SCANS = 96  # enough to be interrupted in the middle on a fast machine

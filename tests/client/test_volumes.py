@@ -20,10 +20,10 @@ from brainseg_client import Client, ScanError, UnreachableError, command, volume
 from brainseg_client.jobs import plan_jobs
 from brainseg_client.results import segmentation
 from brainseg_client.volumes import is_volume, read_series, unpacked
+from prove.drawn.volumes import Phantom, dicom_series, dicom_zip, nifti, phantom
+from prove.server import Server
 from samples.head import draw_head
 from tests.client.standin import VOLUME_FILES, Door, standing
-from tests.server import Server
-from tests.volumes import Phantom, dicom_series, dicom_zip, nifti, phantom
 
 SMALL = phantom(size=(16, 16, 2))
 _DRAWN = draw_head()

@@ -22,10 +22,10 @@ from handler.card import FileRecord, read_card
 from handler.drift import HEADER
 from handler.pipeline import answer, open_model
 from handler.trust.gate import WEIGHTS_FILE, settings_of
+from prove.server import Server
 from tests.deploy.prometheus import Prometheus, prometheus
 from tests.disks import grow, small_disk
 from tests.gates import by_t1, network_by_t1
-from tests.server import Server
 from tests.serving.test_operations import manage
 from tests.tiny import package_quietly
 from tests.waiting import until

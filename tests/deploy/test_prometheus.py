@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from prove.server import Server
 from tests.conftest import StartFront
 from tests.deploy.prometheus import Prometheus, panel_queries, prometheus, rules, selectors
-from tests.server import Server
 from tests.serving.test_operations import manage
 from tests.waiting import until
 from tests.web.inside import Inside, opened

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from handler.pipeline import Model, answer
-from tests.craft import SHORT, TiffPage, png, png_header, png_of, ramp, tiff_of
+from prove.drawn.pictures import SHORT, TiffPage, png, png_header, png_of, ramp, tiff_of
 from tests.handler.models import FLAIR_RULE, model
 
 SIDE = 4096

@@ -14,8 +14,8 @@ from handler.errors import PROBLEMS, RequestError
 from handler.measure import SliceMeasurement
 from handler.scan import ArraySource, Scan, Warn
 from handler.trust.report import Judgement, Quality, ScanQuality, Trust
+from prove.drawn.pictures import ramp
 from tests.contract import CODES, NOTICE, STAGES, check_answer, check_problem, picture
-from tests.craft import ramp
 from tests.handler.models import DIGEST, card
 
 SECONDS = dict.fromkeys(STAGES, 0.0123456)

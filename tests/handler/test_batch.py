@@ -18,9 +18,9 @@ from handler.pipeline import Model
 from handler.resources import MOST_AT_ONCE, plan
 from handler.service import BrainSegService
 from handler.wanted import UnwantedError, asking
+from prove.drawn.pictures import jpeg, png, tiff
 from samples.phantom import draw, draw_stack
 from tests.contract import check_answer
-from tests.craft import jpeg, png, tiff
 from tests.handler.models import FLAIR_RULE, SmallEngine, model
 from tests.handler.test_service import GOOD, context_of
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from handler.decode import decode
-from tests.craft import chunk, exif, oriented, png, ramp, tiff
+from prove.drawn.pictures import chunk, exif, oriented, png, ramp, tiff
 
 SIZES = [(16, 16), (16, 4096), (4096, 16), (17, 33), (255, 16), (240, 256)]
 

@@ -12,7 +12,7 @@ from handler.intensity import to_unit_rgb
 from handler.measure import restore
 from handler.preprocess import normalise, preprocess, resize, to_grid
 from handler.scan import ArraySource, Scan
-from tests.craft import ramp
+from prove.drawn.pictures import ramp
 
 SIDES = st.integers(16, 700)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handler.decode import decode
 from handler.errors import RequestError
 from handler.intensity import RANGES, default_range, to_unit_rgb
-from tests.craft import ramp, tiff
+from prove.drawn.pictures import ramp, tiff
 
 GREY_SCAN = ramp(16, 16, 1, "uint16")[..., 0]
 

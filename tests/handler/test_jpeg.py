@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from handler.decode import decode
 from handler.errors import RequestError
 from handler.formats.jpeg import frame_size
+from prove.drawn.pictures import jpeg, jpeg_segment, ramp
 from samples.phantom import draw
-from tests.craft import jpeg, jpeg_segment, ramp
 
 
 def smooth(height: int, width: int, channels: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from handler.decode import decode
 from handler.errors import RequestError
 from handler.limits import DEFAULT_LIMITS, Limits
-from tests.craft import TiffPage, png, ramp, tiff_of
+from prove.drawn.pictures import TiffPage, png, ramp, tiff_of
 from tests.handler.traps import traps
 
 ROOT = Path(__file__).parents[2]

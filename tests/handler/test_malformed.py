@@ -13,9 +13,10 @@ from handler.card import InputSpec
 from handler.decode import decode
 from handler.outcome import Outcome
 from handler.pipeline import Model, answer
+from prove.drawn.whole import whole_pictures
 from tests.contract import check_answer, check_problem
 from tests.handler.models import FLAIR_RULE, model
-from tests.malformed import intact, malformed_inputs
+from tests.malformed import malformed_inputs
 
 # What some of the files must be called; for the rest any refusal of the contract will do.
 EXPECTED = {
@@ -77,9 +78,9 @@ def test_there_are_enough_and_they_are_always_the_same() -> None:
     assert malformed_inputs() == INPUTS
 
 
-@pytest.mark.parametrize("name", list(intact()))
+@pytest.mark.parametrize("name", list(whole_pictures()))
 def test_the_files_that_get_damaged_are_whole(name: str) -> None:
-    assert min(decode(intact()[name]).pixels.shape[1:3]) >= 32
+    assert min(decode(whole_pictures()[name]).pixels.shape[1:3]) >= 32
 
 
 def test_each_is_refused_or_answered(small: Model) -> None:
@@ -101,14 +102,14 @@ def test_each_is_refused_or_answered(small: Model) -> None:
 def test_a_cut_file_is_never_taken_for_whole(small: Model) -> None:
     """But for the last two bytes, an end marker or padding."""
     for name, data in INPUTS:
-        if "/cut at" in name and len(data) + 2 < len(intact()[name.split("/")[0]]):
+        if "/cut at" in name and len(data) + 2 < len(whole_pictures()[name.split("/")[0]]):
             assert ask(small, data).code != "ok", name
 
 
-@pytest.mark.parametrize("name", list(intact()))
+@pytest.mark.parametrize("name", list(whole_pictures()))
 @given(data=st.data())
 def test_any_damage(small: Model, name: str, data: st.DataObject) -> None:
-    damaged = bytearray(intact()[name])
+    damaged = bytearray(whole_pictures()[name])
     places = st.tuples(st.integers(0, len(damaged) - 1), st.integers(0, 255))
     for place, value in data.draw(st.lists(places, min_size=1, max_size=8)):
         damaged[place] = value

@@ -21,9 +21,9 @@ from handler.decode import decode
 from handler.outcome import Outcome
 from handler.pipeline import Model, answer
 from handler.predict import predict
+from prove.drawn.pictures import TiffPage, jpeg, png, ramp, tiff, tiff_of
 from samples.phantom import draw, draw_stack
 from tests.contract import STAGES, check_answer, check_problem, picture
-from tests.craft import TiffPage, jpeg, png, ramp, tiff, tiff_of
 from tests.handler.models import (
     FLAIR_RULE,
     ConstantEngine,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from handler.decode import decode
 from handler.errors import RequestError
-from tests.craft import GREY, RGB, chunk, png, png_header, png_indexed, png_of, png_rows, ramp
+from prove.drawn.pictures import GREY, RGB, chunk, png, png_header, png_indexed, png_of, png_rows, ramp
 
 PALETTE = np.array([[0, 0, 0], [255, 0, 0], [0, 200, 0], [9, 8, 7]], np.uint8)
 

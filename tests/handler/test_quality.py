@@ -17,12 +17,12 @@ from handler.pipeline import open_model
 from handler.trust.levels import BINS, levels_of, together
 from handler.trust.quality import FEW, Estimator, estimator_of, quality_of, tail_bounds
 from handler.trust.report import UNKNOWN
+from prove.drawn.pictures import png, tiff
+from prove.drawn.volumes import nifti
 from samples.phantom import draw, draw_stack
-from tests.craft import png, tiff
 from tests.handler.models import FLAIR_RULE, card, model
 from tests.handler.test_pipeline import told
 from tests.handler.volumes import test_way
-from tests.volumes import nifti
 
 BLOCK: dict[str, Any] = {
     "kind": "levels-1",

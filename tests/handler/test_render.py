@@ -16,9 +16,9 @@ from handler.errors import RequestError
 from handler.limits import Limits
 from handler.measure import SegmentedSlice, SliceMeasurement
 from handler.pipeline import answer
+from prove.drawn.pictures import TiffPage, png, ramp, tiff_of
 from samples.phantom import draw
 from tests.contract import OUTPUTS, check_problem
-from tests.craft import TiffPage, png, ramp, tiff_of
 from tests.handler.models import forbidden
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from handler.pipeline import answer
+from prove.drawn.pictures import png
 from samples.phantom import draw
-from tests.craft import png
 from tests.handler.models import forbidden
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from handler.card import SEQUENCES, Architecture, FileRecord, InputSpec, ModelCard, parse_card
 from handler.pipeline import Model, answer
-from tests.craft import png
+from prove.drawn.pictures import png
+from prove.drawn.volumes import nifti, phantom
 from tests.handler.models import SmallEngine
-from tests.volumes import nifti, phantom
 
 
 def one(sequence: str) -> ModelCard:

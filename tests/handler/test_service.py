@@ -17,9 +17,9 @@ from handler import service
 from handler.decode import decode
 from handler.pipeline import Model
 from handler.service import BrainSegService
+from prove.drawn.pictures import jpeg, png
 from samples.phantom import draw
 from tests.contract import check_answer, check_problem, picture
-from tests.craft import jpeg, png
 from tests.handler.models import dice
 from tests.tiny import TINY, write_tiny_release
 

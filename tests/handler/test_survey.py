@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.survey import Survey, survey, survey_warnings
-from tests.craft import ramp
+from prove.drawn.pictures import ramp
 
 GREY_SCAN = ramp(64, 64, 1, "uint16")[..., 0]
 

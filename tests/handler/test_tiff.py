@@ -17,8 +17,8 @@ from PIL import Image
 from handler.decode import decode
 from handler.errors import RequestError
 from handler.formats.tiff import PLAIN, PlainTiff
+from prove.drawn.pictures import TiffPage, jpeg, jpeg_claiming, oriented, ramp, tiff, tiff_of
 from samples.phantom import draw
-from tests.craft import TiffPage, jpeg, jpeg_claiming, oriented, ramp, tiff, tiff_of
 from tests.handler.models import dice
 
 

@@ -16,7 +16,7 @@ from handler.decode import decode
 from handler.errors import RequestError
 from handler.formats.tiff_axes import read_axes
 from handler.scan import Scan
-from tests.craft import TiffPage, ramp, tiff, tiff_of
+from prove.drawn.pictures import TiffPage, ramp, tiff, tiff_of
 
 STACK = ramp(4 * 3 * 16, 20, 1, "uint16").reshape(4, 3, 16, 20)  # Z, C, Y, X
 DESCRIPTION = 270

@@ -12,13 +12,13 @@ from handler.card import HeadCrop
 from handler.decode import decode
 from handler.engines.mirrored import Mirrored, looking
 from handler.pipeline import Model
+from prove.drawn.pictures import png, tiff
+from prove.drawn.volumes import nifti
 from samples.phantom import draw, draw_stack
 from tests.contract import picture
-from tests.craft import png, tiff
 from tests.handler.models import FLAIR_CHANNEL, SmallEngine, model
 from tests.handler.test_pipeline import mask_of, refused, told
 from tests.handler.volumes import test_way
-from tests.volumes import nifti
 
 LESION = draw(7, 0.09)
 FLIP = {"X_BrainSeg_Tta": "flip"}

@@ -11,7 +11,7 @@ import pytest
 from handler import pipeline
 from handler.pipeline import Model, answer
 from handler.wanted import FOLDER_VARIABLE, UnwantedError, asker
-from tests.craft import tiff
+from prove.drawn.pictures import tiff
 
 NAME = "0123456789abcdef0123456789abcdef"
 

@@ -13,9 +13,9 @@ import pytest
 from handler import wanted
 from handler.pipeline import Model, answer
 from handler.wanted import UnwantedError
+from prove.drawn.volumes import dicom_zip, nifti
 from tests.handler.models import FLAIR_RULE, model
 from tests.handler.volumes.test_way import head
-from tests.volumes import dicom_zip, nifti
 
 FORM = {"content-type": "multipart/form-data", "x-brainseg-outputs": "mask"}
 

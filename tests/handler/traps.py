@@ -7,7 +7,7 @@ import zlib
 
 import imagecodecs
 
-from tests.craft import (
+from prove.drawn.pictures import (
     LONG,
     TiffPage,
     chunk,

@@ -6,17 +6,14 @@ import hashlib
 import io
 import threading
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification  # type: ignore[attr-defined]
+from pynetdicom import AE
 
 Moment = Callable[[str], None]  # gets the name of what just happened
 
@@ -95,49 +92,6 @@ class StandInDoor:
     def __exit__(self, *_given: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-@dataclass
-class StandInArchive:
-    """Counts C-STOREs by SOP instance; answers C-FIND by what it has."""
-
-    moment: Moment = lambda _what: None
-    title: str = "ARCHIVE"
-    stored: Counter[str] = field(default_factory=Counter)
-    broken: bool = False  # answers every C-STORE with "out of resources"
-
-    def __enter__(self) -> StandInArchive:
-        entity = AE(ae_title=self.title)
-        entity.add_supported_context(Verification)
-        entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
-        for context in AllStoragePresentationContexts:
-            entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
-        handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
-        self._server: Any = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-        return self
-
-    def __exit__(self, *_given: object) -> None:
-        self._server.shutdown()
-
-    @property
-    def address(self) -> str:
-        return f"{self.title}@127.0.0.1:{self._server.socket.getsockname()[1]}"
-
-    def _store(self, event: Any) -> int:
-        if self.broken:
-            return 0xA700
-        self.moment("sending")
-        self.stored[str(event.request.AffectedSOPInstanceUID)] += 1
-        self.moment("stored")
-        return 0x0000
-
-    def _find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
-        self.moment("queried")
-        wanted = event.identifier.SOPInstanceUID
-        if wanted in self.stored:
-            found = Dataset()
-            found.SOPInstanceUID = wanted
-            yield 0xFF00, found
 
 
 def send(files: Sequence[bytes], port: int, caller: str = "SCANNER", title: str = "BRAINSEG") -> list[int | None]:

@@ -21,8 +21,9 @@ from pydicom.uid import JPEG2000Lossless
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from tests.pacs.standins import StandInArchive, StandInDoor, send
-from tests.volumes import SENTINEL, dicom_series, phantom
+from prove.drawn.volumes import SENTINEL, dicom_series, phantom
+from prove.ways.store import StandInArchive
+from tests.pacs.standins import StandInDoor, send
 
 pytestmark = pytest.mark.slow
 

@@ -20,11 +20,11 @@ import pytest
 import requests
 
 from brainseg_client.command import main
+from prove.drawn.volumes import dicom_series
+from prove.server import Server
 from serving.torchserve import free_port
 from tests.handler.volumes.test_way import head
 from tests.pacs.test_node import Program
-from tests.server import Server
-from tests.volumes import dicom_series
 from tests.waiting import until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

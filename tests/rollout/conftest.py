@@ -14,8 +14,9 @@ import tifffile
 from PIL import Image
 
 from handler.pipeline import answer, open_model
+from prove.releases import versioned
 from samples.phantom import draw
-from tests.rollout.stage import ARCHIVE, PAUSE_SECONDS, Stage, appended, pausing, versioned
+from tests.rollout.stage import ARCHIVE, PAUSE_SECONDS, Stage, appended, pausing
 
 DICE_LOSS = 0.05
 

@@ -8,19 +8,17 @@ import shutil
 import subprocess
 import threading
 import time
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 import requests
 
-from archive.digests import DIGESTS_FILE, Digests, member_of, write_record
-from archive.mar import pack
+from archive.digests import write_record
 from archive.store import ROOT
-from tests.server import Server, environment
+from prove.releases import repack
+from prove.server import Server, environment
 
 CLIENTS = 4
 ENGINE = "handler/engines/ncnn_engine.py"
@@ -62,36 +60,9 @@ def pausing(seconds: float) -> bytes:
     return wrapped(f"time.sleep({seconds})")
 
 
-def repack(archive: Path, target: Path, changes: Mapping[str, Callable[[bytes], bytes]]) -> Path:
-    """``archive`` with some members changed, packaged like that; everything else as it was."""
-    assert archive != target
-    with zipfile.ZipFile(archive) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    assert set(changes) <= set(members)
-    members |= {name: change(members[name]) for name, change in changes.items()}
-    made = json.loads(members[DIGESTS_FILE])
-    members[DIGESTS_FILE] = member_of(Digests(made["inputs"], made["build"]), members)
-    target.write_bytes(pack(members))
-    return target
-
-
 def appended(archive: Path, target: Path, code: bytes) -> Path:
     """``archive`` with ``code`` at the end of its engine's module."""
     return repack(archive, target, {ENGINE: lambda content: content + code})
-
-
-def versioned(archive: Path, target: Path, version: str, **card: object) -> Path:
-    """``archive`` as another version, with other values in its model card."""
-
-    def manifest(content: bytes) -> bytes:
-        raw = json.loads(content)
-        raw["model"]["modelVersion"] = version
-        return json.dumps(raw).encode()
-
-    def changed(content: bytes) -> bytes:
-        return json.dumps({**json.loads(content), "version": version, **card}).encode()
-
-    return repack(archive, target, {MANIFEST: manifest, CARD: changed})
 
 
 @dataclass(frozen=True)

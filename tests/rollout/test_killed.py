@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from prove.releases import versioned
+from prove.server import environment
 from rollout.errors import Exit
-from tests.rollout.stage import ARCHIVE, Load, Stage, make_hasty_stage, versioned
-from tests.server import environment
+from tests.rollout.stage import ARCHIVE, Load, Stage, make_hasty_stage
 from tests.waiting import until
 
 pytestmark = pytest.mark.server

@@ -14,12 +14,13 @@ import pytest
 from archive.inputs import sample_files
 from archive.known import record
 from handler.pipeline import open_model
+from prove.releases import versioned
+from prove.server import Server, environment
 from rollout.errors import Exit
 from rollout.folder import mark
 from rollout.state import Deployed, Deployment, write_deployment
 from tests.rollout.conftest import DICE_LOSS
-from tests.rollout.stage import Load, Stage, appended, make_hasty_stage, repack, report, sha256, untouched, versioned
-from tests.server import Server, environment
+from tests.rollout.stage import Load, Stage, appended, make_hasty_stage, repack, report, sha256, untouched
 from tests.waiting import BOUND_SECONDS, until
 
 pytestmark = pytest.mark.server

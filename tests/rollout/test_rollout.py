@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from prove.releases import versioned
+from prove.server import environment
 from rollout.errors import Exit
 from tests.rollout.stage import (
     PAUSE_SECONDS,
@@ -22,10 +24,8 @@ from tests.rollout.stage import (
     pausing,
     report,
     untouched,
-    versioned,
     wrapped,
 )
-from tests.server import environment
 from tests.waiting import BOUND_SECONDS, until
 
 pytestmark = [pytest.mark.server, pytest.mark.latency]

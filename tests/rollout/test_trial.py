@@ -30,6 +30,8 @@ from archive.known import record
 from exchange.outcome import Outcome
 from exchange.trial import BREACHED, PROMOTED, UNWATCHED, Trial, read_trial
 from handler.pipeline import answer, open_model
+from prove.releases import versioned
+from prove.server import environment
 from rollout.errors import Exit
 from rollout.limits import read_limits
 from rollout.trial.book import told as book_of
@@ -37,18 +39,7 @@ from rollout.trial.book import write
 from rollout.trial.canary import Analysis
 from rollout.trial.outcomes import Outcomes
 from samples.phantom import draw
-from tests.rollout.stage import (
-    ARCHIVE,
-    CLIENTS,
-    PAUSE_SECONDS,
-    Stage,
-    appended,
-    make_stage,
-    pausing,
-    versioned,
-    wrapped,
-)
-from tests.server import environment
+from tests.rollout.stage import ARCHIVE, CLIENTS, PAUSE_SECONDS, Stage, appended, make_stage, pausing, wrapped
 from tests.waiting import until
 
 pytestmark = pytest.mark.server

@@ -18,7 +18,7 @@ from benchmark.servers import unpacked
 from handler.decode import decode
 from handler.pipeline import answer, open_model
 from handler.resources import plan
-from tests.server import Server
+from prove.server import Server
 
 pytestmark = pytest.mark.server
 

@@ -15,12 +15,12 @@ import torch
 from archive.known import difference
 from handler.card import IMAGENET_MEAN, IMAGENET_STD, SEQUENCES, Architecture, FileRecord, InputSpec, ModelCard
 from handler.network import build
+from prove.drawn.volumes import nifti
+from prove.server import Server
 from samples.make import FOLDER
 from tests.handler.volumes.test_way import head
-from tests.server import Server
 from tests.serving.test_operations import manage
 from tests.tiny import TINY, package_quietly
-from tests.volumes import nifti
 from training.release.folder import write_release
 
 pytestmark = pytest.mark.server

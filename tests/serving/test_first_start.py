@@ -9,9 +9,9 @@ import pytest
 
 from archive.store import archive_path, released_versions
 from archive.verify import read_release
+from prove.server import Server
 from tests.conftest import releases
 from tests.rollout.stage import RELEASE
-from tests.server import Server
 
 pytestmark = pytest.mark.server
 

@@ -13,10 +13,10 @@ import requests
 import tifffile
 
 from handler.resources import plan
+from prove.drawn.pictures import jpeg, png
+from prove.server import Server
 from samples.phantom import draw
-from tests.craft import jpeg, png
 from tests.malformed import malformed_inputs
-from tests.server import Server
 
 pytestmark = pytest.mark.server
 

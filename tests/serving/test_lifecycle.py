@@ -18,15 +18,15 @@ import requests
 
 from archive.digests import write_record
 from archive.store import ROOT
+from prove.drawn.pictures import tiff
+from prove.server import Server
+from prove.slow import ask_and_go, head, read_answer
 from serving.serve import DOOR_END_SECONDS, Running
 from serving.temporary import INSIDE
 from serving.torchserve import free_port, make_places
-from tests.craft import tiff
-from tests.hostile import ask_and_go, head, read_answer
 from tests.processes import lives
 from tests.proxy import Heard, hostile_environment, listening
 from tests.rollout.stage import ARCHIVE, RELEASE, appended, pausing
-from tests.server import Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.server

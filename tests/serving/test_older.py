@@ -14,10 +14,10 @@ from archive.errors import UntrustedError
 from archive.mar import pack
 from archive.verify import read_release
 from handler.files import sha256_of
+from prove.server import Server
 from rollout.state import Deployed, Deployment, write_deployment
 from serving.older import older
 from tests.rollout.stage import ARCHIVE, RELEASE
-from tests.server import Server
 
 
 def older_state(folder: Path, packaged: Path) -> tuple[Path, Path]:

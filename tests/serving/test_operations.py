@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.rollout.stage import versioned
-from tests.server import Server
+from prove.releases import versioned
+from prove.server import Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.server

@@ -14,8 +14,8 @@ from benchmark.servers import unpacked
 from handler.decode import decode
 from handler.pipeline import Model, answer, open_model
 from handler.resources import plan
+from prove.server import Server
 from tests.real_cases import unseen_cases
-from tests.server import Server
 
 pytestmark = pytest.mark.server
 SLICES = 20

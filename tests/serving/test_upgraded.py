@@ -15,7 +15,7 @@ import yaml
 from archive.programs import python
 from archive.store import ROOT
 from benchmark.builds import SHELL, Build, served
-from tests.server import START_SECONDS
+from prove.server import START_SECONDS
 from tests.tiny import write_tiny_release
 
 OLDER = "ba77cfe"  # before archives carried digests, releases a gate, and scripts their rooms

@@ -14,10 +14,10 @@ import pytest
 import requests
 from pydicom.uid import CTImageStorage
 
+from prove.drawn.volumes import SENTINEL, dicom_zip, nifti
+from prove.server import Server
 from tests.contract import check_answer
 from tests.handler.volumes.test_way import head
-from tests.server import Server
-from tests.volumes import SENTINEL, dicom_zip, nifti
 
 pytestmark = pytest.mark.server
 

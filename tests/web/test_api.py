@@ -13,9 +13,9 @@ import pytest
 import requests
 import tifffile
 
+from prove.server import Server
 from samples.phantom import draw
 from tests.detector import expected_probability
-from tests.server import Server
 from web.contract.fields import FIELDS, LONGEST_ACCEPT, LONGEST_VALUE
 from web.contract.openapi import document
 

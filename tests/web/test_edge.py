@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import requests
 
-from tests.hostile import PATIENCE, closed, code_of, dripping, head, read_answer, unread, until
+from prove.slow import PATIENCE, closed, code_of, dripping, head, read_answer, unread, until
 from tests.web.inside import Inside, opened
 from tests.web.standin import Scripted, Stage, standing_in
 from web.contract.fields import MIB

@@ -18,8 +18,8 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 import handler.explain.asked as handlers
+from prove.server import Server
 from samples.phantom import draw
-from tests.server import Server
 from tests.web.standin import OK, Scripted, Stage, standing_in
 from web.app import create_app
 from web.contract import examples

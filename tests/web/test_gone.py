@@ -16,7 +16,7 @@ import requests
 from flask import request
 
 import web.api
-from tests.hostile import PATIENCE, ask_and_go, closed, code_of, head, read_answer, until
+from prove.slow import PATIENCE, ask_and_go, closed, code_of, head, read_answer, until
 from tests.web.inside import opened
 from tests.web.standin import Stage, standing_in
 from web.settings import Bounds, Settings

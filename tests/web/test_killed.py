@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from brainseg_client import Client
-from tests.server import Server
+from prove.server import Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.server

@@ -11,7 +11,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.volumes import dicom_enhanced, dicom_series, nifti, phantom
+from prove.drawn.volumes import dicom_enhanced, dicom_series, nifti, phantom
 from web.way.length import SHORT_PAGES, is_long
 from web.way.submission import read_submission
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.hostile import PATIENCE, ask_and_go, head, read_answer
+from prove.slow import PATIENCE, ask_and_go, head, read_answer
 from tests.web.inside import opened
 from tests.web.standin import Stage, standing_in
 from web import log

@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
 from archive.store import SAMPLES
-from tests.server import environment
+from prove.server import environment
 from web.contract.openapi import document
 
 pytestmark = pytest.mark.server

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.hostile import PATIENCE, ask_and_go, head, read_answer
+from prove.slow import PATIENCE, ask_and_go, head, read_answer
 from tests.web.inside import Inside, opened
 from tests.web.standin import Stage, standing_in
 from web.access.origins import Origins

@@ -19,11 +19,11 @@ from brainseg_client.command import main
 from brainseg_client.passport import PassportError, read_passport
 from handler.card import read_card
 from handler.engines import automatic
+from prove.drawn.volumes import nifti, phantom
+from prove.server import Server
 from samples.make import png, stack_tiff
 from samples.phantom import draw, draw_stack
 from signing.keys import PRIVATE, TRUSTED, KeyFileError, make_keys, rotate_keys
-from tests.server import Server
-from tests.volumes import nifti, phantom
 from tests.web.inside import Inside, opened
 from tests.web.standin import Stage, standing_in
 from tests.web.workers import unpacked, working

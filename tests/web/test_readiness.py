@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tests.hostile import ask_and_go, head, until
+from prove.slow import ask_and_go, head, until
 from tests.web.inside import Inside, opened
 from tests.web.standin import Stage, standing_in
 from web.app import create_app

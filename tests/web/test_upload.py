@@ -13,7 +13,7 @@ import psutil
 import pytest
 import requests
 
-from tests.server import Server
+from prove.server import Server
 from tests.waiting import until
 from web.contract.fields import MIB, REQUEST_BYTES
 

@@ -32,16 +32,16 @@ from handler.explain.way import explain
 from handler.outcome import Outcome
 from handler.pipeline import Model, open_model
 from handler.wanted import FOLDER_VARIABLE
+from prove.drawn.pictures import png as picture
+from prove.drawn.volumes import nifti
 from samples.make import png, stack_tiff
 from samples.phantom import draw, draw_stack
 from tests.contract import NOTICE, check_problem
-from tests.craft import png as picture
 from tests.gates import by_t1
 from tests.handler.models import FLAIR_RULE, forbidden, model
 from tests.handler.trust.test_way import bright
 from tests.handler.volumes.test_way import head
 from tests.tiny import write_tiny_release
-from tests.volumes import nifti
 
 PHANTOM = draw(1, 0.1)
 SCAN = png(PHANTOM)

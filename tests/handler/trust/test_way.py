@@ -14,12 +14,12 @@ import pytest
 from handler.drift import HEADER as COUNTED
 from handler.outcome import Outcome
 from handler.pipeline import Model, answer
+from prove.drawn.volumes import nifti, phantom
 from samples.make import png, stack_tiff
 from samples.phantom import Phantom, draw
 from tests.contract import check_answer, check_problem
 from tests.gates import by_t1
 from tests.handler.models import FLAIR_RULE, model
-from tests.volumes import nifti, phantom
 
 
 def gated(**changes: Any) -> Model:

@@ -17,8 +17,8 @@ from handler.pipeline import Model, open_model
 from handler.preprocess import network_grid, tensor_of
 from handler.service import BrainSegService
 from handler.types.way import after_contrast, classify, probabilities
+from prove.drawn.pictures import png
 from samples.make import FOLDER
-from tests.craft import png
 from tests.handler.test_service import context_of
 from tests.tiny import LABELS, write_tiny_types
 

@@ -10,7 +10,7 @@ from handler.volumes.dicom import beside
 from handler.volumes.dicom.beside import Decoder
 from handler.volumes.dicom.codecs import Shape, check_supported
 from handler.volumes.study import read_study
-from tests.volumes import JPEG_LS, dicom_zip, phantom
+from prove.drawn.volumes import JPEG_LS, dicom_zip, phantom
 
 # Stands in for a codec: 1 is a picture, the others are what a fault in C can come to.
 PROGRAM = """

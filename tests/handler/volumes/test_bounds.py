@@ -11,7 +11,7 @@ from handler.errors import RequestError
 from handler.limits import Limits
 from handler.volumes.dicom.codecs import Shape, decompress
 from handler.volumes.study import read_study
-from tests.volumes import (
+from prove.drawn.volumes import (
     COMPRESSED,
     JPEG_2000,
     JPEG_BASELINE,

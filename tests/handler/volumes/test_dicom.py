@@ -17,7 +17,7 @@ from pydicom.uid import (
 
 from handler.volumes.study import read_study
 from handler.volumes.volume import DicomSource, Volume
-from tests.volumes import (
+from prove.drawn.volumes import (
     COMPRESSED,
     JPEG_BASELINE,
     JPEG_EXTENDED,

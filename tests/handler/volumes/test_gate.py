@@ -13,7 +13,17 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from handler.errors import RequestError
 from handler.volumes.study import Study, read_study
-from tests.volumes import SENTINEL, Phantom, dicom_enhanced, dicom_series, dicom_zip, phantom, rotation, uid, zipped
+from prove.drawn.volumes import (
+    SENTINEL,
+    Phantom,
+    dicom_enhanced,
+    dicom_series,
+    dicom_zip,
+    phantom,
+    rotation,
+    uid,
+    zipped,
+)
 
 SCAN = phantom()
 Files = list[tuple[str, bytes]]

@@ -13,12 +13,12 @@ import pytest
 from handler.volumes import lesions
 from handler.volumes.out import nifti, seg
 from handler.volumes.study import read_study
+from prove.drawn.places import apart, in_mm, placed
+from prove.drawn.volumes import ORIENTATIONS, dicom_enhanced, dicom_zip, phantom, rotation
+from prove.drawn.volumes import nifti as nifti_of
 from tests.handler.volumes import seg_rules
-from tests.handler.volumes.series import apart, in_mm, placed
 from tests.handler.volumes.test_out_real import real_zip
 from tests.handler.volumes.test_out_seg import ALGORITHM
-from tests.volumes import ORIENTATIONS, dicom_enhanced, dicom_zip, phantom, rotation
-from tests.volumes import nifti as nifti_of
 
 SENT = {"NIfTI": nifti_of, "classic DICOM": dicom_zip, "Enhanced DICOM": dicom_enhanced}
 

@@ -23,7 +23,7 @@ from handler.card import read_card
 from handler.pipeline import Model, answer, open_model
 from handler.volumes.channels import ORDER
 from handler.volumes.plane import FIELD_MM
-from tests.volumes import ORIENTATIONS
+from prove.drawn.volumes import ORIENTATIONS
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 RELEASE = release_folder("1.0")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.volumes import Phantom, nifti
+from prove.drawn.volumes import Phantom, nifti
 
 ROOT = Path(__file__).parents[3]
 SIZE = (256, 256, 160)

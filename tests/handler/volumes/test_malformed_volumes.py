@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from handler.errors import PROBLEMS, RequestError
 from handler.volumes.sniff import is_volume
 from handler.volumes.study import read_study
-from tests.malformed_volumes import SCAN, intact, malformed_volumes
-from tests.volumes import SENTINEL, dicom_series, zipped
+from prove.drawn.volumes import SENTINEL, dicom_series, zipped
+from prove.drawn.whole import SCAN, whole_volumes
+from tests.malformed_volumes import malformed_volumes
 
 pytestmark = pytest.mark.slow
 
@@ -58,11 +59,11 @@ def test_there_are_enough_and_they_are_always_the_same() -> None:
     assert malformed_volumes() == INPUTS
 
 
-@pytest.mark.parametrize("name", list(intact()))
+@pytest.mark.parametrize("name", list(whole_volumes()))
 def test_the_files_that_get_damaged_are_whole(name: str) -> None:
-    volume = read_study({"file": intact()[name]}).flair
+    volume = read_study({"file": whole_volumes()[name]}).flair
     assert volume.grid.size[:2] == SCAN.voxels.shape[:0:-1]
-    assert is_volume(intact()[name])
+    assert is_volume(whole_volumes()[name])
 
 
 def ask(data: bytes) -> tuple[str, str]:
@@ -106,10 +107,10 @@ def test_memory_is_bounded() -> None:
     assert sum(grown.values()) < MOST_MEGABYTES, grown
 
 
-COMPRESSED = [name for name in intact() if "jpeg" in name]
+COMPRESSED = [name for name in whole_volumes() if "jpeg" in name]
 
 
-@pytest.mark.parametrize("name", [name for name in intact() if name not in COMPRESSED])
+@pytest.mark.parametrize("name", [name for name in whole_volumes() if name not in COMPRESSED])
 @given(data=st.data())
 def test_any_damage(name: str, data: st.DataObject) -> None:
     check_damaged(name, data)
@@ -122,7 +123,7 @@ def test_any_damage_to_compressed_pixels(name: str, data: st.DataObject) -> None
 
 
 def check_damaged(name: str, data: st.DataObject) -> None:
-    damaged = bytearray(intact()[name])
+    damaged = bytearray(whole_volumes()[name])
     places = st.tuples(st.integers(0, len(damaged) - 1), st.integers(0, 255))
     for place, value in data.draw(st.lists(places, min_size=1, max_size=8)):
         damaged[place] = value
@@ -131,7 +132,7 @@ def check_damaged(name: str, data: st.DataObject) -> None:
 
 @given(head=st.sampled_from(["nifti1", "slice", "nifti gzip", "zip"]), keep=st.integers(1, 400), tail=st.binary())
 def test_any_bytes_behind_any_magic(head: str, keep: int, tail: bytes) -> None:
-    for data in (intact()[head][:keep] + tail, zipped([("x", intact()[head][:keep] + tail)])):
+    for data in (whole_volumes()[head][:keep] + tail, zipped([("x", whole_volumes()[head][:keep] + tail)])):
         with pytest.raises(RequestError):
             read_study({"file": data})
 

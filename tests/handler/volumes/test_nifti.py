@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from handler.errors import RequestError
 from handler.volumes.nifti import read_nifti
 from handler.volumes.volume import NiftiSource
-from tests.volumes import ORIENTATIONS, SENTINEL, Phantom, brightest, nifti, phantom, rotation
+from prove.drawn.volumes import ORIENTATIONS, SENTINEL, Phantom, brightest, nifti, phantom, rotation
 
 
 def code_of(data: bytes) -> str:

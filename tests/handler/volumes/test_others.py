@@ -14,7 +14,7 @@ import pytest
 from handler.volumes.nifti import read_nifti
 from handler.volumes.study import read_study
 from handler.volumes.volume import Volume
-from tests.volumes import ORIENTATIONS, brightest, dicom_enhanced, dicom_series, nifti, phantom, rotation, zipped
+from prove.drawn.volumes import ORIENTATIONS, brightest, dicom_enhanced, dicom_series, nifti, phantom, rotation, zipped
 
 pytestmark = pytest.mark.slow  # other programs read whole series
 SCANS = Path(__file__).parents[3] / ".." / "shared" / "scans"

@@ -21,10 +21,10 @@ from handler.volumes import lesions
 from handler.volumes.out import nifti, seg
 from handler.volumes.study import read_study
 from handler.volumes.volume import DicomSource
+from prove.drawn.places import apart, in_mm, placed
+from prove.drawn.volumes import zipped
 from tests.handler.volumes import seg_rules
-from tests.handler.volumes.series import apart, in_mm, placed
 from tests.handler.volumes.test_out_seg import ALGORITHM
-from tests.volumes import zipped
 
 pytestmark = pytest.mark.slow
 

@@ -27,20 +27,9 @@ from handler.volumes.out.algorithm import NOTICE, Algorithm
 from handler.volumes.out.nifti import encode as nifti
 from handler.volumes.out.seg import encode, kind_for
 from handler.volumes.volume import Acquisition, NiftiSource, Volume
+from prove.drawn.places import apart, in_mm, placed
 from tests.handler.volumes import seg_rules
-from tests.handler.volumes.series import (
-    OBLIQUE,
-    ORIENTATIONS,
-    Series,
-    apart,
-    classic,
-    enhanced,
-    grid_of,
-    in_mm,
-    landmarks,
-    placed,
-    save,
-)
+from tests.handler.volumes.series import OBLIQUE, ORIENTATIONS, Series, classic, enhanced, grid_of, landmarks, save
 
 ALGORITHM = Algorithm("2.0", (("threshold", "0.5"), ("min_lesion_pixels", "0")))
 TOOLS = Path(sys.executable).parent

@@ -16,16 +16,8 @@ import pytest
 from handler.volumes.grid import TO_LPS, Grid
 from handler.volumes.out import nifti, seg
 from handler.volumes.volume import Acquisition, NiftiSource, Volume
-from tests.handler.volumes.series import (
-    ORIENTATIONS,
-    Series,
-    apart,
-    classic,
-    enhanced,
-    grid_of,
-    in_mm,
-    landmarks,
-)
+from prove.drawn.places import apart, in_mm
+from tests.handler.volumes.series import ORIENTATIONS, Series, classic, enhanced, grid_of, landmarks
 from tests.handler.volumes.test_out_nifti import CODES, QFORM, SFORM
 from tests.handler.volumes.test_out_seg import ALGORITHM
 from tests.npm import npm_folder

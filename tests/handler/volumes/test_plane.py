@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from handler.card import InputSpec
 from handler.volumes.grid import Grid
 from handler.volumes.plane import MOST_PADDING, Plane, back, picture, plane_of, window_of
-from tests.volumes import ORIENTATIONS, rotation
+from prove.drawn.volumes import ORIENTATIONS, rotation
 
 SPEC = InputSpec()
 

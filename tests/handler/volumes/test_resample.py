@@ -14,7 +14,7 @@ from handler.volumes.grid import Grid
 from handler.volumes.register import Motion, register
 from handler.volumes.resample import check_cover, check_frame, onto
 from handler.volumes.volume import Acquisition, NiftiSource, Volume
-from tests.volumes import ORIENTATIONS, rotation
+from prove.drawn.volumes import ORIENTATIONS, rotation
 
 
 def volume(

@@ -10,7 +10,7 @@ from handler.limits import Limits
 from handler.volumes.sequences import recognise
 from handler.volumes.study import Study, read_study
 from handler.volumes.volume import Acquisition
-from tests.volumes import ORIENTATIONS, SENTINEL, dicom_series, dicom_zip, nifti, phantom, zipped
+from prove.drawn.volumes import ORIENTATIONS, SENTINEL, dicom_series, dicom_zip, nifti, phantom, zipped
 
 SCAN = phantom()
 

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.volumes.sniff import is_volume, kind_of
-from tests import malformed, malformed_volumes
-from tests.volumes import nifti, phantom
+from prove.drawn.volumes import nifti, phantom
+from prove.drawn.whole import whole_pictures, whole_volumes
 
 
-@pytest.mark.parametrize("name", list(malformed.intact()))
+@pytest.mark.parametrize("name", list(whole_pictures()))
 def test_a_picture_is_none(name: str) -> None:
-    assert not is_volume(malformed.intact()[name])
+    assert not is_volume(whole_pictures()[name])
 
 
-@pytest.mark.parametrize("name", list(malformed_volumes.intact()))
+@pytest.mark.parametrize("name", list(whole_volumes()))
 def test_a_volume_is_one(name: str) -> None:
-    data = malformed_volumes.intact()[name]
+    data = whole_volumes()[name]
     start = name.split(" ")[0]
     kinds = {"nifti": "nifti", "nifti1": "nifti", "nifti2": "nifti", "zip": "zip"}
     assert kind_of(data) == ("nifti.gz" if name == "nifti gzip" else kinds.get(start, "dicom"))

@@ -21,10 +21,10 @@ from handler.limits import Limits
 from handler.outcome import Outcome
 from handler.pipeline import Model, answer
 from handler.volumes.infer import MOST_SLICES
+from prove.drawn.pictures import png, ramp
+from prove.drawn.volumes import ORIENTATIONS, SENTINEL, Phantom, dicom_zip, nifti, phantom, rotation
 from tests.contract import check_answer, check_problem
-from tests.craft import png, ramp
 from tests.handler.models import FLAIR_RULE, forbidden, model
-from tests.volumes import ORIENTATIONS, SENTINEL, Phantom, dicom_zip, nifti, phantom, rotation
 
 FORM = {"content-type": "multipart/form-data"}
 HEAD, LESION = 300, 1000

@@ -17,8 +17,8 @@ from handler.limits import Limits
 from handler.volumes.gzips import gunzip
 from handler.volumes.study import read_study
 from handler.volumes.zips import unzip
-from tests.craft import png, ramp
-from tests.volumes import SENTINEL, dicom_series, nifti, phantom, zipped
+from prove.drawn.pictures import png, ramp
+from prove.drawn.volumes import SENTINEL, dicom_series, nifti, phantom, zipped
 
 LIMITS = Limits(archive_files=10, unpacked_bytes=50_000_000)
 

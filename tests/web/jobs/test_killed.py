@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from archive.store import ROOT, SAMPLES
+from prove.server import environment
 from samples.make import LESION
 from serving.torchserve import free_port
 from tests.rollout.stage import ARCHIVE
-from tests.server import environment
 from tests.waiting import BOUND_SECONDS
 from tests.web.workers import unpacked, working
 

@@ -1,4 +1,4 @@
-"""Clients that misbehave: they send slowly, never read, or go away. For tests, and for who wants to prove a door."""
+"""Clients that misbehave: they send slowly, never read, or go away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -
     """Waits for ``condition``; ``what`` should have happened."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"it did not happen: {what}"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"it did not happen: {what}")
         time.sleep(0.02)
 
 
@@ -34,14 +35,16 @@ def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)
-        assert more, f"the connection was closed without an answer: {data!r}"
+        if not more:
+            raise AssertionError(f"the connection was closed without an answer: {data!r}")
         data += more
     top, _, body = data.partition(b"\r\n\r\n")
     lines = top.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
     while len(body) < int(headers.get("content-length", 0)):
         more = connection.recv(65536)
-        assert more, "the answer was cut off"
+        if not more:
+            raise AssertionError("the answer was cut off")
         body += more
     return int(lines[0].split()[1]), headers, body
 

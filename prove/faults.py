@@ -1,0 +1,236 @@
+"""A machine that fails: full disk, state folder that cannot be written, clock set back, no memory left, port taken.
+Each is said in a line without a traceback, and nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import requests
+import tifffile
+
+from prove.disks import NoDiskError, remount, small_disk
+from prove.drawn.whole import whole_pictures
+from prove.killed import serves
+from prove.proof import Claims, Ground
+from prove.server import Server
+from prove.stand import served
+from prove.usage import MIB
+from prove.ways.http import code_of
+from web.contract.fields import HTTP_PROBLEMS, PROBLEMS
+
+REQUESTS = "requests while it lasts"
+BACK = "-3d"
+_FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"  # of Debian's package
+_CGROUPS = Path("/sys/fs/cgroup")
+BACK_SECONDS = 300.0
+
+
+def refused(server: Server) -> str:
+    """What a start that cannot succeed says: its last line; ``started`` or ``traceback`` where that is what came."""
+    try:
+        server.start()
+    except RuntimeError as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return "traceback" if "Traceback" in str(error) else lines[-1]
+    server.kill()
+    return "started"
+
+
+def clear(claim: str, said: str, words: tuple[str, ...], claims: Claims) -> None:
+    """``said`` is a line with all of ``words``."""
+    fits = all(word in said for word in words)
+    claims.equal(claim, "says " + ", ".join(repr(word) for word in words), said if not fits else _words(words))
+
+
+def _words(words: tuple[str, ...]) -> str:
+    return "says " + ", ".join(repr(word) for word in words)
+
+
+def port_taken(ground: Ground, claims: Claims) -> None:
+    """Of each option."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        plain = Server(ground.store, ground.folder / "taken" / "state")
+        plain.state.parent.mkdir(parents=True)
+        for option, server in (
+            ("--port", replace(plain, port=port)),
+            ("--inference-port", replace(plain, inference_port=port)),
+            ("--management-port", replace(plain, management_port=port)),
+        ):
+            clear(f"{option} {port} taken", refused(server), (option, str(port)), claims)
+
+
+def read_only(ground: Ground, claims: Claims) -> None:
+    """A state folder on a disk that is mounted so; permissions alone do not stop root."""
+    claim = "a state folder that cannot be written"
+    try:
+        with small_disk(8) as disk:
+            (disk / "state").mkdir()
+            remount(disk, "ro")
+            clear(claim, refused(Server(ground.store, disk / "state", cwd=disk)), (str(disk / "state"),), claims)
+    except NoDiskError as error:
+        claims.skipped(claim, str(error))
+
+
+def _fill(disk: Path) -> Path:
+    """A file that takes all that is left."""
+    path = disk / "filling"
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(65536)):
+            pass
+    return path
+
+
+def _post(server: Server, scan: bytes) -> str:
+    try:
+        reply = requests.post(f"{server.door}/api/v1/segment?outputs=none", data=scan, timeout=600)
+    except requests.RequestException as error:
+        return type(error).__name__
+    return code_of(reply)
+
+
+def full_disk(ground: Ground, claims: Claims) -> None:
+    """State and jobs on a disk that fills while it serves; then there is room again."""
+    try:
+        with small_disk(400) as disk, served(ground.store, disk, jobs=True) as server:
+            _full(server, disk, ground.effort[REQUESTS], claims)
+    except NoDiskError as error:
+        claims.skipped("a disk that fills", str(error))
+
+
+def _full(server: Server, disk: Path, count: int, claims: Claims) -> None:
+    scan, jobs = whole_pictures()["png-grey"], f"{server.door}/api/v1/jobs"
+    accepted = [requests.post(f"{jobs}?outputs=none", data=scan + bytes([n]), timeout=600) for n in range(3)]
+    filling = _fill(disk)
+    codes = [_post(server, scan) for _ in range(count)]
+    claims.equal("disk full: requests answered", count, sum(code == "ok" for code in codes), "requests")
+    late = requests.post(f"{jobs}?outputs=none", data=scan * 200, timeout=600)
+    told = "ok" if late.status_code == 202 else code_of(late)
+    known = told == "ok" or told in {*PROBLEMS, *HTTP_PROBLEMS}
+    claims.equal(f"disk full: a job is taken or refused with a code ({late.status_code} {told})", True, known)
+    filling.unlink()
+    results = [_result(server, str(reply.json()["id"])) for reply in accepted]
+    claims.equal("jobs accepted before that have their result", results == [200] * 3, True)
+    claims.equal("a scan afterwards", "ok", _post(server, scan))
+
+
+def _job(url: str, scan: bytes) -> str:
+    reply = requests.post(f"{url}?outputs=none", data=scan, timeout=600)
+    reply.raise_for_status()
+    return str(reply.json()["id"])
+
+
+def _result(server: Server, identity: str) -> int:
+    deadline = time.monotonic() + BACK_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(requests.RequestException):
+            reply = requests.get(f"{server.door}/api/v1/jobs/{identity}/result", timeout=60)
+            if reply.status_code != 409:
+                return reply.status_code
+        time.sleep(0.3)
+    return 0
+
+
+def clock_back(ground: Ground, claims: Claims) -> None:
+    """For the server's processes alone, by libfaketime."""
+    claim = f"clock set back ({BACK}) while it serves"
+    library = next(iter(sorted(Path("/").glob(_FAKETIME[1:]))), None)
+    if library is None:
+        claims.skipped(claim, "libfaketime is not here (Debian: apt-get install faketime)")
+        return
+    folder = ground.folder / "clock"
+    folder.mkdir(parents=True)
+    file = folder / "time"
+    file.write_text("+0\n")
+    variables = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"}
+    variables |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    server = Server(ground.store, folder / "state", variables=variables, options=("--jobs", str(folder / "jobs")))
+    scan, jobs = whole_pictures()["png-grey"], f"{server.door}/api/v1/jobs"
+    server.start()
+    try:
+        before = [_job(jobs, scan + bytes([number])) for number in (1, 2)]
+        file.write_text(f"{BACK}\n")
+        codes = [_post(server, scan) for _ in range(ground.effort[REQUESTS])]
+        claims.equal(f"{claim}: requests answered", len(codes), sum(code == "ok" for code in codes), "requests")
+        claims.equal("TorchServe's own port takes the token", 200, server.post(scan).status_code)
+        after = _job(jobs, scan + b"3")
+        results = [_result(server, identity) for identity in [*before, after]]
+        claims.equal("jobs from before and after have their result", results == [200] * 3, True)
+        claims.equal("it is ready", True, serves(server))
+    finally:
+        server.kill()
+
+
+def large() -> bytes:
+    """A stack that needs some hundred MiB of a worker."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((30, 1500, 1500, 3), np.uint8), photometric="rgb", compression="zlib")
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def little_memory(process: psutil.Process, mib: int) -> Iterator[str]:
+    """``process`` may take ``mib`` MiB more than it has: by a control group where one may be made, which kills it, else
+    by a limit of its addresses, at which it is refused. Gives the way's name."""
+    group = _CGROUPS / f"brainseg-prove-{process.pid}"
+    try:
+        group.mkdir()
+        (group / "memory.max").write_text(str(process.memory_info().rss + mib * MIB))
+        (group / "memory.swap.max").write_text("0")
+        (group / "cgroup.procs").write_text(str(process.pid))
+    except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        size = process.memory_info().vms + mib * MIB
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (size, size))
+        yield "RLIMIT_AS"
+        return
+    try:
+        yield "cgroup"
+    finally:
+        _leave(group)
+
+
+def _leave(group: Path) -> None:
+    parent = group.parent / "cgroup.procs"
+    for number in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(OSError):
+            parent.write_text(number)
+    with contextlib.suppress(OSError):
+        group.rmdir()
+
+
+def no_memory(ground: Ground, claims: Claims) -> None:
+    """The worker meets its limit in a large scan."""
+    scan = whole_pictures()["png-grey"]
+    with served(ground.store, ground.folder / "memory") as server:
+        with little_memory(server.processes()["worker"], 24) as way:
+            told = _post(server, large())
+            known = told == "ok" or told in {*PROBLEMS, *HTTP_PROBLEMS}
+            claims.equal(f"no memory left ({way}): the large scan is answered with a code ({told})", True, known)
+            deadline = time.monotonic() + BACK_SECONDS
+            while (code := _post(server, scan)) != "ok" and time.monotonic() < deadline:
+                time.sleep(0.5)
+            claims.equal("a small scan is answered, after a new worker if need be", "ok", code)
+        claims.equal("it is ready", True, serves(server))
+
+
+def run(ground: Ground, claims: Claims) -> None:
+    """One fault after the other; one that ends with an error does not keep the next from being tried."""
+    faults: tuple[Callable[[Ground, Claims], None], ...] = (port_taken, read_only, full_disk, clock_back, no_memory)
+    for fault in faults:
+        try:
+            fault(ground, claims)
+        except (RuntimeError, OSError, requests.RequestException) as error:
+            claims.none(f"{fault.__name__} ran to its end", [f"{type(error).__name__}: {error}"[:400]])

@@ -1,0 +1,155 @@
+"""``kill -9`` of the worker, TorchServe's JVM and the front door under load: a patient client gets every answer, the
+right one. What ends with a part that died is started again, as a service manager would (deploy/)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import psutil
+import requests
+
+from brainseg_client import Client
+from prove.drawn.pictures import png
+from prove.proof import Claims, Ground
+from prove.server import Server
+from prove.stand import served
+from samples.phantom import draw
+
+KILLS = "kills"
+ROLES = ("worker", "jvm", "front door")
+CLIENTS = 4
+PATIENCE_SECONDS = 300.0
+BETWEEN = (1.0, 4.0)  # seconds from one that serves again to the next kill
+SCANS = 12
+
+
+@dataclass
+class Reader(threading.Thread):
+    """A client that asks for one scan after the other until it is told to stop. ``gap``: the longest that it waited for
+    an answer, seconds."""
+
+    url: str
+    scans: list[bytes]
+    right: list[int]  # tumour pixels of each scan
+    answers: int = 0
+    gap: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+        self._enough = threading.Event()
+
+    def run(self) -> None:
+        """Until :meth:`stop`."""
+        client, number = Client(self.url, patience=PATIENCE_SECONDS), 0
+        while not self._enough.is_set():
+            which, begin = number % len(self.scans), time.monotonic()
+            number += 1
+            try:
+                # Other bytes after a picture's end make another request of the same picture.
+                found = client.segment(self.scans[which] + number.to_bytes(4, "big"), outputs=())
+            except Exception as error:  # whatever it is, an answer is lost
+                self.faults.append(f"{type(error).__name__}: {error}")
+                continue
+            self.gap = max(self.gap, time.monotonic() - begin)
+            self.answers += 1
+            if found.tumor_pixels != self.right[which]:
+                self.faults.append(f"scan {which}: {found.tumor_pixels} tumour pixels, expected {self.right[which]}")
+
+    def stop(self) -> None:
+        """Ends it once it has its answer."""
+        self._enough.set()
+        self.join(PATIENCE_SECONDS + 60)
+        if self.is_alive():
+            self.faults.append("a client hangs")
+
+
+class Manager(threading.Thread):
+    """Starts ``server`` again whenever it has ended, until told to stop."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self._server, self._enough, self.starts = server, threading.Event(), 0
+
+    def run(self) -> None:
+        """Until :meth:`stop`."""
+        while not self._enough.wait(0.2):
+            process = self._server.process
+            if process is not None and process.poll() is not None:
+                self.starts += 1
+                self._server.start()
+
+    def stop(self) -> None:
+        """Waits for a start under way."""
+        self._enough.set()
+        self.join()
+
+
+def serves(server: Server) -> bool:
+    """Whether every part is there and the front door says so."""
+    try:
+        ready = requests.get(f"{server.door}/readyz", timeout=30).status_code == 200
+        return ready and set(ROLES) <= set(server.processes())
+    except (requests.RequestException, psutil.Error):
+        return False
+
+
+def kill(server: Server, role: str) -> None:
+    """``kill -9``."""
+    os.kill(server.processes()[role].pid, signal.SIGKILL)
+
+
+def _wait(server: Server, gone: float = 300.0) -> bool:
+    deadline = time.monotonic() + gone
+    while not serves(server):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def prove(server: Server, ground: Ground, claims: Claims) -> None:
+    """Kills in turn, at moments that the seed chooses."""
+    chance = random.Random(ground.seed)  # noqa: S311  to be made again, not to be secret
+    scans = [png(draw(number, 0.08).image) for number in range(SCANS)]
+    alone = Client(server.door, patience=PATIENCE_SECONDS)
+    right = [alone.segment(scan, outputs=()).tumor_pixels or 0 for scan in scans]
+    readers, manager = [Reader(server.door, scans, right) for _ in range(CLIENTS)], Manager(server)
+    for thread in (*readers, manager):
+        thread.start()
+    killed: Counter[str] = Counter()
+    stuck: list[str] = []
+    try:
+        for number in range(ground.effort[KILLS]):
+            if not _wait(server):
+                stuck.append(f"after kill {number}")
+                break
+            time.sleep(chance.uniform(*BETWEEN))
+            role = ROLES[number % len(ROLES)] if number < len(ROLES) else chance.choice(ROLES)
+            kill(server, role)
+            killed[role] += 1
+            time.sleep(0.5)  # until readiness can have noticed
+            ground.tell(f"kill {number + 1}: {role}; {sum(one.answers for one in readers)} answers")
+        _wait(server)
+    finally:
+        for reader in readers:
+            reader.stop()
+        manager.stop()
+    told = ", ".join(f"{role} {count}" for role, count in killed.items())
+    claims.equal(f"kills under load of {CLIENTS} clients ({told})", ground.effort[KILLS], sum(killed.values()), "kills")
+    claims.at_least("answers that came", CLIENTS, sum(reader.answers for reader in readers), "answers")
+    claims.none("answers lost or wrong", [fault for reader in readers for fault in reader.faults], "answers")
+    claims.none("times it did not come back within 300 s", stuck)
+    claims.shown("longest that a client waited for an answer", round(max(reader.gap for reader in readers), 1), "s")
+
+
+def run(ground: Ground, claims: Claims) -> None:
+    """On a server of its own."""
+    with served(ground.store, ground.folder) as server:
+        prove(server, ground, claims)

@@ -1,0 +1,43 @@
+"""The parts of the proofs, in the order in which they are run, and how much of what each does: whole and short."""
+
+from __future__ import annotations
+
+from prove import doors, faults, fuzz, hostile, killed, memory, neighbours, orientations, rollout
+from prove.proof import Part
+
+_ALL = (
+    Part("hostile", "damaged scans by every way in", hostile.run, {hostile.INPUTS: 10_000}, {hostile.INPUTS: 200}),
+    Part(
+        "neighbours",
+        "bad neighbours in a batch of eight",
+        neighbours.run,
+        {neighbours.MUTATED: 200},
+        {neighbours.MUTATED: 5},
+    ),
+    Part(
+        "orientations",
+        "each voxel where it was, in all orientations",
+        orientations.run,
+        {orientations.TURNS: 48, orientations.ASKED: 48},
+        {orientations.TURNS: 48, orientations.ASKED: 4},
+    ),
+    Part("doors", "who gets in", doors.run, {doors.ROUNDS: 1}, {doors.ROUNDS: 1}),
+    Part("killed", "worker, JVM and front door killed under load", killed.run, {killed.KILLS: 50}, {killed.KILLS: 3}),
+    Part(
+        "memory",
+        "thousands of mixed requests",
+        memory.run,
+        {memory.REQUESTS: 20_000, memory.SETTLED: 1_000},
+        {memory.REQUESTS: 300, memory.SETTLED: 150},
+    ),
+    Part(
+        "rollout",
+        "releases, canaries and rollbacks killed under load",
+        rollout.run,
+        {rollout.KILLS: 50},
+        {rollout.KILLS: 2},
+    ),
+    Part("faults", "a machine that fails", faults.run, {faults.REQUESTS: 50}, {faults.REQUESTS: 10}),
+    Part("fuzz", "coverage-guided runs on each decoder", fuzz.run, {fuzz.SECONDS: 1800}, {fuzz.SECONDS: 10}),
+)
+PARTS: dict[str, Part] = {part.name: part for part in _ALL}

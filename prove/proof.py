@@ -1,0 +1,98 @@
+"""What one part of the proofs says, row by row, and what it needs to say it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Value = float | int | str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One claim. ``expected``: a value or a bound, ``seen``: what came of it, both in ``unit``. ``command`` shows the
+    same again. ``passed`` is None where it could not be tried; then ``seen`` is the reason. ``seconds``: until it was
+    seen, from the one before."""
+
+    part: str
+    claim: str
+    expected: Value
+    seen: Value
+    unit: str
+    seed: int
+    command: str
+    passed: bool | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a part stands on. ``store``: a model store with one release and its archive, to be served and written to;
+    ``folder``: for whatever the part writes; ``effort``: how many of what, as the part's :class:`Part` has it;
+    ``tell``: takes a line for who waits; ``plots``: where pictures go that belong into the report."""
+
+    seed: int
+    effort: Mapping[str, int]
+    store: Path
+    folder: Path
+    plots: Path
+    tell: Callable[[str], None] = lambda _line: None
+
+
+@dataclass(frozen=True)
+class Part:
+    """``whole`` and ``short``: its efforts, by name."""
+
+    name: str
+    about: str
+    run: Callable[[Ground, Claims], None]
+    whole: Mapping[str, int]
+    short: Mapping[str, int]
+
+
+@dataclass
+class Claims:
+    """Collects the rows of one part."""
+
+    part: str
+    seed: int
+    command: str
+    rows: list[Proof] = field(default_factory=list)
+    _since: float = field(default_factory=time.monotonic)
+
+    def equal(self, claim: str, expected: Value, seen: Value, unit: str = "") -> None:
+        """``seen`` is to be ``expected``."""
+        self._add(claim, expected, seen, unit, seen == expected)
+
+    def one_of(self, claim: str, expected: Sequence[str], seen: str) -> None:
+        """``seen`` is to be one of these."""
+        self._add(claim, " or ".join(expected), seen, "", seen in expected)
+
+    def at_most(self, claim: str, bound: float, seen: float, unit: str = "") -> None:
+        """``seen`` is to be ``bound`` or less; NaN is not."""
+        self._add(claim, f"at most {bound:g}", round(seen, 4), unit, seen <= bound)
+
+    def at_least(self, claim: str, bound: float, seen: float, unit: str = "") -> None:
+        """``seen`` is to be ``bound`` or more; NaN is not."""
+        self._add(claim, f"at least {bound:g}", round(seen, 4), unit, seen >= bound)
+
+    def shown(self, claim: str, seen: Value, unit: str = "") -> None:
+        """A figure beside the others, of which nothing is promised."""
+        self._add(claim, "measured", seen, unit, True)
+
+    def none(self, claim: str, found: Iterable[str], unit: str = "") -> None:
+        """``found`` is to be empty; what there is, three of them, is said."""
+        listed = list(found)
+        seen = "0" if not listed else f"{len(listed)}: " + "; ".join(listed[:3])
+        self._add(claim, "0", seen, unit, not listed)
+
+    def skipped(self, claim: str, why: str) -> None:
+        """It could not be tried here."""
+        self._add(claim, "", why, "", None)
+
+    def _add(self, claim: str, expected: Value, seen: Value, unit: str, passed: bool | None) -> None:
+        now = time.monotonic()
+        seconds, self._since = round(now - self._since, 1), now
+        self.rows.append(Proof(self.part, claim, expected, seen, unit, self.seed, self.command, passed, seconds))

@@ -1,0 +1,103 @@
+"""Runs parts, one after the other, and writes what came of each as soon as it is there."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archive.store import release_folder
+from prove import record
+from prove.parts import PARTS
+from prove.proof import Claims, Ground, Part
+from prove.stand import make_store
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for. ``parts``: names, none: all. ``count``: takes the place of each part's amounts, by their name.
+    ``again``: also what is recorded already."""
+
+    parts: Sequence[str]
+    out: Path
+    store: Path
+    version: str
+    seed: int
+    short: bool = False
+    again: bool = False
+    count: Mapping[str, int] | None = None
+
+
+def effort_of(part: Part, wish: Wish) -> dict[str, int]:
+    """How many of what."""
+    plain = dict(part.short if wish.short else part.whole)
+    return {name: (wish.count or {}).get(name, number) for name, number in plain.items()}
+
+
+def command_of(part: Part, wish: Wish) -> str:
+    """What shows the same again."""
+    usual = part.short if wish.short else part.whole
+    own = [f"--count {name}={number}" for name, number in effort_of(part, wish).items() if number != usual[name]]
+    return " ".join(["./scripts/prove", part.name, *(["--short"] if wish.short else []), f"--seed {wish.seed}", *own])
+
+
+def machine() -> str:
+    """Cores, and how busy they are."""
+    return f"{os.cpu_count()} cores (load {os.getloadavg()[0]:.1f} at the start)"
+
+
+def _parts(wish: Wish) -> list[Part]:
+    if unknown := [name for name in wish.parts if name not in PARTS]:
+        raise ValueError(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    parts = [part for part in PARTS.values() if not wish.parts or part.name in wish.parts]
+    counts = {name for part in parts for name in part.whole}
+    if unknown := [name for name in wish.count or {} if name not in counts]:
+        raise ValueError(f"nothing counts {', '.join(unknown)}; there are {', '.join(sorted(counts))}")
+    return parts
+
+
+def prove(wish: Wish, tell: Tell) -> list[record.Done]:
+    """Runs what is asked for and not recorded yet, of the same seed, effort, code and release; what was asked for, in
+    the order of :data:`PARTS`. A part that ends with an error has a failed claim that says so. Raises ``ValueError``
+    for names that are none and for a record that cannot be read."""
+    parts = _parts(wish)
+    done = record.read(wish.out)
+    digest = record.digest_of(release_folder(wish.version, wish.store))
+    with tempfile.TemporaryDirectory(prefix="bs-prove-") as temporary:
+        folder = Path(temporary)
+        store: Path | None = None
+        for part in parts:
+            effort = effort_of(part, wish)
+            old = done.get(part.name)
+            if old and not wish.again and (old.seed, old.digest, old.effort) == (wish.seed, digest, effort):
+                tell(f"{part.name}: recorded already ({old.began})")
+                continue
+            store = store or make_store(folder / "store", wish.store, wish.version)
+            tell(f"{part.name}: {part.about}")
+            done[part.name] = _one(
+                part, wish, Ground(wish.seed, effort, store, folder / part.name, wish.out, tell), digest
+            )
+            record.write(wish.out, [done[name] for name in PARTS if name in done])
+    return [done[part.name] for part in parts]
+
+
+def _one(part: Part, wish: Wish, ground: Ground, digest: str) -> record.Done:
+    ground.folder.mkdir(parents=True)
+    ground.plots.mkdir(parents=True, exist_ok=True)
+    claims, where = Claims(part.name, wish.seed, command_of(part, wish)), machine()
+    began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
+    try:
+        part.run(ground, claims)
+    except Exception as error:  # it is a failed claim, and the other parts go on
+        ground.tell(traceback.format_exc())
+        claims.none("the part ran to its end", [f"{type(error).__name__}: {error}"])
+    seconds = round(time.monotonic() - clock, 1)
+    when = began.strftime("%Y-%m-%dT%H:%MZ")
+    return record.Done(part.name, wish.seed, digest, ground.effort, where, when, seconds, tuple(claims.rows))

@@ -1,0 +1,61 @@
+"""``scripts/prove``: shows what BrainSeg promises."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+
+from archive.store import MODEL_STORE, ROOT, default_version
+from prove.parts import PARTS
+from prove.record import table
+from prove.run import Wish, prove
+
+console = Console(soft_wrap=True, highlight=False)
+SEED = 20261128
+
+
+def _counts(given: list[str]) -> dict[str, int]:
+    found = {}
+    for one in given:
+        name, _, number = one.partition("=")
+        if not number.isdigit() or not int(number):
+            raise typer.BadParameter(f"got {one!r}, expected NAME=NUMBER, such as inputs=500", param_hint="--count")
+        found[name] = int(number)
+    return found
+
+
+def main(
+    parts: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(PARTS)}; none: all.")] = None,
+    short: Annotated[bool, typer.Option("--short", help="A little of everything, in minutes.")] = False,
+    out: Annotated[Path, typer.Option(help="Where JSON, page and plots go.")] = ROOT / "artifacts" / "proof",
+    seed: Annotated[int, typer.Option(help="What chance begins with.")] = SEED,
+    count: Annotated[
+        list[str] | None, typer.Option(help="NAME=NUMBER instead of a part's own amount, such as inputs=500.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what is recorded in --out already.")] = False,
+    model_store: Annotated[Path, typer.Option(help="Where the release is that is served.")] = MODEL_STORE,
+    version: Annotated[str | None, typer.Option(help="The release; else the store's default.")] = None,
+) -> None:
+    """Show what BrainSeg promises, against servers that it starts: hours, minutes with --short. Goes on where it ended.
+
+    Exit status: 0 all that could be tried holds, 1 a claim failed, 2 wrong use."""
+    try:
+        served = version or default_version(model_store)
+        wish = Wish(parts or [], out.resolve(), model_store.resolve(), served, seed, short, again, _counts(count or []))
+        done = prove(wish, lambda line: console.print(escape(line)))
+    except (ValueError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+    for one in done:
+        console.print(Markdown(f"## {one.part}\n\n{table(one.rows)}"))
+    console.print(escape(f"written to {out}"))
+    sys.exit(0 if all(one.passed for one in done) else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

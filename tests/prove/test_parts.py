@@ -1,0 +1,159 @@
+"""What the parts conclude from what they see, without a server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prove import fuzz, orientations
+from prove.doors import LEFT, left, slip
+from prove.drawn.volumes import ORIENTATIONS, phantom
+from prove.faults import refused
+from prove.fuzz import SECONDS
+from prove.hostile import Input, Tally
+from prove.killed import Manager
+from prove.memory import Look, judge
+from prove.parts import PARTS
+from prove.proof import Claims, Ground
+from prove.server import Server
+from prove.usage import MIB, Taken, Usage, same_processes
+from prove.ways import Reply
+from tests.waiting import until
+
+
+def test_no_amount_is_shared_by_name_unless_it_is_meant_to_be() -> None:
+    names = Counter(name for part in PARTS.values() for name in part.whole)
+    assert {name for name, count in names.items() if count > 1} == {"kills"}
+    assert all(part.whole.keys() == part.short.keys() for part in PARTS.values())
+    assert all(part.short[name] <= part.whole[name] for part in PARTS.values() for name in part.whole)
+
+
+def test_a_tally_tells_a_fault_from_a_refusal() -> None:
+    tally = Tally(Counter(), [], [])
+    one = Input(7, "png", "png-grey", b"")
+    for reply in (
+        Reply(200, "ok"),
+        Reply(422, "corrupt_image"),
+        Reply(500, "internal_error"),
+        Reply(0, "lost"),
+        Reply(400, "odd"),
+    ):
+        tally.take("front door REST", one, reply)
+    tally.take("C-STORE", one, Reply(400, "0xC000"))
+    assert len(tally.faults) == 2
+    assert all("input 7 (png-grey)" in fault for fault in tally.faults)
+    assert tally.unknown == ["front door REST, input 7 (png-grey): 400 odd"]
+
+
+def looks(growth: float, handles: int = 0, files: int = 0) -> list[Look]:
+    found = []
+    for step in range(41):
+        share = step / 40
+        taken = Taken(5, int(100 * MIB * (1 + growth * share)), 20 + int(handles * share), 10)
+        found.append(Look(step * 100, Usage({"worker": taken}, (int(files * share), 0))))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seen", "failed"),
+    [
+        (looks(0.02), []),
+        (looks(0.30), ["growth"]),
+        (looks(0, handles=400), ["handles"]),
+        (looks(0, files=99), ["temporary"]),
+    ],
+)
+def test_growth_is_noticed(seen: list[Look], failed: list[str]) -> None:
+    claims = Claims("memory", 1, "command")
+    judge(seen, 1000, claims)
+    wrong = [row.claim for row in claims.rows if not row.passed]
+    assert len(wrong) == len(failed), wrong
+    assert all(word in claim for word, claim in zip(failed, wrong, strict=True))
+
+
+def test_another_process_in_the_same_role_is_one_that_died() -> None:
+    before = Usage({"worker": Taken(1, 0, 0, 0), "jvm": Taken(2, 0, 0, 0)}, (0, 0))
+    after = Usage({"worker": Taken(3, 0, 0, 0)}, (0, 0))
+    assert same_processes(before, before) == []
+    assert same_processes(before, after) == ["worker", "jvm"]
+
+
+def test_a_mirrored_mask_has_wrong_voxels() -> None:
+    scan = phantom((16, 13, 6), turn=ORIENTATIONS[7])
+    expected = scan.landmarks_mm()
+    assert orientations.wrong(expected, expected) == 0
+    assert orientations.wrong(expected * (-1, 1, 1), expected) == 6
+    assert orientations.wrong(expected[:2], expected) == 1
+    assert orientations.wrong(np.empty((0, 3)), expected) == 3
+    found = orientations.written(replace(scan), "classic DICOM")
+    assert [orientations.wrong(points, expected) for points in found.values()] == [0, 0]
+
+
+def test_what_slipped_out_would_be_found(tmp_path: Path) -> None:
+    assert left(tmp_path) == []
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / f"x-{LEFT}").touch()
+    assert left(tmp_path) == [str(tmp_path / "a" / f"x-{LEFT}")]
+    assert LEFT.encode() in slip()
+
+
+def test_a_start_that_cannot_be_is_told_by_its_last_line(tmp_path: Path) -> None:
+    class Refusing(Server):
+        text = "BrainSeg did not start: --port 1 is taken"
+
+        def start(self) -> None:
+            raise RuntimeError(f"the server did not start:\n{self.text}\n")
+
+    server = Refusing(tmp_path, tmp_path / "state")
+    assert refused(server) == "BrainSeg did not start: --port 1 is taken"
+    server.text = "Traceback (most recent call last):\nKeyError: 1"  # type: ignore[misc]
+    assert refused(server) == "traceback"
+
+
+def test_a_manager_starts_again_what_has_ended(tmp_path: Path) -> None:
+    class Brief(Server):
+        def start(self) -> None:
+            self.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], text=True)
+
+    server = Brief(tmp_path, tmp_path / "state")
+    server.start()
+    manager = Manager(server)
+    manager.start()
+    try:
+        first = server.process
+        assert first is not None
+        first.kill()
+        first.wait()
+        until(lambda: server.process is not first, "it was not started again")
+        assert server.process is not None
+        assert server.process.poll() is None
+        assert manager.starts == 1
+    finally:
+        manager.stop()
+        server.kill()
+
+
+@pytest.mark.slow
+def test_a_coverage_guided_run_reaches_our_code(tmp_path: Path) -> None:
+    pytest.importorskip("atheris")
+    claims = Claims("fuzz", 1, "command")
+    fuzz.decode("png", Ground(1, {SECONDS: 2}, tmp_path, tmp_path, tmp_path), claims)
+    assert [row.seen for row in claims.rows if not row.passed] == []
+    assert len(claims.rows) == 2
+
+
+@pytest.mark.slow
+def test_a_coverage_guided_run_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it runs is another program here, which leaves what libFuzzer leaves."""
+    code = "import pathlib, sys; pathlib.Path(sys.argv[2]).parent.joinpath('crash-1').touch(); sys.exit('Error: frogs')"
+    monkeypatch.setattr(fuzz, "python", lambda *words: [sys.executable, "-c", code, *words[2:]])
+    claims = Claims("fuzz", 1, "command")
+    fuzz.decode("png", Ground(1, {SECONDS: 1}, tmp_path, tmp_path, tmp_path), claims)
+    assert [row.passed for row in claims.rows] == [False, False]
+    assert "crash-1: Error: frogs" in str(claims.rows[0].seen)
