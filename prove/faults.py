@@ -17,6 +17,7 @@ import psutil
 import requests
 import tifffile
 
+from prove.asking import get, post
 from prove.disks import NoDiskError, remount, small_disk
 from prove.drawn.whole import whole_pictures
 from prove.killed import serves
@@ -94,7 +95,7 @@ def _fill(disk: Path) -> Path:
 
 def _post(server: Server, scan: bytes) -> str:
     try:
-        reply = requests.post(f"{server.door}/api/v1/segment?outputs=none", data=scan, timeout=600)
+        reply = post(f"{server.door}/api/v1/segment?outputs=none", data=scan, timeout=600)
     except requests.RequestException as error:
         return type(error).__name__
     return code_of(reply)
@@ -111,11 +112,11 @@ def full_disk(ground: Ground, claims: Claims) -> None:
 
 def _full(server: Server, disk: Path, count: int, claims: Claims) -> None:
     scan, jobs = whole_pictures()["png-grey"], f"{server.door}/api/v1/jobs"
-    accepted = [requests.post(f"{jobs}?outputs=none", data=scan + bytes([n]), timeout=600) for n in range(3)]
+    accepted = [post(f"{jobs}?outputs=none", data=scan + bytes([n]), timeout=600) for n in range(3)]
     filling = _fill(disk)
     codes = [_post(server, scan) for _ in range(count)]
     claims.equal("disk full: requests answered", count, sum(code == "ok" for code in codes), "requests")
-    late = requests.post(f"{jobs}?outputs=none", data=scan * 200, timeout=600)
+    late = post(f"{jobs}?outputs=none", data=scan * 200, timeout=600)
     told = "ok" if late.status_code == 202 else code_of(late)
     known = told == "ok" or told in {*PROBLEMS, *HTTP_PROBLEMS}
     claims.equal(f"disk full: a job is taken or refused with a code ({late.status_code} {told})", True, known)
@@ -126,7 +127,7 @@ def _full(server: Server, disk: Path, count: int, claims: Claims) -> None:
 
 
 def _job(url: str, scan: bytes) -> str:
-    reply = requests.post(f"{url}?outputs=none", data=scan, timeout=600)
+    reply = post(f"{url}?outputs=none", data=scan, timeout=600)
     reply.raise_for_status()
     return str(reply.json()["id"])
 
@@ -135,7 +136,7 @@ def _result(server: Server, identity: str) -> int:
     deadline = time.monotonic() + BACK_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(requests.RequestException):
-            reply = requests.get(f"{server.door}/api/v1/jobs/{identity}/result", timeout=60)
+            reply = get(f"{server.door}/api/v1/jobs/{identity}/result", timeout=60)
             if reply.status_code != 409:
                 return reply.status_code
         time.sleep(0.3)

@@ -15,6 +15,7 @@ import psutil
 import requests
 
 from brainseg_client import Client
+from prove.asking import get
 from prove.drawn.pictures import png
 from prove.proof import Claims, Ground
 from prove.server import Server
@@ -94,7 +95,7 @@ class Manager(threading.Thread):
 def serves(server: Server) -> bool:
     """Whether every part is there and the front door says so."""
     try:
-        ready = requests.get(f"{server.door}/readyz", timeout=30).status_code == 200
+        ready = get(f"{server.door}/readyz", timeout=30).status_code == 200
         return ready and set(ROLES) <= set(server.processes())
     except (requests.RequestException, psutil.Error):
         return False

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import requests
 
+from prove.asking import session
 from prove.drawn.pictures import jpeg, png, tiff
 from prove.drawn.volumes import dicom_zip, nifti, phantom
 from prove.hostile import inputs
@@ -20,7 +21,7 @@ from prove.proof import Claims, Ground
 from prove.server import Server
 from prove.stand import served
 from prove.usage import MIB, Usage, look, same_processes
-from prove.ways.http import BUSY, session
+from prove.ways.http import BUSY
 from samples.phantom import draw, draw_stack
 
 REQUESTS = "requests"

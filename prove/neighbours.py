@@ -11,6 +11,7 @@ from typing import Any
 import requests
 import tifffile
 
+from prove.asking import ask, post
 from prove.drawn.pictures import jpeg, png
 from prove.drawn.volumes import nifti, phantom
 from prove.drawn.whole import whole_pictures, whole_volumes
@@ -78,7 +79,7 @@ class Batch:
         self._models = f"{server.management}/models"
         ready: dict[str, str | int] = {"url": archive, "model_name": NAME, "batch_size": SIZE}
         ready |= {"max_batch_delay": 1000, "initial_workers": 1, "synchronous": "true"}
-        reply = requests.post(self._models, params=ready, headers=server.auth("management"), timeout=300)
+        reply = post(self._models, params=ready, headers=server.auth("management"), timeout=300)
         reply.raise_for_status()
         self._pool = ThreadPoolExecutor(SIZE)
 
@@ -90,12 +91,12 @@ class Batch:
         """One alone."""
         url = f"http://127.0.0.1:{self._server.inference_port}/predictions/{NAME}"
         headers = {**self._server.auth(), "Content-Type": "application/octet-stream", "X-BrainSeg-Outputs": OUTPUTS}
-        return requests.post(url, data=one[0], headers={**headers, **one[1]}, timeout=600)
+        return post(url, data=one[0], headers={**headers, **one[1]}, timeout=600)
 
     def close(self) -> None:
         """Takes it away again."""
         self._pool.shutdown()
-        requests.delete(f"{self._models}/{NAME}", headers=self._server.auth("management"), timeout=300)
+        ask("DELETE", f"{self._models}/{NAME}", headers=self._server.auth("management"), timeout=300)
 
 
 def compare(server: Server, archive: str, ground: Ground, claims: Claims) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 import nibabel
 import numpy as np
 import pydicom
-import requests
 from numpy.typing import NDArray
 
 from handler.volumes.out import nifti as nifti_out
 from handler.volumes.out import seg
 from handler.volumes.out.algorithm import Algorithm
 from handler.volumes.study import read_study
+from prove.asking import post
 from prove.drawn.places import in_mm, placed
 from prove.drawn.volumes import ORIENTATIONS, Phantom, dicom_enhanced, dicom_zip, nifti, phantom, rotation
 from prove.proof import Claims, Ground
@@ -84,7 +84,7 @@ def _ask(server: Server, scan: bytes, accept: str) -> bytes:
     """The mask. The gate would refuse what is drawn here; so low a threshold marks something in any scan."""
     headers = {"Content-Type": "application/octet-stream", "Accept": accept}
     url = f"{server.door}/api/v1/segment?gate=off&threshold=0.001&min_lesion_pixels=0"
-    reply = requests.post(url, data=scan, headers=headers, timeout=600)
+    reply = post(url, data=scan, headers=headers, timeout=600)
     reply.raise_for_status()
     return reply.content
 

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
 from archive.digests import write_record
 from archive.store import ROOT, archive_path, default_version
 from brainseg_client import Client
+from prove.asking import get
 from prove.drawn.pictures import png
 from prove.killed import CLIENTS, Reader
 from prove.proof import Claims, Ground
@@ -75,7 +74,7 @@ class Stage:
 
     def live(self) -> str:
         """The version that answers when none is named, as the front door says."""
-        told = requests.get(f"{self.server.door}/api/v1/models", timeout=60).json()
+        told = get(f"{self.server.door}/api/v1/models", timeout=60).json()
         return str(told["default"])
 
     def words(self, kind: str) -> tuple[str | Path, ...]:
@@ -92,10 +91,10 @@ def inconsistent(stage: Stage, scan: bytes) -> list[str]:
     declared = json.loads((server.state / "deployment.json").read_text(encoding="utf-8"))
     live = str(declared["live"]["version"])
     url = f"{server.management}/models/brainseg"
-    default = requests.get(url, headers=server.auth("management"), timeout=120).json()[0]["modelVersion"]
+    default = get(url, headers=server.auth("management"), timeout=120).json()[0]["modelVersion"]
     listed = sorted(str(one["modelVersion"]) for one in server.describe())
     expected = sorted(str(one["version"]) for one in [declared["live"], *declared["served"]])
-    told = requests.get(f"{server.door}/api/v1/models", timeout=120).json()
+    told = get(f"{server.door}/api/v1/models", timeout=120).json()
     reply = server.post(scan)
     said = reply.json()["model"]["version"] if reply.ok else f"{reply.status_code} {reply.text[:80]}"
     held = [str(declared[name]) for name in ("change",) if declared.get(name)]

@@ -15,6 +15,7 @@ import requests
 
 from archive.store import ROOT
 from exchange.tokens import bearer
+from prove.asking import get, post
 from serving.torchserve import free_port
 
 START_SECONDS = 600  # the first start converts and packages the released weights
@@ -108,12 +109,10 @@ class Server:
         sent = {"Content-Type": "application/octet-stream", **self.auth()}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"{self.url}/{version}" if version else self.url
-        return requests.post(url, data=data, headers=sent, timeout=600)
+        return post(url, data=data, headers=sent, timeout=600)
 
     def describe(self, version: str = "all", model: str = "brainseg") -> list[dict[str, Any]]:
-        reply = requests.get(
-            f"{self.management}/models/{model}/{version}", headers=self.auth("management"), timeout=120
-        )
+        reply = get(f"{self.management}/models/{model}/{version}", headers=self.auth("management"), timeout=120)
         reply.raise_for_status()
         described: list[dict[str, Any]] = reply.json()
         return described

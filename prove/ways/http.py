@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from exchange.session import open_session
+from prove.asking import session
 from prove.server import Server
 from prove.ways.way import LOST, OK, Reply
 
 CLIENTS = 3
 BUSY = (429, 503)  # with Retry-After: another try is what the contract asks for
-_kept = threading.local()
 Post = Callable[[bytes], requests.Response]
-
-
-def session() -> requests.Session:
-    """One a thread."""
-    if not hasattr(_kept, "session"):
-        _kept.session = open_session()
-    found: requests.Session = _kept.session
-    return found
 
 
 def code_of(reply: requests.Response) -> str:
