@@ -10,7 +10,8 @@ from typing import Any
 
 from brainseg_client.volumes import zipped
 from bulk.book import Book
-from bulk.places import Destination, read
+from bulk.places import Destination
+from bulk.reading import Refused, read_scan
 from bulk.release import Opened, open_archive
 from bulk.report import Shown
 from bulk.table import Tables, rows_of
@@ -45,13 +46,16 @@ def _shown(model: Model, data: bytes, sha256: str) -> Shown | None:
     return Shown(sha256, caption, base64.b64decode(drawn["slices"][best]["images"]["overlay"]))
 
 
-def gallery(destination: Destination, tables: Tables, book: Book, opened: Opened, count: int) -> list[Shown]:
+def gallery(
+    destination: Destination, tables: Tables, book: Book, opened: Opened, count: int, authorization: str = ""
+) -> list[Shown]:
     """At most ``count`` pictures of scans that this run has listed; what cannot be read any more is left out."""
     model, shown = open_archive(opened.content, opened.sha256), []
     for _, sha256, path in _largest(destination, tables, min(count, MOST)):
+        parts = book.parts_of(path)
         try:
-            files = [read(part.address, model.limits.unpacked_bytes) for part in book.parts_of(path)]
-        except OSError:
+            files = read_scan(parts, model.limits.unpacked_bytes, authorization) if parts else []
+        except Refused:
             continue
         if files and (one := _shown(model, files[0] if len(files) == 1 else zipped(files), sha256)):
             shown.append(one)

@@ -10,22 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brainseg_client.lock import FolderInUseError, alone_in
+from brainseg_client.volumes import LARGEST_SERIES
 from bulk.book import Book
 from bulk.crew import Crew, Executor
 from bulk.errors import BulkError, NoRoomError
 from bulk.gallery import gallery
 from bulk.listing import Wanted
 from bulk.names import text_of
-from bulk.places import Destination
+from bulk.places import Destination, local
+from bulk.reading import Refused, read_scan
 from bulk.release import PREFIX, Opened
-from bulk.report import write_left_out, write_report
+from bulk.report import Shown, write_left_out, write_report
 from bulk.results import MASKS, Scan, failed
 from bulk.row import AGAIN, NOT_WRITTEN, Row
 from bulk.source import list_source
 from bulk.table import Tables
-from bulk.task import Done, Lost, Outcome, Task, digest_of
+from bulk.task import Done, Lost, Outcome, Part, Task, digest_of
 
-BLOCK = 1 << 20
 Showing = Callable[[int], AbstractContextManager[Callable[[int, int], None]]]
 Say = Callable[[str], None]
 
@@ -33,13 +34,14 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class Options:
     """``source``, ``out``: paths or addresses. ``skip``: a pattern of file names; ``scan_seconds``: for one scan;
-    ``gallery``: how many pictures the report gets."""
+    ``gallery``: how many pictures the report gets; ``authorization``: for an archive of studies."""
 
     source: str
     out: str
     skip: str = ""
     scan_seconds: float = 600.0
     gallery: int = 0
+    authorization: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,28 @@ class Summary:
         return self.scans - self.before - self.done - self.alike
 
 
-def _digest(task: Task) -> str:
+def _digest(task: Task, authorization: str) -> str:
     """Of a scan that nobody lived to tell; empty where it cannot be read."""
-    found = []
     try:
-        for part in task.parts:
-            digest = hashlib.sha256()
-            with Path(part.address).open("rb") as file:
-                while block := file.read(BLOCK):
-                    digest.update(block)
-            found.append(digest.hexdigest())
-    except OSError:
+        if local(task.parts[0].address) is None:
+            read = read_scan(task.parts, LARGEST_SERIES, authorization)
+            return digest_of(tuple(hashlib.sha256(one).hexdigest() for one in read))
+        return digest_of(tuple(_of_file(part) for part in task.parts))
+    except (OSError, Refused):
         return ""
-    return digest_of(tuple(found))
 
 
-def _set_apart(lost: Lost, opened: Opened) -> Row:
+def _of_file(part: Part) -> str:
+    with Path(part.address).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _set_apart(lost: Lost, opened: Opened, authorization: str) -> Row:
     task = lost.task
     size = sum(part.size for part in task.parts)
     path = text_of(task.parts[0].address)
-    scan = Scan(_digest(task), path, len(task.parts), size, opened.version, opened.model_digest)
+    sha256 = _digest(task, authorization)
+    scan = Scan(sha256, path, len(task.parts), size, opened.version, opened.model_digest)
     return failed(scan, lost.code, f"It ended two workers, one after the other: {lost.detail}.", 0.0)
 
 
@@ -149,7 +153,7 @@ class _Run:
     def _take(self, outcome: Outcome, task: Task) -> None:
         summary = self.summary
         if isinstance(outcome, Lost):
-            row = _set_apart(outcome, self.opened)
+            row = _set_apart(outcome, self.opened, self.options.authorization)
             self.watching.say(f"set apart after two tries: {row.input_sha256} ({outcome.code}: {outcome.detail})")
             summary.lost += 1
         else:
@@ -166,6 +170,12 @@ class _Run:
         summary.refused += row.error_code is not None
 
 
+def _pictures(destination: Destination, tables: Tables, book: Book, opened: Opened, options: Options) -> list[Shown]:
+    if not options.gallery:
+        return []
+    return gallery(destination, tables, book, opened, options.gallery, options.authorization)
+
+
 def run(options: Options, opened: Opened, executor: Executor, watching: Watching) -> Summary:
     """Raises :class:`BulkError` where it cannot begin or go on; what was done until then is written."""
     destination, summary = Destination(options.out), Summary()
@@ -178,7 +188,7 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
             book = Book(folder)
             stack.callback(book.close)
             tables = Tables(destination, opened.version, book)
-            summary.scans = list_source(book, options.source, Wanted(out, options.skip))
+            summary.scans = list_source(book, options.source, Wanted(out, options.skip), options.authorization)
             waiting = book.waiting()
             summary.before = summary.scans - waiting
             summary.left_out = book.left_out_counts()
@@ -190,7 +200,7 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
                 destination.sweep(f"{MASKS}/{opened.version}")
             if not summary.full:
                 write_left_out(destination, book.left_out())
-                pictures = gallery(destination, tables, book, opened, options.gallery) if options.gallery else ()
+                pictures = _pictures(destination, tables, book, opened, options)
                 write_report(destination, tables, opened.version, summary.left_out, pictures)
     except OSError as error:
         raise BulkError(f"{error.filename or options.out}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""SOURCE -> the listing: a folder, a file, a manifest, or an address."""
+"""SOURCE -> the listing: a folder, a file, a manifest, an address, or a query of an archive."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from bulk.book import Book
 from bulk.errors import BulkError
 from bulk.listing import Wanted, list_address, list_file, list_folder, take
 from bulk.places import local
+from bulk.studies import is_studies, list_studies
 from bulk.task import Part
 
 COLUMN = "path"
 MANIFESTS = (".csv", ".parquet")
 
 
-def list_source(book: Book, source: str, wanted: Wanted) -> int:
-    """Puts what ``source`` holds into ``book``; how many scans. Raises :class:`BulkError`."""
+def list_source(book: Book, source: str, wanted: Wanted, authorization: str = "") -> int:
+    """Puts what ``source`` holds into ``book``; how many scans. ``authorization``: for an archive. Raises
+    :class:`BulkError`."""
     path = local(source)
-    if path is None:
+    if is_studies(source):
+        list_studies(book, source, authorization)
+    elif path is None:
         list_address(book, source, wanted)
     elif path.is_dir():
         list_folder(book, path.absolute(), wanted)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from brainseg_client.volumes import LARGEST_SERIES, zipped
+from brainseg_client.volumes import zipped
 from bulk.names import text_of
-from bulk.places import Destination, read
+from bulk.places import Destination
+from bulk.reading import Refused, digests_of, read_scan
 from bulk.release import open_archive
 from bulk.results import Scan, failed, result_of
-from bulk.row import NOT_WRITTEN, UNREADABLE, Row
+from bulk.row import NOT_WRITTEN, Row
 from bulk.task import Done, Task, digest_of
 from handler.pipeline import Model, answer
 from handler.volumes.sniff import is_volume
@@ -23,39 +24,15 @@ FAULT = "internal_error"
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker is started with. ``destination``: an address; ``engine``: as :mod:`handler.engines` has it."""
+    """What a worker is started with. ``destination``: an address; ``engine``: as :mod:`handler.engines` has it;
+    ``authorization``: for an archive of studies, the header's value."""
 
     archive_sha256: str
     version: str
     model_digest: str
     destination: str
     engine: str = "auto"
-
-
-class Refused(Exception):  # noqa: N818  it is a value: what the scan's row says
-    """Before the handler is asked."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code)
-        self.code, self.detail = code, detail
-
-
-def _read(task: Task, most: int) -> list[bytes]:
-    """The parts' bytes. Raises :class:`Refused`."""
-    limit = most if len(task.parts) == 1 else LARGEST_SERIES
-    claimed = sum(part.size for part in task.parts)
-    if claimed > limit:
-        raise Refused("too_large", f"The scan has {claimed} bytes; at most {limit} are taken.")
-    found, left = [], limit
-    for part in task.parts:
-        try:
-            found.append(read(part.address, left))
-        except OSError as error:
-            raise Refused(UNREADABLE, f"The file cannot be read: {error.strerror or error}") from error
-        left -= len(found[-1])
-        if left < 0:  # it grew meanwhile
-            raise Refused("too_large", f"The scan has more than {limit} bytes.")
-    return found
+    authorization: str = field(default="", repr=False)
 
 
 class Worker:
@@ -72,9 +49,12 @@ class Worker:
         digests: tuple[str, ...] = ()
         scan = self._scan(task, "")
         try:
-            files = _read(task, self.model.limits.request_bytes)
-            digests = tuple(hashlib.sha256(one).hexdigest() for one in files)
-            scan = self._scan(task, digest_of(digests))
+            files = read_scan(task.parts, self.model.limits.request_bytes, self.setup.authorization)
+            each = tuple(hashlib.sha256(one).hexdigest() for one in files)
+            digests = digests_of(task.parts, each)
+            scan = self._scan(task, digest_of(each))
+            if len(files) != len(task.parts):
+                scan = replace(scan, files=len(files), bytes=sum(map(len, files)))
             row = self._segmented(scan, files[0] if len(files) == 1 else zipped(files), begin)
         except Refused as refused:
             row = failed(scan, refused.code, refused.detail, time.perf_counter() - begin)

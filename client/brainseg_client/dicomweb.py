@@ -1,4 +1,5 @@
-"""An archive that speaks DICOMweb: a study's MR series out of it (QIDO-RS, WADO-RS), results back into it (STOW-RS).
+"""An archive that speaks DICOMweb: which studies it has, a study's MR series out of it (QIDO-RS, WADO-RS), results back
+into it (STOW-RS).
 
 DICOM PS3.18. What was stored is read from the answer's sequences, not from its status: Orthanc says 400 where good
 objects beside a bad one are stored."""
@@ -17,9 +18,10 @@ from brainseg_client.errors import BrainSegError
 from brainseg_client.session import open_session
 
 SECONDS = 300.0
-MODALITY, SERIES, INSTANCE = "00080060", "0020000E", "00081155"
+MODALITY, STUDY, SERIES, INSTANCE, INSTANCES = "00080060", "0020000D", "0020000E", "00081155", "00201208"
 REFERENCED, FAILED = "00081199", "00081198"
-MOST_BYTES = 2**30
+MOST_BYTES = 2**30  # of one answer
+PAGE = 100  # studies asked for at a time
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
@@ -28,6 +30,14 @@ class ArchiveError(BrainSegError):
 
     def __init__(self, detail: str, status: int = 0) -> None:
         super().__init__("dicomweb", detail, status)
+
+
+class NoMrError(ArchiveError):
+    """The study is there, and no series of it is MR."""
+
+
+class LargeAnswerError(ArchiveError):
+    """An answer has more bytes than are taken."""
 
 
 def valid_uid(text: str) -> str:
@@ -88,13 +98,62 @@ class Archive:
         self.url = url.rstrip("/")
         self._headers = dict(headers or {})
 
-    def _ask(self, method: str, path: str, accept: str, **more: Any) -> requests.Response:
+    def _ask(self, method: str, path: str, accept: str, most: int = MOST_BYTES, **more: Any) -> requests.Response:
+        """The answer, read whole. Raises :class:`ArchiveError`, also where it has more than ``most`` bytes."""
         headers = {**self._headers, "Accept": accept, **more.pop("headers", {})}
         with open_session() as session:
             try:
-                return session.request(method, self.url + path, headers=headers, timeout=SECONDS, **more)
+                address = self.url + path
+                with session.request(method, address, headers=headers, timeout=SECONDS, stream=True, **more) as reply:
+                    body = bytearray()
+                    for block in reply.iter_content(2**16):
+                        body += block
+                        if len(body) > most:
+                            raise LargeAnswerError(f"the archive's answer has more than {most} bytes")
+                    reply._content = bytes(body)
+                    return reply
             except requests.RequestException as error:
                 raise ArchiveError(f"no answer from the archive: {type(error).__name__}") from error
+
+    def _page(self, query: Sequence[tuple[str, str]], offset: int, limit: int) -> list[tuple[str, int | None]]:
+        """(UID, instances) of each study of a page."""
+        asked = [*query, ("limit", str(limit)), ("offset", str(offset)), ("includefield", INSTANCES)]
+        reply = self._ask("GET", "/studies", "application/dicom+json", params=asked)
+        if reply.status_code == 204:
+            return []
+        try:
+            found = reply.json() if reply.ok else None
+            texts = [[str(next(iter(_values(one, tag)), "")) for tag in (STUDY, INSTANCES)] for one in found or []]
+        except (ValueError, AttributeError, TypeError):
+            found = None
+        if not isinstance(found, list):
+            said = f"the archive answered a query for studies with status {reply.status_code} and no list"
+            raise ArchiveError(said, reply.status_code)
+        return [(uid, int(count) if count.isdecimal() else None) for uid, count in texts]
+
+    def studies(self, query: Sequence[tuple[str, str]]) -> Iterator[tuple[str, int | None]]:
+        """Each study that QIDO-RS finds, once, page by page: its UID as the archive has it, and of how many instances
+        it is, None where the archive does not say. Raises :class:`ArchiveError`, also for an archive whose pages do not
+        have all of them.
+
+        A page is asked for with a limit beyond its offset, for Orthanc 1.10 with ModalitiesInStudy counts the limit
+        from the first study on; where that is not enough, one more than were found is asked for at the end."""
+        seen: set[str] = set()
+        offset, limit = 0, PAGE
+        while page := self._page(query, offset, limit):
+            before = len(seen)
+            for uid, count in page:
+                if uid not in seen:
+                    seen.add(uid)
+                    yield uid, count
+            if len(seen) == before:
+                if before == PAGE:  # as many as were asked for at first, and the same again
+                    raise ArchiveError(f"the archive gives the same {PAGE} studies for every page; narrow the query")
+                return
+            offset += len(page)
+            limit = PAGE + 2 * offset
+        if seen and {uid for uid, _ in self._page(query, 0, len(seen) + 1)} - seen:
+            raise ArchiveError(f"the archive has more studies than its pages gave ({len(seen)}); narrow the query")
 
     def mr_series(self, study: str) -> list[str]:
         """The UIDs of the MR series of ``study``. Raises :class:`ArchiveError`, also where there is none."""
@@ -111,13 +170,14 @@ class Archive:
         if not found:
             raise ArchiveError("the archive has no such study")
         if not series:
-            raise ArchiveError(f"the study has {len(found)} series in the archive, none of them MR")
+            raise NoMrError(f"the study has {len(found)} series in the archive, none of them MR")
         return [valid_uid(str(one)) for one in series]
 
-    def instances(self, study: str, series: str) -> list[bytes]:
-        """The DICOM files of a series, as the archive keeps them. Raises :class:`ArchiveError`."""
+    def instances(self, study: str, series: str, most: int = MOST_BYTES) -> list[bytes]:
+        """The DICOM files of a series, as the archive keeps them. Raises :class:`ArchiveError`, and
+        :class:`LargeAnswerError` for more than ``most`` bytes."""
         accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-        reply = self._ask("GET", f"/studies/{valid_uid(study)}/series/{valid_uid(series)}", accept)
+        reply = self._ask("GET", f"/studies/{valid_uid(study)}/series/{valid_uid(series)}", accept, most)
         if not reply.ok:
             raise ArchiveError(f"the archive did not give a series: status {reply.status_code}", reply.status_code)
         return list(parts_of(reply.content, reply.headers.get("Content-Type", "")))

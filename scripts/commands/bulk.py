@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from bulk.pool import Alone, Pool
 from bulk.release import Opened, find
 from bulk.report import REPORT
 from bulk.run import Options, Summary, Watching, run
+from bulk.studies import VARIABLE
 from bulk.worker import Setup
 from handler.answer import NOTICE
 from handler.engines import ENGINES
@@ -66,6 +68,17 @@ def packaged(version: str, store: Path) -> Path:
     return archive_path(version, store)
 
 
+def authorization_in(file: Path | None) -> str:
+    """The header's value, out of ``file`` or the environment; empty where neither has one. Raises :class:`BulkError`,
+    which never shows it, or ``OSError``."""
+    where = str(file) if file else VARIABLE
+    text = file.read_bytes().decode("latin-1") if file else os.environ.get(VARIABLE, "")
+    lines = text.strip().splitlines()
+    if len(lines) > 1 or not all(" " <= one <= "~" for one in text.strip()) or (file and not lines):
+        raise BulkError(f"{where} holds no line of printable ASCII such as 'Bearer …' or 'Basic …'")
+    return lines[0] if lines else ""
+
+
 def executor_of(
     workers: int | None, ray: str | None, setup: Setup, opened: Opened, archive: Path, places: tuple[str, str]
 ) -> Executor:
@@ -98,7 +111,12 @@ def told(summary: Summary, out: str) -> int:
 
 
 def main(
-    source: Annotated[str, typer.Argument(help="Folder, file, manifest (.csv, .parquet: column path) or address.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, file, manifest (.csv, .parquet: column path), address, or dicomweb+https://…?query."
+        ),
+    ],
     out: Annotated[str, typer.Option(help="Folder or address for the results.")],
     version: Annotated[str | None, typer.Option(help="Model version; else the default one.")] = None,
     model_store: Annotated[Path, typer.Option(help="Holds releases and archives.")] = MODEL_STORE,
@@ -111,6 +129,10 @@ def main(
     engine: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINES)}")] = "auto",
     skip: Annotated[str, typer.Option(help="File names to leave out: by default truth masks.")] = "*_mask.*",
     scan_seconds: Annotated[float, typer.Option(min=1, help="A scan that takes longer is set apart.")] = 600.0,
+    authorization_file: Annotated[
+        Path | None,
+        typer.Option(help=f"Holds what an archive wants as Authorization, in one line; else {VARIABLE}."),
+    ] = None,
     gallery: Annotated[int, typer.Option(min=0, max=60, help="Pictures of the largest tumours in the report.")] = 0,
 ) -> None:
     """Segment all of SOURCE; run it again to go on, or when more has come. Research use only. Not a medical device.
@@ -121,10 +143,11 @@ def main(
         chosen = version or default_version(model_store)
         archive = packaged(chosen, model_store)
         opened = find(archive, chosen)
-        setup = Setup(opened.sha256, chosen, opened.model_digest, out, engine)
+        authorization = authorization_in(authorization_file)
+        setup = Setup(opened.sha256, chosen, opened.model_digest, out, engine, authorization)
         executor = executor_of(workers, ray, setup, opened, archive, (source, out))
         watching = Watching(lambda total: rating("bulk", total, "scans", console), say, stop)
-        summary = run(Options(source, out, skip, scan_seconds, gallery), opened, executor, watching)
+        summary = run(Options(source, out, skip, scan_seconds, gallery, authorization), opened, executor, watching)
     except (BulkError, OSError) as error:
         say(f"bulk: {shown(str(error))}")
         raise typer.Exit(USAGE) from error

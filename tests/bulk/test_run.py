@@ -77,7 +77,7 @@ def test_a_second_run_does_nothing_again(bulk: Bulk, tmp_path: Path, monkeypatch
     bulk.alone(source, out)
     before, files = rows(out), {path: path.stat().st_mtime_ns for path in (out / "masks").rglob("*")}
     with monkeypatch.context() as patch:
-        patch.setattr(worker_module, "read", lambda *_: pytest.fail("a scan was read again"))
+        patch.setattr(worker_module, "read_scan", lambda *_: pytest.fail("a scan was read again"))
         again = bulk.alone(source, out)
     assert (again.before, again.done, again.left) == (6, 0, 0)
     assert rows(out) == before

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -22,78 +20,18 @@ import requests
 from brainseg_client.command import main
 from prove.drawn.volumes import dicom_series
 from prove.server import Server
-from serving.torchserve import free_port
 from tests.handler.volumes.test_way import head
+from tests.pacs.orthanc import Orthanc, running
 from tests.pacs.test_node import Program
 from tests.waiting import until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-
-
-@dataclass
-class Orthanc:
-    """Debian's Orthanc on free ports; knows the node as ``node``."""
-
-    folder: Path
-    http: int
-    dicom: int
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http}"
-
-    @property
-    def address(self) -> str:
-        return f"ORTHANC@127.0.0.1:{self.dicom}"
-
-    def get(self, path: str) -> requests.Response:
-        reply = requests.get(self.url + path, timeout=120)
-        reply.raise_for_status()
-        return reply
-
-    def upload(self, files: list[bytes]) -> None:
-        for data in files:
-            requests.post(f"{self.url}/instances", data=data, timeout=120).raise_for_status()
-
-    def of_modality(self, modality: str) -> list[bytes]:
-        found = []
-        for one in self.get("/instances").json():
-            if self.get(f"/instances/{one}/simplified-tags").json().get("Modality") == modality:
-                found.append(self.get(f"/instances/{one}/file").content)
-        return found
 
 
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    program = shutil.which("Orthanc")
-    if not program or not PLUGIN.exists():
-        assert not os.environ.get("CI"), "apt-get install orthanc orthanc-dicomweb"
-        pytest.skip("no Orthanc: apt-get install orthanc orthanc-dicomweb")
-    place = Orthanc(tmp_path / "orthanc", free_port(), free_port())
-    place.folder.mkdir()
-    settings = {
-        "Name": "test", "StorageDirectory": str(place.folder), "IndexDirectory": str(place.folder),
-        "HttpPort": place.http, "DicomPort": place.dicom, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "DicomAlwaysAllowFind": True,
-        "DicomCheckCalledAet": False, "Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }  # fmt: skip
-    (place.folder / "orthanc.json").write_text(json.dumps(settings))
-    log = (place.folder / "log").open("w")
-    process = subprocess.Popen([program, str(place.folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
-
-    def listens() -> bool:
-        assert process.poll() is None, (place.folder / "log").read_text()
-        try:
-            return requests.get(f"{place.url}/system", timeout=10).ok
-        except requests.ConnectionError:
-            return False
-
-    until(listens, "Orthanc listens")
-    yield place
-    process.terminate()
-    process.wait(120)
-    log.close()
+    with running(tmp_path / "orthanc") as place:
+        yield place
 
 
 @dataclass
