@@ -41,13 +41,13 @@ def workspace(weights_bytes: int) -> Iterator[Path]:
     """An empty folder that is gone at the end. Raises :class:`NoRoomError` when there is too little room for a release
     of ``weights_bytes``, before or in the course of it."""
     temporary = Path(tempfile.gettempdir())
-    sweep(temporary)
+    sweep(temporary)  # before there has to be room
     check_room(temporary, TIMES_WEIGHTS * weights_bytes + SPARE_BYTES, "packaging, for temporary files,")
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=temporary) as name, _locked(Path(name)):
+    with own_folder(PREFIX) as folder:
         try:
-            yield Path(name)
+            yield folder
         except Exception as error:  # torch, pnnx and the archiver each say it in their own way, or not at all
-            if shutil.disk_usage(name).free < FULL_BYTES:
+            if shutil.disk_usage(folder).free < FULL_BYTES:
                 raise NoRoomError(
                     f"{temporary}, where temporary files go, is full. Free some of it, or set TMPDIR to a folder on "
                     "another disk."
@@ -56,18 +56,29 @@ def workspace(weights_bytes: int) -> Iterator[Path]:
 
 
 @contextmanager
+def own_folder(prefix: str) -> Iterator[Path]:
+    """An empty temporary folder that is gone at the end, or when the next is made after this process was killed."""
+    temporary = Path(tempfile.gettempdir())
+    sweep(temporary, prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=temporary) as name, _locked(Path(name)):
+        yield Path(name)
+
+
+@contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    made = folder / f"{LOCK_FILE}.new"
+    descriptor = os.open(made, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        made.rename(folder / LOCK_FILE)  # held before others see it
         yield
     finally:
         os.close(descriptor)
 
 
-def sweep(temporary: Path) -> list[Path]:
+def sweep(temporary: Path, prefix: str = PREFIX) -> list[Path]:
     """Removes what runs of this user that were killed have left in ``temporary``; what it removed."""
-    left = [folder for folder in temporary.glob(f"{PREFIX}*") if _is_left(folder)]
+    left = [folder for folder in temporary.glob(f"{prefix}*") if _is_left(folder)]
     for folder in left:
         shutil.rmtree(folder, ignore_errors=True)
     return left
@@ -86,7 +97,7 @@ def _is_left(folder: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return False  # somebody packages there
+        return False  # somebody works there
     finally:
         os.close(descriptor)
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from archive.digests import digest_of
 from archive.errors import UntrustedError
 from archive.layout import read_members
 from archive.verify import Release, read_release, verify
+from archive.workspace import own_folder
 from bulk.errors import BulkError
 from handler.pipeline import Model, open_model
 
@@ -46,8 +46,7 @@ def open_archive(content: bytes, sha256: str, engine: str = "auto") -> Model:
     if (found := digest_of(content)) != sha256:
         raise ValueError(f"the archive has digest {found}, expected {sha256}")
     verify(content)
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
-        folder = Path(name)
+    with own_folder(PREFIX) as folder:
         for member in read_members(content):
             target = folder / member.name
             target.parent.mkdir(parents=True, exist_ok=True)

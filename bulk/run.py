@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from archive.workspace import own_folder
 from brainseg_client.lock import FolderInUseError, alone_in
 from brainseg_client.volumes import LARGEST_SERIES
 from bulk.book import Book
@@ -184,7 +184,7 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
         with ExitStack() as stack:
             stack.callback(executor.close)
             stack.enter_context(_alone(destination))
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
+            folder = stack.enter_context(own_folder(PREFIX))
             book = Book(folder)
             stack.callback(book.close)
             tables = Tables(destination, opened.version, book)

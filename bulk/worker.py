@@ -12,13 +12,14 @@ from bulk.places import Destination
 from bulk.reading import Refused, digests_of, read_scan
 from bulk.release import open_archive
 from bulk.results import Scan, failed, result_of
-from bulk.row import NOT_WRITTEN, Row
+from bulk.row import NOT_ASSESSED, NOT_WRITTEN, Row
 from bulk.task import Done, Task, digest_of
 from handler.pipeline import Model, answer
 from handler.volumes.sniff import is_volume
 
 FIELDS = {"Accept": "application/json", "X-BrainSeg-Outputs": "mask"}
 VOLUME_FIELDS = {"Accept": "application/zip"}
+KNOWN_FIELDS = {"Accept": "application/json", "X-BrainSeg-Outputs": "none"}
 FAULT = "internal_error"
 
 
@@ -71,6 +72,8 @@ class Worker:
     def _segmented(self, scan: Scan, data: bytes, begin: float) -> Row:
         fields = VOLUME_FIELDS if is_volume(data) else FIELDS
         outcome = answer(self.model, {"body": data}, fields)
+        if outcome.code == NOT_ASSESSED:  # which has no mask; what is known all the same is in the JSON alone
+            outcome = answer(self.model, {"body": data}, KNOWN_FIELDS)
         row, files = result_of(scan, outcome, time.perf_counter() - begin)
         for name, content in files.items():
             try:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from bulk import pool as pool_module
 from bulk.crew import MOVES, Crew, Event, Gone, Hand, Ready
 from bulk.errors import BulkError
 from bulk.pool import Pool, ProcessHand
+from bulk.release import PREFIX
 from bulk.row import LOST, SLOW, Row
 from bulk.run import Options, Summary, Watching, run
 from bulk.task import Done, Lost, Outcome, Part, Task
@@ -123,6 +125,29 @@ def test_a_killed_driver_loses_and_doubles_nothing(bulk: Bulk, tmp_path: Path) -
     assert list(map(lasting, rows(out))) == list(map(lasting, rows(tmp_path / "calm")))
     assert files_of(out) == files_of(tmp_path / "calm")
     assert all(row in rows(out) for row in kept)
+
+
+def test_what_a_killed_driver_left_is_swept_by_the_next_run(
+    bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what another run holds is not."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    source, out = draw(tmp_path / "in", 200), tmp_path / "out"
+    process = driver(bulk, source, out)
+    until(lambda: written(out) > 0 or process.poll() is not None)
+    children = psutil.Process(process.pid).children(recursive=True)
+    (held,) = place.glob(f"{PREFIX}*")
+    bulk.alone(draw(tmp_path / "few", 1), tmp_path / "other")
+    assert list(place.glob(f"{PREFIX}*")) == [held]
+    process.kill()
+    process.wait()
+    until(lambda: not any(map(lives, children)), "workers stayed")
+    assert (held / "book.sqlite").exists()
+    bulk.alone(tmp_path / "few", tmp_path / "other")
+    assert not list(place.glob(f"{PREFIX}*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -26,6 +27,7 @@ from bulk.row import MEANING, NAMES, schema
 from handler.pipeline import answer
 from prove.drawn.volumes import SENTINEL, dicom_series, nifti, phantom
 from tests.bulk.conftest import Bulk, draw, files_of, picture, rows
+from tests.gates import by_t1
 from tests.rollout.stage import ARCHIVE
 
 
@@ -105,6 +107,23 @@ def test_a_version_is_part_of_the_key(detector_store: Path, tmp_path: Path) -> N
     found = rows(out)
     assert sorted(row["version"] for row in found) == ["1.0", "1.0", "2.0", "2.0"]
     assert len({row["input_sha256"] for row in found}) == 2
+
+
+def test_a_volume_that_the_model_does_not_know_has_its_score(
+    bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (source / "head.nii").write_bytes(nifti(phantom((64, 64, 5))))
+    gated = replace(open_archive(bulk.opened.content, bulk.opened.sha256), gate=by_t1(0.01))
+    monkeypatch.setattr(worker_module, "open_archive", lambda *_: gated)
+    assert bulk.alone(source, out).refused == 1
+    (row,) = rows(out)
+    assert (row["error_code"], row["verdict"], row["trust_accepted"]) == ("not_assessed", "not_assessed", False)
+    assert 0 <= row["trust_score"] < 1
+    assert row["trust_reasons"]
+    assert row["slices"] == 5
+    assert not files_of(out)
 
 
 def test_what_cannot_be_read_is_tried_again_and_then_has_one_row(bulk: Bulk, tmp_path: Path) -> None:
