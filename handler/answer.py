@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from handler.by_class import by_class, by_class_of_slice, probability
 from handler.card import ModelCard
 from handler.errors import RequestError
 from handler.measure import SliceMeasurement
@@ -106,24 +107,24 @@ def _percent(value: float) -> float:
     return round(value, 3)
 
 
-def _probability(value: float) -> float:
-    return round(value, 5)
-
-
 def _numbers(found: SliceMeasurement, assessed: bool) -> dict[str, Any]:
     if not assessed:
         return {"tumor_pixels": None, "tumor_coverage_percent": None, "max_probability": None}
     return {
         "tumor_pixels": found.tumor_pixels,
         "tumor_coverage_percent": _percent(found.coverage_percent),
-        "max_probability": _probability(found.max_probability),
+        "max_probability": probability(found.max_probability),
     }
 
 
-def _slice(found: SliceMeasurement, images: Mapping[str, bytes], instance: str | None, trust: Trust) -> list[bytes]:
+def _slice(
+    card: ModelCard, found: SliceMeasurement, images: Mapping[str, bytes], instance: str | None, trust: Trust
+) -> list[bytes]:
+    assessed = trust.assessed(found.index)
     measured = {
         "index": found.index,
-        **_numbers(found, trust.assessed(found.index)),
+        **_numbers(found, assessed),
+        **by_class_of_slice(card, found, assessed),
         "trust": trust.slice_json(found.index),
         "sop_instance_uid": instance,
     }
@@ -145,7 +146,7 @@ def figures(summary: Summary) -> dict[str, Any]:
         "tumor_pixels": summary.tumor_pixels if summary.assessed else None,
         "total_pixels": summary.total_pixels,
         "tumor_coverage_percent": _percent(summary.coverage_percent) if summary.assessed else None,
-        "max_probability": _probability(max(s.max_probability for s in summary.slices)) if summary.assessed else None,
+        "max_probability": probability(max(s.max_probability for s in summary.slices)) if summary.assessed else None,
     }
 
 
@@ -186,7 +187,7 @@ def json_answer(
 ) -> Answer:
     """``images``: PNG bytes by output name, one mapping a slice (empty where no pictures were asked for). ``spatial``:
     None for a picture. ``trust``: None for a model without a gate. ``passport``: its envelope, None where nobody asked.
-    Numbers about tumour are null where nothing was assessed."""
+    Numbers about tumour are null where nothing was assessed, ``labels`` and ``regions`` where the card has none."""
     trust = trust or ungated(scan.slices)
     instances = spatial.instances if spatial else [None] * scan.slices
     measured: dict[str, Any] = dict(FLAT)
@@ -200,6 +201,7 @@ def json_answer(
         "min_lesion_pixels": min_lesion_pixels,
         "tta": tta,
         **figures(summary),
+        **by_class(card, summary.slices, summary.assessed, spatial.grid.voxel_ml if spatial else None),
         "trust": trust.as_json(),
         **measured,
     }
@@ -210,7 +212,7 @@ def json_answer(
         "notice": NOTICE,
     }
     # The pictures are most of it: they are put where they belong as bytes, without a way through text and its escapes.
-    slices = [_slice(*entry, trust) for entry in zip(summary.slices, images, instances, strict=True)]
+    slices = [_slice(card, *entry, trust) for entry in zip(summary.slices, images, instances, strict=True)]
     parts = [_text(before)[:-1], b', "slices": [', *slices[0]]
     for one in slices[1:]:
         parts += [b", ", *one]

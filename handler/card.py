@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handler.files import sha256_of, write_atomic
-from handler.labels import Label, Labelling, Region, labels_of, regions_of
+from handler.labels import Label, Labelling, Region, check_classes, labelling_of, labels_of, regions_of
 
 CARD_FILE = "model-card.json"
 CARD_FORMAT = 1
@@ -78,10 +78,25 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Probability = sigmoid(scale * logit + offset) (Platt, 1999). The identity until it has been fitted."""
+    """Probability = sigmoid(scale * logit + offset) (Platt, 1999). The identity until it has been fitted. Of a network
+    of several classes each may be a number a channel, before softmax too (vector scaling: Guo et al., 2017)."""
 
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    offset: float | tuple[float, ...] = 0.0
+
+    def check(self, channels: int | None) -> None:
+        """Raises ``ValueError`` for several numbers but ``channels``; None: for several at all."""
+        for name, number in (("scale", self.scale), ("offset", self.offset)):
+            if isinstance(number, tuple) and len(number) != channels:
+                wanted = "one number" if channels is None else f"one number, or {channels}, one a channel"
+                raise ValueError(f"calibration.{name} {list(number)}: expected {wanted}")
+
+    @property
+    def platt(self) -> tuple[float, float]:
+        """Scale and offset of the one channel. Raises ``ValueError`` where there are several."""
+        if isinstance(self.scale, tuple) or isinstance(self.offset, tuple):
+            raise ValueError("a calibration of several channels has no one scale and offset")
+        return self.scale, self.offset
 
 
 @dataclass(frozen=True)
@@ -163,24 +178,10 @@ class ModelCard:
         if self.input.height % 32 or self.input.width % 32:
             raise ValueError(f"input {self.input.height} x {self.input.width}: each side must be divisible by 32")
         self.input.check(self.architecture.in_channels)
-        self._check_labels()
+        self.calibration.check(self.labelling.channels if self.labelling else None)
+        check_classes(self.labels, self.labelling, self.architecture.classes, self.architecture.classifies)
         if Path(self.weights.file).name != self.weights.file:
             raise ValueError(f"weights file {self.weights.file!r}: expected a plain file name beside the card")
-
-    def _check_labels(self) -> None:
-        labelling, classes = self.labelling, self.architecture.classes
-        if labelling is not None and not self.architecture.classifies:
-            if classes != labelling.channels:
-                raise ValueError(
-                    f"{classes} classes of a {self.activation} of {len(self.labels)} labels and {len(self.regions)} "
-                    f"regions: expected {labelling.channels}"
-                )
-            return
-        wanted = classes if self.architecture.classifies else 0
-        if labelling is not None or len(self.labels) != wanted or len(set(self.labels)) != wanted:
-            raise ValueError(f"labels {list(self.labels)}: expected {wanted}, each once")
-        if self.regions or self.activation:
-            raise ValueError("regions and activation say what the labels of a segmentation are; the card has none")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -191,12 +192,7 @@ class ModelCard:
     def labelling(self) -> Labelling | None:
         """What the mask's values mean; None where they are tumour and none, and of a classifier. Raises ``ValueError``
         for labels, regions and an activation that do not fit each other."""
-        labels = tuple(one for one in self.labels if isinstance(one, Label))
-        if not labels:
-            return None
-        if len(labels) != len(self.labels):
-            raise ValueError(f"labels {list(self.names)}: expected names alone, or a value and colour for each of them")
-        return Labelling(labels, self.regions, self.activation)
+        return labelling_of(self.labels, self.regions, self.activation)
 
     @property
     def trust_records(self) -> tuple[FileRecord, ...]:
@@ -262,7 +258,9 @@ def parse_card(text: str) -> ModelCard:
             "weights": FileRecord(**raw["weights"]),
             "architecture": Architecture(**architecture),
             "input": InputSpec(**spec),
-            "calibration": Calibration(**raw["calibration"]),
+            "calibration": Calibration(
+                **{name: tuple(n) if isinstance(n, list) else n for name, n in raw["calibration"].items()}
+            ),
             "crop": HeadCrop(**raw["crop"]) if raw.get("crop") else None,
             "engines": {name: tuple(FileRecord(**f) for f in files) for name, files in raw["engines"].items()},
             "known_answers": tuple(raw["known_answers"]),

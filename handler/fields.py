@@ -10,7 +10,7 @@ from typing import Any
 from handler.errors import RequestError
 from handler.intensity import usable
 
-OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
+OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability", "label_probabilities")
 DEFAULT_OUTPUTS = ("mask", "overlay")  # of a scan without geometry; a volume has none by default
 REGISTRATIONS = ("none", "rigid")
 SEG_KINDS = ("binary", "labelmap")

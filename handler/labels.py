@@ -95,7 +95,40 @@ class Labelling:
     @property
     def channels(self) -> int:
         """That the network gives."""
-        return len(self.labels) + 1 if self.activation == SOFTMAX else len(self.regions)
+        return self.maps + 1 if self.activation == SOFTMAX else self.maps
+
+    @property
+    def maps(self) -> int:
+        """Of probabilities that are kept: with softmax one a label (what is left is none's), with sigmoid one a
+        region."""
+        return len(self.labels) if self.activation == SOFTMAX else len(self.regions)
+
+
+def labelling_of(labels: Sequence[str | Label], regions: tuple[Region, ...], activation: str) -> Labelling | None:
+    """Of a card; None where its labels are none, or a classifier's names. Raises ``ValueError`` for what does not fit
+    together."""
+    known = tuple(one for one in labels if isinstance(one, Label))
+    if not known:
+        if regions or activation:
+            raise ValueError("regions and activation say what the labels of a segmentation are; the card has none")
+        return None
+    if len(known) != len(labels):
+        raise ValueError(f"labels {list(labels)}: expected names alone, or a value and colour for each of them")
+    return Labelling(known, regions, activation)
+
+
+def check_classes(labels: Sequence[str | Label], labelling: Labelling | None, classes: int, classifies: bool) -> None:
+    """Raises ``ValueError`` where a network of so many ``classes`` cannot be what the card's labels say."""
+    if labelling is not None and not classifies:
+        if classes != labelling.channels:
+            raise ValueError(
+                f"{classes} classes for {labelling.activation} over {len(labelling.labels)} labels and "
+                f"{len(labelling.regions)} regions: expected {labelling.channels}"
+            )
+        return
+    wanted = classes if classifies else 0
+    if labelling is not None or len(labels) != wanted or len(set(labels)) != wanted:
+        raise ValueError(f"labels {list(labels)}: expected {wanted}, each once")
 
 
 def _whole(value: object) -> bool:

@@ -17,13 +17,24 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True)
+class Part:
+    """Of a label or a region on one slice; ``max_probability`` in 0..1."""
+
+    pixels: int
+    max_probability: float
+
+
+@dataclass(frozen=True)
 class SliceMeasurement:
-    """Of one slice; ``max_probability`` in 0..1."""
+    """Of one slice; ``max_probability`` in 0..1. ``labels`` and ``regions`` in the card's order; empty for a mask of
+    tumour alone."""
 
     index: int
     tumor_pixels: int
     total_pixels: int
     max_probability: float
+    labels: tuple[Part, ...] = ()
+    regions: tuple[Part, ...] = ()
 
     @property
     def coverage_percent(self) -> float:
@@ -32,18 +43,29 @@ class SliceMeasurement:
 
 @dataclass(frozen=True)
 class SegmentedSlice:
-    """``steps``: uint16 (h, w), probability * 65535 rounded; ``mask``: bool (h, w)."""
+    """``steps``: uint16 (h, w), probability of tumour * 65535 rounded; ``mask``: bool (h, w). Of several classes
+    ``values``: uint8 (h, w), a label's value in the mask and 0 outside; ``by_label``: uint16 (labels, h, w), as
+    ``steps``; None for tumour alone."""
 
     steps: NDArray[np.uint16]
     mask: NDArray[np.bool_]
     measurement: SliceMeasurement
+    values: NDArray[np.uint8] | None = None
+    by_label: NDArray[np.uint16] | None = None
+
+    @property
+    def marked(self) -> NDArray[np.bool_] | NDArray[np.uint8]:
+        """The mask as it is written: the labels' values where there are several, else whether there is tumour."""
+        return self.mask if self.values is None else self.values
 
 
 def restore(probability: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """``probability`` (h, w) of the network's grid -> (height, width), the inverse of the squash in
-    :func:`handler.preprocess.resize`: bilinear, pixel centres aligned, antialiased when shrinking."""
-    if probability.shape == (height, width):
+    """``probability`` (h, w), or several (n, h, w), of the network's grid -> (height, width), the inverse of the squash
+    in :func:`handler.preprocess.resize`: bilinear, pixel centres aligned, antialiased when shrinking."""
+    if probability.shape[-2:] == (height, width):
         return probability
+    if probability.ndim > 2:
+        return np.stack([bilinear(one, height, width) for one in probability])
     return bilinear(probability, height, width)
 
 
@@ -79,16 +101,31 @@ def drop_small(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
     return kept
 
 
+def above(steps: NDArray[np.uint16], threshold: float) -> NDArray[np.bool_]:
+    """True where the probability is above ``threshold`` (0 < t < 1)."""
+    return steps > np.uint16(int(threshold * STEPS))
+
+
 def mask_of(steps: NDArray[np.uint16], threshold: float, min_lesion_pixels: int) -> NDArray[np.bool_]:
     """True where the probability is above ``threshold`` (0 < t < 1), small components dropped. Per slice, so a slice
     has the same mask in a stack as alone."""
-    return drop_small(steps > np.uint16(int(threshold * STEPS)), min_lesion_pixels)
+    return drop_small(above(steps, threshold), min_lesion_pixels)
 
 
-def measure_mask(steps: NDArray[np.uint16], mask: NDArray[np.bool_], index: int) -> SegmentedSlice:
-    """``steps`` (h, w) as :func:`to_steps` makes them, in the scan's own grid, and their ``mask`` -> measurements."""
-    found = SliceMeasurement(index, int(np.count_nonzero(mask)), steps.size, float(steps.max()) / STEPS)
-    return SegmentedSlice(steps, mask, found)
+def measure_mask(
+    steps: NDArray[np.uint16],
+    mask: NDArray[np.bool_],
+    index: int,
+    values: NDArray[np.uint8] | None = None,
+    by_label: NDArray[np.uint16] | None = None,
+    labels: tuple[Part, ...] = (),
+    regions: tuple[Part, ...] = (),
+) -> SegmentedSlice:
+    """``steps`` (h, w) as :func:`to_steps` makes them, in the scan's own grid, and their ``mask`` -> measurements. The
+    others as :class:`SegmentedSlice` and :class:`SliceMeasurement` have them."""
+    tumor, highest = int(np.count_nonzero(mask)), float(steps.max()) / STEPS
+    found = SliceMeasurement(index, tumor, steps.size, highest, labels, regions)
+    return SegmentedSlice(steps, mask, found, values, by_label)
 
 
 def measure(

@@ -49,14 +49,15 @@ class Build:
 
 
 class MaskDigest:
-    """SHA-256 over the mask as uint8, 1 for tumour, rows of a slice after rows, slice after slice."""
+    """SHA-256 over the mask as uint8, 1 for tumour or the values of its labels, rows of a slice after rows, slice after
+    slice."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._shape: tuple[int, ...] = ()
         self._slices = 0
 
-    def add(self, mask: NDArray[np.bool_]) -> None:
+    def add(self, mask: NDArray[np.bool_] | NDArray[np.uint8]) -> None:
         """``mask``: (h, w), the next slice."""
         self._digest.update(np.ascontiguousarray(mask, np.uint8).tobytes())
         self._shape = mask.shape

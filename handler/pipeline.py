@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from handler import render
 from handler.answer import Summary, json_answer, picture_answer
 from handler.card import ModelCard, read_card
+from handler.compose import Rule
 from handler.drift import counted
 from handler.encode import png
 from handler.engines import Engine, open_engine
@@ -23,7 +24,7 @@ from handler.engines.mirrored import looking
 from handler.errors import RequestError
 from handler.explain.beside import Beside
 from handler.limits import DEFAULT_LIMITS, Limits
-from handler.measure import SegmentedSlice, SliceMeasurement, mask_of, measure_mask
+from handler.measure import SegmentedSlice, SliceMeasurement
 from handler.opening import open_subject
 from handler.outcome import Outcome, guarded
 from handler.passport import Build, MaskDigest, header_of, record, unsigned
@@ -36,7 +37,7 @@ from handler.trust.levels import Levels, levels_of
 from handler.trust.quality import Estimator, estimator_of, quality_of
 from handler.trust.report import Trust
 from handler.turns import Turn
-from handler.volumes.out.algorithm import Algorithm
+from handler.volumes.out.algorithm import TUMOR, Algorithm, segments_of
 from handler.volumes.subject import WRITERS, ZIP, Scanned, everything
 from handler.wanted import ask
 
@@ -82,13 +83,12 @@ def open_model(folder: Path, engine: str, threads: int, deadline_seconds: float 
     )
 
 
-def segment(steps: Steps, settings: Settings) -> Iterator[SegmentedSlice]:
+def segment(steps: Steps, rule: Rule) -> Iterator[SegmentedSlice]:
     """Mask and measurements slice by slice, in the scan's own grid; of a picture only one slice is held at a time."""
-    masks = steps.masks(settings.threshold, settings.min_lesion_pixels) if steps.masks else None
+    masks = steps.masks(rule) if steps.masks else None
     for index, slice_steps in enumerate(steps.slices):
         ask()
-        mask = mask_of(slice_steps, settings.threshold, settings.min_lesion_pixels) if masks is None else masks[index]
-        yield measure_mask(slice_steps, mask, index)
+        yield rule.measured(slice_steps, index, None if masks is None else masks[index])
 
 
 def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings, trust: Trust) -> dict[str, bytes]:
@@ -96,7 +96,7 @@ def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings, trust
     index = segmented.measurement.index
     if not settings.outputs or not settings.first <= index <= settings.last:
         return {}
-    view = render.View(subject.drawn(index), segmented)
+    view = render.View(subject.drawn(index), segmented, settings.colours)
     names = [name for name in settings.outputs if name == "scan" or trust.assessed(index)]
     made = on_threads(lambda name: render.OUTPUTS[name].encode(view), names, view.scan.size)
     return dict(zip(names, made, strict=True))
@@ -104,13 +104,13 @@ def _draw(subject: Subject, segmented: SegmentedSlice, settings: Settings, trust
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """``images``: of each slice, where the answer is JSON. ``masks``: bool (h, w), of the slices to be drawn where the
-    answer is a mask, of all slices of a scan with geometry. ``trust``: with what is to be expected of the masks.
-    ``digest``: of the mask, where a passport is asked for."""
+    """``images``: of each slice, where the answer is JSON. ``masks``: bool (h, w), of several classes uint8 with the
+    labels' values, of the slices to be drawn where the answer is a mask, of all slices of a scan with geometry.
+    ``trust``: with what is to be expected of the masks. ``digest``: of the mask, where a passport is asked for."""
 
     summary: Summary
     images: list[dict[str, bytes]]
-    masks: list[NDArray[np.bool_]]
+    masks: list[NDArray[np.bool_] | NDArray[np.uint8]]
     trust: Trust
     digest: MaskDigest | None = None
 
@@ -122,17 +122,18 @@ def _render(
     estimate said."""
     measurements: list[SliceMeasurement] = []
     images: list[dict[str, bytes]] = []
-    masks = []
+    masks: list[NDArray[np.bool_] | NDArray[np.uint8]] = []
     levels: list[Levels | None] = []
     size = 0.0
     geometric = isinstance(subject, Scanned)
-    for segmented in segment(steps, settings):
+    rule = Rule.of(model.card, settings.threshold, settings.min_lesion_pixels)
+    for segmented in segment(steps, rule):
         measurements.append(segmented.measurement)
         if digest is not None:
-            digest.add(segmented.mask)
+            digest.add(segmented.marked)
         inside = settings.first <= segmented.measurement.index <= settings.last
         if geometric or (settings.kind != "application/json" and inside):
-            masks.append(segmented.mask)
+            masks.append(segmented.marked)
         wanted = model.quality and steps.trust.assessed(segmented.measurement.index)
         levels.append(levels_of(segmented.steps, segmented.mask) if wanted else None)
         if settings.kind == "application/json":
@@ -158,7 +159,8 @@ def _algorithm(model: Model, settings: Settings) -> Algorithm:
         ("min_lesion_pixels", str(settings.min_lesion_pixels)),
         *((("tta", settings.tta),) if settings.tta != "none" else ()),
     )
-    return Algorithm(card.version, shaped, card.name)
+    segments = segments_of(card.labelling.labels) if card.labelling else TUMOR
+    return Algorithm(card.version, shaped, card.name, segments)
 
 
 def _bare(model: Model, subject: Subject, rendered: Rendered, settings: Settings) -> bytes:
@@ -168,7 +170,7 @@ def _bare(model: Model, subject: Subject, rendered: Rendered, settings: Settings
     drawn = rendered.masks
     if isinstance(subject, Scanned):
         drawn = drawn[settings.first : settings.last + 1]
-    pictures = [mask.astype(np.uint8) * np.uint8(255) for mask in drawn]
+    pictures = [render.mask_picture(mask) for mask in drawn]
     return png(pictures[0]) if settings.kind == "image/png" else render.tiff(pictures)
 
 

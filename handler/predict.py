@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from handler.card import Calibration, ModelCard
+from handler.card import ModelCard
+from handler.compose import maps_of, probabilities
 from handler.crop import Box, head_box
 from handler.engines import Engine
 from handler.errors import RequestError
@@ -30,9 +30,9 @@ ROUNDS = 4  # calls of each thread between two looks at the clock
 
 @dataclass(frozen=True)
 class Prediction:
-    """``probabilities``: float32 (slices, h, w), 0..1, on the network's grid; ``survey``: of all samples; times in
-    seconds, ``decode_seconds`` for the pages that were decoded only here. ``thumbs``: of the slices, for a gate; none
-    unless they were asked for."""
+    """``probabilities``: float32 (slices, h, w), of several classes (slices, maps, h, w), 0..1, on the network's grid;
+    ``survey``: of all samples; times in seconds, ``decode_seconds`` for the pages that were decoded only here.
+    ``thumbs``: of the slices, for a gate; none unless they were asked for."""
 
     probabilities: NDArray[np.float32]
     survey: Survey
@@ -40,11 +40,6 @@ class Prediction:
     preprocess_seconds: float
     inference_seconds: float
     thumbs: Thumbs
-
-
-def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-    """Logits of any shape -> probabilities."""
-    return expit(np.float32(calibration.scale) * logits + np.float32(calibration.offset)).astype(np.float32)
 
 
 def _grouped(boxes: list[Box | None]) -> dict[tuple[int, int], list[int]]:
@@ -77,20 +72,21 @@ def _calls(engine: Engine, boxes: list[Box | None]) -> list[list[int]]:
 
 
 def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Probabilities (n, h, w) of ``images`` (n, h, w, 3), 0..1, on the network's grid, and the seconds the engine took.
-    Outside the head's box the probability is 0. Raises ``ArithmeticError`` when the engine answers with NaN."""
-    result = np.zeros(images.shape[:3], np.float32)
+    """Probabilities (n, h, w), of several classes (n, maps, h, w), of ``images`` (n, h, w, 3), 0..1, on the network's
+    grid, and the seconds the engine took. Outside the head's box they are 0. Raises ``ArithmeticError`` when the engine
+    answers with NaN."""
+    result = np.zeros((len(images), *maps_of(card), *images.shape[1:3]), np.float32)
     boxes = [head_box(image, card.crop) for image in images]
 
     def call(indices: list[int]) -> None:
         windows = [images[i][box.slices] for i in indices if (box := boxes[i]) is not None]
         tensor = tensor_of(np.stack(windows), card.input)
-        found = calibrated(engine.logits(tensor), card.calibration)
+        found = probabilities(engine.logits(tensor), card)
         if np.isnan(found).any():
             raise ArithmeticError(f"engine {engine.name} answered with NaN")
         for i, probability in zip(indices, found, strict=True):
             if (box := boxes[i]) is not None:
-                result[i][box.slices] = probability
+                result[i][(..., *box.slices)] = probability
 
     begin = time.perf_counter()
     for _ in _each(engine, call, _calls(engine, boxes)):
@@ -142,7 +138,7 @@ def predict(
     Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
     :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
     in a killed worker."""
-    result = np.empty((scan.slices, card.input.height, card.input.width), np.float32)
+    result = np.empty((scan.slices, *maps_of(card), card.input.height, card.input.width), np.float32)
     begin = time.perf_counter()
     running = 0.0
     looked: list[Thumbs] = []

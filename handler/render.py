@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,8 @@ from handler.limits import Limits
 from handler.measure import SegmentedSlice, extent
 
 BAND = 256  # rows
-# 0..255 -> half way to red, rounded down, for each channel.
-REDDENED = [((np.arange(256) + colour) // 2).astype(np.uint8) for colour in (255, 0, 0)]
+Colour = tuple[int, int, int]
+RED = (255, 0, 0)  # of tumour where there are no labels
 # Probability 0, 1/4, ... 1: dark to bright, so that it also reads in grey and for the colour-blind.
 HEAT_STOPS = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 _POSITIONS = np.linspace(0, 1, len(HEAT_STOPS))
@@ -29,10 +30,21 @@ HEAT = np.stack(
 
 @dataclass(frozen=True)
 class View:
-    """What the pictures of a slice are drawn from. ``scan``: uint8 (h, w, 3)."""
+    """What the pictures of a slice are drawn from. ``scan``: uint8 (h, w, 3). ``colours``: of the labels 1, 2, ...,
+    empty for a mask of tumour alone."""
 
     scan: NDArray[np.uint8]
     segmented: SegmentedSlice
+    colours: Sequence[Colour] = ()
+
+    def marked(self) -> Iterator[tuple[NDArray[np.bool_], Colour]]:
+        """Where the mask has what, bool (h, w), and its colour."""
+        values = self.segmented.values
+        if values is None:
+            yield self.segmented.mask, RED
+            return
+        for value, colour in enumerate(self.colours, 1):
+            yield values == value, colour
 
 
 NO_SCAN = np.empty((0, 0, 3), np.uint8)  # for a view of which only the mask is drawn
@@ -53,36 +65,61 @@ def to_uint8(page: NDArray[np.generic], intensity_range: Sequence[float]) -> NDA
     return drawn
 
 
+def mask_picture(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8, 255 where a mask of tumour alone is True; the values of a mask of labels as they are."""
+    return mask.astype(np.uint8) * np.uint8(255) if mask.dtype == np.bool_ else mask.astype(np.uint8, copy=False)
+
+
 def draw_mask(view: View) -> NDArray[np.uint8]:
-    """(h, w), 255 where there is tumour."""
-    return view.segmented.mask.astype(np.uint8) * np.uint8(255)
+    """(h, w), 255 where there is tumour; of several classes the labels' values."""
+    return mask_picture(view.segmented.marked)
 
 
-def _redden(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:
-    """Makes ``picture`` (h, w, 3) half red inside ``mask``."""
+@functools.cache
+def _halfway(colour: Colour) -> list[NDArray[np.uint8]]:
+    """0..255 -> half way to ``colour``, rounded down, for each channel."""
+    return [((np.arange(256) + part) // 2).astype(np.uint8) for part in colour]
+
+
+def _tint(picture: NDArray[np.uint8], mask: NDArray[np.bool_], colour: Colour) -> None:
+    """Makes ``picture`` (h, w, 3) half ``colour`` inside ``mask``."""
     box = extent(mask)
     if box is None:
         return
     inside = mask[box]
-    for channel, reddened in enumerate(REDDENED):
+    for channel, tinted in enumerate(_halfway(colour)):
         plane = picture[box][..., channel]
-        np.copyto(plane, reddened[plane], where=inside)
+        np.copyto(plane, tinted[plane], where=inside)
+
+
+def _paint(picture: NDArray[np.uint8], view: View) -> None:
+    for mask, colour in view.marked():
+        _tint(picture, mask, colour)
 
 
 def draw_overlay(view: View) -> NDArray[np.uint8]:
-    """The scan, half red where there is tumour."""
+    """The scan, half red where there is tumour; of several classes half their colours."""
     overlay = view.scan.copy()
-    _redden(overlay, view.segmented.mask)
+    _paint(overlay, view)
     return overlay
 
 
+def _colour_mask(view: View) -> NDArray[np.uint8]:
+    """The mask to be looked at, (h, w, 3): white, or the labels' colours."""
+    if view.segmented.values is None:
+        return np.broadcast_to(draw_mask(view)[..., None], view.scan.shape)
+    table = np.zeros((len(view.colours) + 1, 3), np.uint8)
+    table[1:] = view.colours
+    return table[view.segmented.values]
+
+
 def draw_panel(view: View) -> NDArray[np.uint8]:
-    """Scan, mask and overlay side by side: (h, 3 w, 3)."""
+    """Scan, mask and overlay side by side: (h, 3 w, 3); of several classes in their colours."""
     height, width = view.segmented.mask.shape
     panel = np.empty((height, 3 * width, 3), np.uint8)
     scan, mask, overlay = (panel[:, place * width : (place + 1) * width] for place in range(3))
-    scan[:], mask[:], overlay[:] = view.scan, draw_mask(view)[..., None], view.scan
-    _redden(overlay, view.segmented.mask)
+    scan[:], mask[:], overlay[:] = view.scan, _colour_mask(view), view.scan
+    _paint(overlay, view)
     return panel
 
 
@@ -91,11 +128,22 @@ def draw_heatmap(view: View) -> NDArray[np.uint8]:
     return HEAT.take(view.segmented.steps >> 8, axis=0)
 
 
+BY_LABEL = "label_probabilities"  # of a model with labels only
+
+
+def draw_by_label(view: View) -> NDArray[np.uint16]:
+    """The probability of each label * 65535, in the order of their values one below the other: (labels * h, w)."""
+    found = view.segmented.by_label
+    if found is None:
+        raise ValueError("probabilities by label of a mask without labels")
+    return found.reshape(-1, found.shape[-1])
+
+
 @dataclass(frozen=True)
 class Output:
     """``bytes_per_pixel``: about what a PNG of it takes on LGG slices of 256 x 256 (mean of 48 slices: scan and overlay
-    1.36, mask 0.009, heatmap 0.29, panel 1.60, probability 1.10). An estimate to refuse by before the network runs; the
-    answer's true size is checked as it grows."""
+    1.36, mask 0.009, heatmap 0.29, panel 1.60, probability 1.10); by label, of each. An estimate to refuse by before
+    the network runs; the answer's true size is checked as it grows."""
 
     encode: Callable[[View], bytes]
     bytes_per_pixel: float
@@ -108,6 +156,7 @@ OUTPUTS: dict[str, Output] = {
     "heatmap": Output(lambda view: png(draw_heatmap(view)), 0.5),
     "panel": Output(lambda view: png(draw_panel(view)), 3.2),
     "probability": Output(lambda view: png(view.segmented.steps), 1.0),
+    BY_LABEL: Output(lambda view: png(draw_by_label(view)), 1.0),
 }
 BASE64 = 4 / 3
 JSON_BYTES_PER_SLICE = 200
@@ -130,7 +179,7 @@ def check_answer_size(pixels: int, slices: int, outputs: Sequence[str], limits: 
 
 
 def tiff(masks: Sequence[NDArray[np.uint8]]) -> bytes:
-    """uint8 masks (h, w), 0 or 255, as a deflate-compressed TIFF, a page a slice."""
+    """uint8 masks (h, w) as :func:`mask_picture` makes them, as a deflate-compressed TIFF, a page a slice."""
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         for mask in masks:

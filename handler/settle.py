@@ -23,7 +23,8 @@ from handler.volumes.subject import ZIP
 class Settings:
     """The fields of a request with the card's defaults filled in. ``kind`` of answer: one of
     :data:`handler.accept.KINDS`. ``first``/``last``: slices to draw, inclusive. ``seg``: the kind of a DICOM SEG, None
-    for the one that its size asks for. ``tta``: one of :data:`handler.fields.TTA`."""
+    for the one that its size asks for. ``tta``: one of :data:`handler.fields.TTA`.
+    ``colours``: of the card's labels."""
 
     threshold: float
     min_lesion_pixels: int
@@ -34,6 +35,7 @@ class Settings:
     seg: str | None = None
     gate: str = ON
     tta: str = "none"
+    colours: tuple[render.Colour, ...] = ()
 
 
 def _drawn_slices(wanted: tuple[int, int] | None, slices: int) -> tuple[int, int]:
@@ -72,11 +74,25 @@ def _in_zip(outputs: tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(outputs or ())
 
 
+def _maps(outputs: tuple[str, ...], card: ModelCard) -> int:
+    """How many pictures the probabilities by label take, one below the other. Raises ``invalid_parameter`` where they
+    are asked of a model without labels."""
+    if render.BY_LABEL not in outputs:
+        return 0
+    if card.labelling is None:
+        raise RequestError(
+            "invalid_parameter",
+            f"Field outputs asks for {render.BY_LABEL}; model {card.version} marks tumour alone, whose output is "
+            "probability.",
+        )
+    return len(card.labelling.labels)
+
+
 def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) -> Settings:
     """Settings for ``subject``; refuses here what cannot be answered, before the network runs.
 
-    Raises ``invalid_parameter`` (slices outside the stack), ``not_acceptable`` (a PNG of several slices, a format with
-    geometry for a picture), ``response_too_large``."""
+    Raises ``invalid_parameter`` (slices outside the stack, labels that a model has not), ``not_acceptable`` (a PNG of
+    several slices, a format with geometry for a picture), ``response_too_large``."""
     fields = request.fields
     first, last = _drawn_slices(fields.slices, subject.slices)
     kind = _kind(request.accept, last - first + 1, subject)
@@ -89,7 +105,8 @@ def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) 
     elif kind != "application/json":
         outputs = ("mask",)
     if kind != ZIP:
-        render.check_answer_size(subject.width * subject.height, last - first + 1, outputs, limits)
+        drawn = (*outputs, *[render.BY_LABEL] * (_maps(outputs, card) - 1))
+        render.check_answer_size(subject.width * subject.height, last - first + 1, drawn, limits)
     return Settings(
         card.threshold if fields.threshold is None else fields.threshold,
         card.min_lesion_pixels if fields.min_lesion_pixels is None else fields.min_lesion_pixels,
@@ -100,6 +117,7 @@ def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) 
         fields.seg.upper() if fields.seg else None,
         fields.gate,
         fields.tta,
+        tuple(label.colour for label in card.labelling.labels) if card.labelling else (),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from handler import render
 from handler.card import InputSpec, ModelCard
+from handler.compose import Rule
 from handler.engines import Engine
 from handler.limits import Limits
 from handler.measure import restore, to_steps
@@ -25,10 +26,10 @@ from handler.trust.report import ON, Trust, ungated
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """``slices``: uint16 (h, w) each, probability * 65535, in the subject's own grid and order. ``warnings``: all that
-    a client should know about the scan. Times in seconds. ``trust``: the gate's word; what it keeps from being assessed
-    has no probability. ``masks``: from threshold and smallest component in pixels to
-    bool (slices, h, w), where components are counted in other planes than the slices: in those that the network saw."""
+    """``slices``: uint16 (h, w) each, of several classes (maps, h, w), probability * 65535, in the subject's own grid
+    and order. ``warnings``: all that a client should know about the scan. Times in seconds. ``trust``: the gate's word;
+    what it keeps from being assessed has no probability. ``masks``: from a rule to bool (slices, h, w), where
+    components are counted in other planes than the slices: in those that the network saw."""
 
     slices: Iterator[NDArray[np.uint16]]
     warnings: tuple[Warn, ...]
@@ -36,7 +37,7 @@ class Steps:
     preprocess_seconds: float
     inference_seconds: float
     trust: Trust
-    masks: Callable[[float, int], NDArray[np.bool_]] | None = None
+    masks: Callable[[Rule], NDArray[np.bool_]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

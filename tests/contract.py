@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
+OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability", "label_probabilities")
 STAGES = ("decode", "preprocess", "inference", "render")
 NOTICE = "Research use only. Not a medical device."
 # code -> HTTP status
@@ -151,12 +151,39 @@ TRUST = _exactly(
         "interval_level": _or_null(PROBABILITY),
     }
 )
+FOUND = {"pixels": _or_null(COUNT), "max_probability": _or_null(PROBABILITY)}
+LABEL_VALUE = {"type": "integer", "minimum": 1, "maximum": 15}
+LABELS = _listed(
+    _exactly(
+        {
+            "value": LABEL_VALUE,
+            "name": TEXT,
+            "colour": _listed({"type": "integer", "minimum": 0, "maximum": 255}, minItems=3, maxItems=3),
+            "code": _exactly({"value": TEXT, "scheme": TEXT, "meaning": TEXT}),
+            "volume_ml": _or_null({"type": "number", "minimum": 0}),
+            **FOUND,
+        }
+    ),
+    minItems=1,
+)
+REGIONS = _listed(
+    _exactly(
+        {
+            "name": TEXT,
+            "labels": _listed(LABEL_VALUE, minItems=1, uniqueItems=True),
+            "volume_ml": _or_null({"type": "number", "minimum": 0}),
+            **FOUND,
+        }
+    )
+)
 SLICE = _exactly(
     {
         "index": COUNT,
         "tumor_pixels": _or_null(COUNT),
         "tumor_coverage_percent": _or_null(PERCENT),
         "max_probability": _or_null(PROBABILITY),
+        "labels": _or_null(_listed(_exactly({"value": LABEL_VALUE, **FOUND}), minItems=1)),
+        "regions": _or_null(_listed(_exactly({"name": TEXT, **FOUND}))),
         "trust": _exactly({**JUDGED, **DOUBT}),
         "sop_instance_uid": _or_null({"type": "string", "pattern": "^[0-9.]{1,64}$"}),
         "images": {
@@ -201,6 +228,8 @@ ANSWER = _exactly(
         "total_pixels": {"type": "integer", "minimum": 1},
         "tumor_coverage_percent": _or_null(PERCENT),
         "max_probability": _or_null(PROBABILITY),
+        "labels": _or_null(LABELS),
+        "regions": _or_null(REGIONS),
         "trust": TRUST,
         "tumor_volume_ml": _or_null({"type": "number", "minimum": 0}),
         "lesion_count": _or_null(COUNT),
@@ -290,7 +319,31 @@ def check_answer(body: bytes | str) -> dict[str, Any]:
         assert abs(answer["tumor_coverage_percent"] - 100 * answer["tumor_pixels"] / answer["total_pixels"]) <= 0.0006
         assert (answer["verdict"] == "tumor_detected") == (answer["tumor_pixels"] > 0)
     _check_geometry(answer)
+    _check_classes(answer)
     return answer
+
+
+def _check_classes(answer: Mapping[str, Any]) -> None:
+    """Of a card with labels: each tumour pixel has one, a region has its labels' pixels, all is the slices' sum."""
+    everything = [answer, *answer["slices"]]
+    if answer["labels"] is None:
+        assert [one[name] for one in everything for name in ("labels", "regions")] == [None, None] * len(everything)
+        return
+    for one in everything:
+        assert [label["value"] for label in one["labels"]] == list(range(1, len(answer["labels"]) + 1))
+        assert [region["name"] for region in one["regions"]] == [region["name"] for region in answer["regions"]]
+        counts = [label["pixels"] for label in one["labels"]]
+        if one["tumor_pixels"] is None:
+            assert counts == [None] * len(counts)
+            continue
+        assert sum(counts) == one["tumor_pixels"]
+        for region, whole in zip(one["regions"], answer["regions"], strict=True):
+            assert region["pixels"] == sum(counts[value - 1] for value in whole["labels"])
+    if answer["verdict"] != "not_assessed":
+        for kind in ("labels", "regions"):
+            for place, whole in enumerate(answer[kind]):
+                assert whole["pixels"] == sum(one[kind][place]["pixels"] or 0 for one in answer["slices"])
+                assert (whole["volume_ml"] is None) == (answer["input"]["geometry"] is None)
 
 
 def check_problem(status: int, content_type: str, body: bytes | str, code: str | None = None) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from archive.known import HALF_PROBABILITY_TOLERANCE
 from handler.card import ModelCard
+from handler.compose import probabilities, tumour_of
 from handler.engines import Engine
 from handler.engines.files import SIDE_STEP
-from handler.predict import calibrated
 from handler.preprocess import tensor_of
 from samples.phantom import draw
 
@@ -46,14 +46,15 @@ def difference(
 ) -> dict[str, Any]:
     """How far ``engine`` is from ``reference`` on the first ``count`` of :func:`parity_inputs` (None: all). ``within``:
     no probability differs by more than ``tolerance``, and no pixel that is farther than that from the threshold changes
-    sides."""
+    sides. Of several classes: the probabilities of each, and of tumour the sides."""
     largest, flipped = 0.0, 0
     inputs = parity_inputs(card)[:count]
     for image in inputs:
-        want = calibrated(reference.logits(image), card.calibration)
-        got = calibrated(engine.logits(image), card.calibration)
+        want = probabilities(reference.logits(image), card)
+        got = probabilities(engine.logits(image), card)
         # max() would pass over NaN, and so would a comparison: it counts as a difference without bound.
         largest = max(largest, float(np.nan_to_num(np.abs(want - got), nan=np.inf).max()))
+        want, got = tumour_of(want, card), tumour_of(got, card)
         clear = np.abs(want - card.threshold) > tolerance
         flipped += int(np.count_nonzero(clear & ((want > card.threshold) != (got > card.threshold))))
     return {

@@ -25,8 +25,8 @@ class Engine(Protocol):
     at_once: int
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, c, h, w) normalised, c the network's channels, sides divisible by 32 -> logits (n, h, w), float32, before
-        calibration."""
+        """(n, c, h, w) normalised, c the network's channels, sides divisible by 32 -> logits (n, h, w), of a network of
+        several classes (n, classes, h, w), float32, before calibration."""
 
 
 def _torch(card: ModelCard, folder: Path, threads: int) -> Engine:

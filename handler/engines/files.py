@@ -25,6 +25,12 @@ def verified(card: ModelCard, engine: str, folder: Path, names: tuple[str, ...])
     return [folder / name for name in names]
 
 
+def squeezed(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a network gives, (n, classes, h, w), as :meth:`handler.engines.Engine.logits` gives it: one class has no
+    axis of its own."""
+    return logits[:, 0] if logits.shape[1] == 1 else logits
+
+
 def check_sides(images: NDArray[np.float32]) -> None:
     """Raises ``ValueError`` for a height or width that is no multiple of :data:`SIDE_STEP`."""
     if images.shape[2] % SIDE_STEP or images.shape[3] % SIDE_STEP:

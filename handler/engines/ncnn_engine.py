@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.card import ModelCard
-from handler.engines.files import INPUT, OUTPUT, check_sides, verified
+from handler.engines.files import INPUT, OUTPUT, check_sides, squeezed, verified
 
 PARAM_FILE, WEIGHTS_FILE = "network.ncnn.param", "network.ncnn.bin"
 
@@ -40,7 +40,7 @@ class NcnnEngine:
         """As :class:`handler.engines.Engine` has it; raises ``ValueError`` for a side not divisible by 32, which would
         corrupt ncnn's heap."""
         check_sides(images)
-        return np.stack([self._one(np.ascontiguousarray(image, np.float32)) for image in images])
+        return squeezed(np.stack([self._one(np.ascontiguousarray(image, np.float32)) for image in images]))
 
     def _one(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         extractor = self._network.create_extractor()
@@ -48,4 +48,4 @@ class NcnnEngine:
         code, output = extractor.extract(OUTPUT)
         if code:
             raise RuntimeError(f"ncnn ended with code {code}")
-        return np.array(output, np.float32)[0]
+        return np.array(output, np.float32)

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from handler.card import ModelCard
-from handler.engines.files import INPUT, ONNX_FILE, OUTPUT, check_sides, verified
+from handler.engines.files import INPUT, ONNX_FILE, OUTPUT, check_sides, squeezed, verified
 
 ERRORS_ONLY = 3
 
@@ -40,4 +40,4 @@ class OnnxRuntimeEngine:
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         check_sides(images)
         slices = [np.ascontiguousarray(images[at : at + 1], np.float32) for at in range(len(images))]
-        return np.concatenate([self._session.run([OUTPUT], {INPUT: one})[0][:, 0] for one in slices])
+        return squeezed(np.concatenate([self._session.run([OUTPUT], {INPUT: one})[0] for one in slices]))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.card import ModelCard
-from handler.engines.files import INPUT, ONNX_FILE, check_sides, verified
+from handler.engines.files import INPUT, ONNX_FILE, check_sides, squeezed, verified
 
 # Imported with openvino, it reports the use of some of its tools to Google Analytics. Nothing of ours calls these; kept
 # from being imported, it cannot even begin to: openvino then takes a stand-in that does nothing.
@@ -44,9 +44,9 @@ class OpenVinoEngine:
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         check_sides(images)
-        return np.concatenate([self._one(images[at : at + 1]) for at in range(len(images))])
+        return squeezed(np.concatenate([self._one(images[at : at + 1]) for at in range(len(images))]))
 
     def _one(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock:
             found = self._request.infer({INPUT: np.ascontiguousarray(image, np.float32)}, share_inputs=True)
-            return np.array(found[0][:, 0], np.float32)
+            return np.array(found[0], np.float32)

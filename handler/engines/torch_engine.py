@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from handler.card import ModelCard
+from handler.engines.files import squeezed
 from handler.network import load
 
 HALF = "torch, half precision"  # its parity record in the model card
@@ -45,4 +46,4 @@ class TorchEngine:
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock, torch.inference_mode():
             batch = torch.from_numpy(images).to(self.device, self.dtype, memory_format=torch.channels_last)
-            return self._network(batch)[:, 0].float().cpu().numpy()
+            return squeezed(self._network(batch).float().cpu().numpy())

@@ -29,7 +29,8 @@ class Found:
 
 def score(question: str, logits: torch.Tensor, calibration: Calibration, region: torch.Tensor) -> torch.Tensor:
     """As :func:`handler.explain.question.scores` has it, of the logits (h, w) of one slice."""
-    odds = calibration.scale * logits + calibration.offset
+    scale, offset = calibration.platt
+    odds = scale * logits + offset
     if question == "area":
         return torch.sigmoid(odds[region]).sum()
     return torch.logsumexp(SHARPNESS * odds.flatten(), 0) / SHARPNESS

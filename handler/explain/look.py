@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.card import ModelCard
+from handler.compose import tumour_of
 from handler.crop import Box, head_box
 from handler.engines import Engine
 from handler.explain.question import scores
@@ -56,8 +57,8 @@ class Look:
         return self.whole > np.float32(self.threshold)
 
     def probabilities(self, images: Array) -> Array:
-        """Of ``images`` (n, h, w, 3), each in the place of :attr:`image`: (n, h, w)."""
-        return predict_slices(self.engine, self.card.with_changes(crop=None), images)[0]
+        """Of tumour in ``images`` (n, h, w, 3), each in the place of :attr:`image`: (n, h, w)."""
+        return tumour_of(predict_slices(self.engine, self.card.with_changes(crop=None), images)[0], self.card)
 
     def blanked(self, part: Mask) -> Array:
         """The picture without what of the head is in ``part``, bool (h, w); the air stays as it is."""

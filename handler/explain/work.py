@@ -22,11 +22,12 @@ class Work:
     def __init__(self, folder: Path, threads: int) -> None:
         import torch
 
+        from handler.explain.tumour import of_tumour
         from handler.network import load
 
         torch.set_num_threads(threads)
-        self._card = read_card(folder)
-        self._network = load(self._card, folder).requires_grad_(False)
+        card = read_card(folder)
+        self._network, self._calibration = of_tumour(load(card, folder).requires_grad_(False), card)
 
     def __call__(
         self, question: str, image: NDArray[np.float32], region: NDArray[np.bool_]
@@ -36,8 +37,7 @@ class Work:
 
         from handler.explain.gradcam import gradcam
 
-        calibration = self._card.calibration
-        found = gradcam(self._network, torch.from_numpy(image), question, calibration, torch.from_numpy(region))
+        found = gradcam(self._network, torch.from_numpy(image), question, self._calibration, torch.from_numpy(region))
         told = {"stage": found.stage, "cell": found.cell, "channels": found.channels}
         return told, np.ascontiguousarray(found.heat.numpy(), np.float32).tobytes()
 

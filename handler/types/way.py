@@ -56,7 +56,7 @@ def probabilities(engine: Engine, card: ModelCard, grid: NDArray[np.float32]) ->
     logits = engine.logits(tensor_of(grid[None], card.input)).reshape(-1).astype(np.float64)
     if not np.isfinite(logits).all():
         raise ArithmeticError(f"engine {engine.name} answered with {logits}")
-    return np.asarray(softmax(card.calibration.scale * logits))
+    return np.asarray(softmax(card.calibration.platt[0] * logits))
 
 
 def after_contrast(grid: NDArray[np.float32]) -> NDArray[np.float32]:

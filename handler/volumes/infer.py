@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.card import InputSpec, ModelCard
+from handler.compose import Rule, maps_of
 from handler.engines import Engine
 from handler.errors import RequestError
-from handler.measure import mask_of, to_steps
+from handler.limits import MIB
+from handler.measure import to_steps
 from handler.predict import predict_slices, together
 from handler.scan import Warn
 from handler.trust.thumbs import Thumbs, thumbs
@@ -21,11 +24,13 @@ from handler.wanted import ask
 
 HEAD = 26  # of 255: what is darker is air, as where the cards cut to the head
 MOST_SLICES = 512  # that the network looks at for one request
+MOST_BYTES = 768 * MIB  # of a volume's probabilities
 
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """``steps``: uint16 (slices, rows, columns) on the FLAIR's grid, probability * 65535; times in seconds.
+    """``steps``: uint16 (slices, rows, columns), of several classes (maps, slices, rows, columns), on the FLAIR's grid,
+    probability * 65535; times in seconds.
     ``thumbs``: of the slices that the network saw, for a gate; none unless they were asked for."""
 
     steps: NDArray[np.uint16]
@@ -83,10 +88,12 @@ def infer(
     """Runs ``engine`` over all slices of ``view``. ``watched``: thumbnails for a gate are gathered too. Memory beyond
     the result is that of :func:`together` slices.
 
-    Raises ``timeout`` when ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done."""
+    Raises ``too_large`` where the maps of several classes would take more than :data:`MOST_BYTES`, and ``timeout`` when
+    ``deadline``, a :func:`time.monotonic` value, passes before the last slice is done."""
     begin, running = time.perf_counter(), 0.0
+    _check_room(card, channels)
     count, height, width = view.plane.shape
-    steps = np.zeros(channels.flair.grid.shape, np.uint16)
+    steps = np.zeros((*maps_of(card), *channels.flair.grid.shape), np.uint16)
     looked: list[Thumbs] = []
     found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
     step = together(engine)
@@ -100,16 +107,31 @@ def infer(
         probabilities, spent = predict_slices(engine, card, images)
         running += spent
         for index, probability in enumerate(probabilities, start):
-            found[index] = to_steps(back(probability, view.window, height, width))
+            found[..., index, :, :] = to_steps(back(probability, view.window, height, width))
     return Inferred(steps, time.perf_counter() - begin - running, running, Thumbs.joined(looked))
 
 
-def masks_of(steps: NDArray[np.uint16], plane: Plane, threshold: float, min_lesion_pixels: int) -> NDArray[np.bool_]:
-    """``steps`` (slices, rows, columns) on the volume's grid -> its mask, bool of the same shape. Small components are
-    those of the slices that the network saw, so that a mask does not depend on the order of a file's axes."""
-    mask = np.zeros(steps.shape, np.bool_)
+def _check_room(card: ModelCard, channels: Channels) -> None:
+    size = 2 * math.prod((*maps_of(card), *channels.flair.grid.shape))
+    if maps_of(card) and size > MOST_BYTES:
+        raise RequestError(
+            "too_large",
+            f"The probabilities of {maps_of(card)[0]} classes would take {size / MIB:.0f} MiB; at most "
+            f"{MOST_BYTES // MIB} are given. Send fewer or thicker slices, or coarser ones.",
+        )
+
+
+def slices_of(steps: NDArray[np.generic]) -> NDArray[np.generic]:
+    """``steps`` (slices, rows, columns) or (maps, slices, rows, columns) -> a view with the slices first."""
+    return np.moveaxis(steps, -3, 0)
+
+
+def masks_of(steps: NDArray[np.uint16], plane: Plane, rule: Rule) -> NDArray[np.bool_]:
+    """``steps`` as :class:`Inferred` has them -> the mask, bool (slices, rows, columns). Small components are those of
+    the slices that the network saw, so that a mask does not depend on the order of a file's axes."""
+    mask = np.zeros(steps.shape[-3:], np.bool_)
     found = plane.to_stack(mask)  # a view: what is written here lies in its place in ``mask``
-    for index, seen in enumerate(plane.to_stack(steps)):
+    for index, seen in enumerate(np.asarray(slices_of(plane.to_stack(steps)), np.uint16)):
         ask()
-        found[index] = mask_of(seen, threshold, min_lesion_pixels)
+        found[index] = rule.mask(seen)
     return mask

@@ -63,10 +63,12 @@ class Plane:
         return self.axes[0] != 0
 
     def to_stack(self, voxels: NDArray[np.generic]) -> NDArray[np.generic]:
-        """``voxels`` (slices, rows, columns) of the volume as the stack: a view, so that what is written into it lands
-        in ``voxels``."""
-        stack = voxels.transpose(self.axes)
-        return stack[tuple(slice(None, None, -1 if turned else 1) for turned in self.turned)]
+        """``voxels`` (slices, rows, columns) of the volume, or several of them (n, slices, rows, columns), as the
+        stack: a view, so that what is written into it lands in ``voxels``."""
+        before = voxels.ndim - len(self.axes)
+        stack = voxels.transpose(*range(before), *(before + axis for axis in self.axes))
+        slices, rows, columns = (slice(None, None, -1 if turned else 1) for turned in self.turned)
+        return stack[..., slices, rows, columns]
 
 
 def plane_of(grid: Grid) -> Plane:
@@ -126,9 +128,9 @@ def picture(images: NDArray[np.float32], window: Window, spec: InputSpec) -> NDA
 
 
 def back(probability: NDArray[np.float32], window: Window, height: int, width: int) -> NDArray[np.float32]:
-    """``probability`` on the network's grid -> (height, width) of the stack, 0 beyond the window: the inverse of
-    :func:`picture`."""
+    """``probability`` (h, w), or several (n, h, w), on the network's grid -> (height, width) of the stack, 0 beyond the
+    window: the inverse of :func:`picture`."""
     at, to = window.inside(height, width)
-    found = np.zeros((height, width), np.float32)
-    found[at] = restore(probability, window.rows, window.columns)[to]
+    found = np.zeros((*probability.shape[:-2], height, width), np.float32)
+    found[(..., *at)] = restore(probability, window.rows, window.columns)[(..., *to)]
     return found

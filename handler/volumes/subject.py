@@ -19,7 +19,7 @@ from handler.subject import Seen, Steps
 from handler.trust.gate import Gate
 from handler.trust.report import ON, Trust, ungated
 from handler.volumes.channels import ORDER, Channels, channels_of, check_seen
-from handler.volumes.infer import Inferred, infer, masks_of, picture_of, shown
+from handler.volumes.infer import Inferred, infer, masks_of, picture_of, shown, slices_of
 from handler.volumes.lesions import measure
 from handler.volumes.out import bundle, nifti, seg
 from handler.volumes.out.algorithm import Algorithm
@@ -28,7 +28,7 @@ from handler.volumes.plane import back
 from handler.volumes.study import read_study
 from handler.volumes.volume import DicomSource
 
-Mask = NDArray[np.bool_]
+Mask = NDArray[np.bool_] | NDArray[np.uint8]
 ZIP = "application/zip"
 WITHOUT_IMAGES = ("application/x-nifti", ZIP)
 
@@ -79,14 +79,14 @@ class Scanned:
         warnings = told + self._view.warnings
         masks = partial(masks_of, found.steps, self._view.plane) if self._view.plane.reformatted else None
         spent = found.preprocess_seconds, found.inference_seconds
-        return Steps(iter(found.steps), warnings, 0.0, *spent, trust, masks)
+        return Steps(iter(np.asarray(slices_of(found.steps), np.uint16)), warnings, 0.0, *spent, trust, masks)
 
     def _kept(self, found: Inferred, seen: Trust) -> Trust:
         """``seen``, of the slices that the network saw, brought to those of the volume, where nothing is left of what
         is not assessed. Slices in another plane are all judged as the scan is."""
         plane = self._view.plane
         stack = plane.to_stack(found.steps)  # a view
-        stack[[not seen.assessed(index) for index in range(len(stack))]] = 0
+        slices_of(stack)[[not seen.assessed(index) for index in range(stack.shape[-3])]] = 0
         if plane.reformatted:
             return replace(seen, slices=(seen.scan,) * self.slices)
         return replace(seen, slices=seen.slices[:: -1 if plane.turned[0] else 1])
@@ -104,10 +104,10 @@ class Scanned:
         return [str(uid) if uid else None for uid in found]
 
     def spatial(self, mask: Mask) -> Spatial:
-        """``mask``: bool (slices, rows, columns). Of the sequences those that the network saw."""
+        """``mask``: bool or uint8 labels, (slices, rows, columns). Of the sequences those that the network saw."""
         grid = self.channels.flair.grid
         sequences = [one.as_json() for one in self.channels.sequences if one.channel in self._seen]
-        return Spatial(grid, measure(mask, grid), sequences, self._instances())
+        return Spatial(grid, measure(mask != 0, grid), sequences, self._instances())
 
 
 def read(scans: Mapping[str, bytes], series: int | None, registered: bool, limits: Limits) -> Scanned:

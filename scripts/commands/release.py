@@ -51,9 +51,10 @@ def main(
     typer.echo(
         f"released {card.name} {card.version} in {out}: {card.weights.bytes / 1e6:.1f} MB, {card.weights.sha256}"
     )
+    scale, offset = card.calibration.platt
     typer.echo(
         f"threshold {card.threshold}, smallest lesion {card.min_lesion_pixels} pixels, "
-        f"calibration {card.calibration.scale:.3f} * logit {card.calibration.offset:+.3f}"
+        f"calibration {scale:.3f} * logit {offset:+.3f}"
     )
     wrong = misjudged(record(open_model(out, "torch", plan().threads), sample_files()))
     typer.echo(f"samples: {'; '.join(wrong) or 'each gets the verdict it was drawn for'}")

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from handler.card import FileRecord, InputSpec, ModelCard
+from handler.engines.files import squeezed
 from handler.limits import DEFAULT_LIMITS, Limits
 from handler.pipeline import Model
 
@@ -29,7 +30,7 @@ FLAIR_RULE = channel_rule(FLAIR_CHANNEL, 20.0, 0.6)
 
 
 class SmallEngine:
-    """Runs any torch module that maps (n, 3, h, w) to (n, 1, h, w)."""
+    """Runs any torch module that maps (n, 3, h, w) to (n, classes, h, w)."""
 
     name = "small"
     threads = at_once = 1
@@ -40,7 +41,7 @@ class SmallEngine:
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return self.network(torch.from_numpy(images))[:, 0].numpy()
+            return squeezed(self.network(torch.from_numpy(images)).numpy())
 
 
 class ForbiddenEngine:

@@ -10,16 +10,10 @@ from typing import Any
 
 import pytest
 
-from handler.card import Architecture, ModelCard, parse_card
+from handler.card import Architecture, parse_card
 from handler.labels import ACTIVATIONS, MOST_LABELS, SIGMOID, SOFTMAX, Code, Label, Labelling, Region
 from tests.handler.models import card
-from tests.labelled import LABELS, REGIONS
-
-
-def labelled_card(activation: str = SOFTMAX, **changes: Any) -> ModelCard:
-    classes = {SOFTMAX: 4, SIGMOID: 3}[activation]
-    known = {"labels": LABELS, "regions": REGIONS[activation], "activation": activation}
-    return card(**{"architecture": Architecture(classes=classes), **known, **changes})
+from tests.labelled import LABELS, REGIONS, labelled_card
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -60,7 +60,8 @@ class Teachers:
         for member in self._members:
             pixels = (unit - _of(member.input.mean, images)) / _of(member.input.std, images)
             logits = _moved(member.network, images.device)(pixels.contiguous(memory_format=torch.channels_last)).float()
-            total += member.calibration.scale * logits + member.calibration.offset
+            scale, offset = member.calibration.platt
+            total += scale * logits + offset
         return (total / (len(self._members) * self._temperature)).sigmoid()
 
 

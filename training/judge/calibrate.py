@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from handler.card import Calibration
+from handler.compose import calibrated
 from handler.measure import mask_of, restore, to_steps
-from handler.predict import calibrated
 from training.data.slices import LabelledSlice
 from training.judge.figures import case_dice
 

@@ -28,6 +28,8 @@ SEGMENTATION: dict[str, Any] = {
     "tta": "none",
     "verdict": "tumor_detected",
     **_FOUND,
+    "labels": None,
+    "regions": None,
     "total_pixels": 65536,
     "trust": {
         **_JUDGED,
@@ -42,7 +44,17 @@ SEGMENTATION: dict[str, Any] = {
     "lesion_connectivity": None,
     "lesions": None,
     "sequences": None,
-    "slices": [{"index": 0, **_FOUND, "trust": {**_JUDGED, **_DOUBT}, "sop_instance_uid": None, "images": {}}],
+    "slices": [
+        {
+            "index": 0,
+            **_FOUND,
+            "labels": None,
+            "regions": None,
+            "trust": {**_JUDGED, **_DOUBT},
+            "sop_instance_uid": None,
+            "images": {},
+        }
+    ],
     "warnings": [{"code": "grey_input", "detail": "one channel used for all three"}],
     "timing_ms": {"decode": 1.2, "preprocess": 0.6, "inference": 40.1, "render": 0.0},
     "passport": None,

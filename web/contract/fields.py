@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability")
+OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability", "label_probabilities")
 VERDICTS = ("tumor_detected", "no_tumor_detected", "not_assessed")
 # Why a scan is not assessed.
 REASONS = (
@@ -57,7 +57,8 @@ TABLE = (
     ),
     Field(
         "outputs",
-        f"Pictures to return with each slice: none, or some of {', '.join(OUTPUTS)}, each once, with commas between. "
+        f"Pictures to return with each slice: none, or some of {', '.join(OUTPUTS)}, each once, with commas between; "
+        "label_probabilities of a model with labels only. "
         "Default: mask,overlay of a picture, none of NIfTI or DICOM.",
         _text(f"(none|{_OUTPUT}(,{_OUTPUT})*)"),
         "none",

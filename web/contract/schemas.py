@@ -68,6 +68,8 @@ _DOUBT = {
     "uncertain": _said(_YES_NO_UNKNOWN, "Whether the model doubts its own mask."),
     "expected_dice": _or_null(PROBABILITY),
 }
+_FOUND_ON_SLICE = {"pixels": _or_null(COUNT), "max_probability": _or_null(PROBABILITY)}
+_FOUND = {**_FOUND_ON_SLICE, "volume_ml": _said(_or_null(AMOUNT), "Null for a picture.")}
 
 SCHEMAS: dict[str, Any] = {
     "Form": {
@@ -90,6 +92,8 @@ SCHEMAS: dict[str, Any] = {
         total_pixels=COUNT,
         tumor_coverage_percent=_or_null(PERCENT),
         max_probability=_or_null(PROBABILITY),
+        labels=_said(_or_null(_list(reference("Label"))), "What the mask's values are; null: tumour or none."),
+        regions=_said(_or_null(_list(reference("Region"))), "Unions of labels; null where there are none."),
         trust=reference("Trust"),
         tumor_volume_ml=_or_null(AMOUNT),
         lesion_count=_or_null(COUNT),
@@ -234,10 +238,29 @@ SCHEMAS: dict[str, Any] = {
         tumor_pixels=_or_null(COUNT),
         tumor_coverage_percent=_or_null(PERCENT),
         max_probability=_or_null(PROBABILITY),
+        labels=_or_null(_list(reference("SliceLabel"))),
+        regions=_or_null(_list(reference("SliceRegion"))),
         trust=reference("SliceTrust"),
         sop_instance_uid=_or_null(TEXT),
         images=reference("Images"),
     ),
+    "Label": _object(
+        "A value of the mask, and how much of it there is.",
+        value={"type": "integer", "minimum": 1},
+        name=TEXT,
+        colour=_said(_list({"type": "integer", "minimum": 0, "maximum": 255}, 3), "Red, green and blue."),
+        code=reference("Code"),
+        **_FOUND,
+    ),
+    "Region": _object(
+        "A union of labels, by their values, and how much of it there is.",
+        name=TEXT,
+        labels=_list({"type": "integer", "minimum": 1}),
+        **_FOUND,
+    ),
+    "Code": _object("As DICOM names what a label shows.", value=TEXT, scheme=TEXT, meaning=TEXT),
+    "SliceLabel": _object("Of a label on one slice.", value={"type": "integer", "minimum": 1}, **_FOUND_ON_SLICE),
+    "SliceRegion": _object("Of a region on one slice.", name=TEXT, **_FOUND_ON_SLICE),
     "Trust": _object(
         "Whether the model knows such a scan, and how good its mask may be; null: this version cannot say.",
         **_JUDGED,

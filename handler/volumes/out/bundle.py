@@ -20,13 +20,14 @@ MASK, SEG, RESULT, SCAN = "mask.nii.gz", "seg.dcm", "result.json", "scan.nii.gz"
 
 def encode(
     volume: Volume,
-    mask: NDArray[np.bool_],
+    mask: NDArray[np.bool_] | NDArray[np.uint8],
     algorithm: Algorithm,
     result: bytes,
     kind: str | None = None,
     with_scan: bool = False,
 ) -> bytes:
-    """``mask``: bool (slices, rows, columns) on the volume's grid; ``result``: the JSON of the answer; ``kind``: of the
+    """``mask``: bool, or uint8 with the numbers of the algorithm's segments, (slices, rows, columns) on the volume's
+    grid; ``result``: the JSON of the answer; ``kind``: of the
     SEG, as :func:`handler.volumes.out.seg.encode` has it; ``with_scan``: the scan as NIfTI too.
 
     The mask as NIfTI and the JSON; for a DICOM source the SEG and the structured reports beside them. Equal arguments
@@ -38,7 +39,8 @@ def encode(
         ask()
         files[SEG] = seg.encode(volume, mask, algorithm, kind)
         ask()
-        files |= sr.encode(volume, lesions.measure(mask, volume.grid), files[SEG], algorithm)
+        sizes = [np.count_nonzero(mask == segment.number) * volume.grid.voxel_ml for segment in algorithm.segments]
+        files |= sr.encode(volume, lesions.measure(mask != 0, volume.grid), sizes, files[SEG], algorithm)
     if with_scan:
         files[SCAN] = nifti.encode_scan(volume, algorithm)
     return zipped(files)

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.volumes.grid import Grid
-from handler.volumes.out.algorithm import BRAIN, NOTICE, SEGMENTS, Algorithm, Segment, coded
+from handler.volumes.out.algorithm import BRAIN, NOTICE, Algorithm, Segment, coded
 from handler.volumes.out.frames import Frames, frames_of, listed, put_back, quietly, referenced, stand_ins
 from handler.volumes.out.pinned import TO_COME, finish
 from handler.volumes.volume import Volume
 from handler.wanted import ask
 
 KINDS = ("BINARY", "LABELMAP")
+Mask = NDArray[np.bool_] | NDArray[np.uint8]
 SERIES_NUMBER = 1001  # after the scanner's
 
 
@@ -26,8 +27,9 @@ def kind_for(grid: Grid) -> str:
     return "BINARY" if rows * columns % 16 == 0 and columns % 8 == 0 else "LABELMAP"
 
 
-def encode(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, kind: str | None = None) -> bytes:
-    """``mask``: bool (slices, rows, columns) on the volume's grid -> a DICOM file.
+def encode(volume: Volume, mask: Mask, algorithm: Algorithm, kind: str | None = None) -> bytes:
+    """``mask``: bool, or uint8 with the numbers of the algorithm's segments, (slices, rows, columns) on the volume's
+    grid -> a DICOM file with a segment each.
 
     All frames are kept, empty ones too: several readers place a mask wrongly when frames are left out. Each has its
     plane position and a derivation that names its source. ``kind``: one of :data:`KINDS`, by :func:`kind_for` where
@@ -40,7 +42,7 @@ def encode(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, kind: 
         return finish(*_unfinished(volume, mask, algorithm, kind or kind_for(volume.grid)))
 
 
-def _unfinished(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, kind: str) -> tuple[Any, Frames]:
+def _unfinished(volume: Volume, mask: Mask, algorithm: Algorithm, kind: str) -> tuple[Any, Frames]:
     if mask.shape != volume.grid.shape:
         raise ValueError(f"a mask of shape {mask.shape} on a grid of {volume.grid.shape}")
     if kind not in KINDS:
@@ -52,7 +54,7 @@ def _unfinished(volume: Volume, mask: NDArray[np.bool_], algorithm: Algorithm, k
         source_images=stand_ins(volume, frames),
         pixel_array=np.ascontiguousarray(mask, np.uint8),
         segmentation_type=kind,
-        segment_descriptions=[_described(segment, algorithm) for segment in SEGMENTS],
+        segment_descriptions=[_described(segment, algorithm) for segment in algorithm.segments],
         series_instance_uid=TO_COME,
         series_number=SERIES_NUMBER,
         series_description=f"{algorithm.label}: tumor, research use only"[:64],
@@ -99,5 +101,5 @@ def _described(segment: Segment, algorithm: Algorithm) -> Any:
             parameters=dict(algorithm.settings) or None,
         ),
         anatomic_regions=[coded(BRAIN)],
-        display_color=CIELabColor(*segment.color),
+        display_color=CIELabColor.from_rgb(*segment.rgb) if segment.rgb else CIELabColor(*segment.color),
     )

@@ -7,13 +7,14 @@ space (SCOORD3D), and shows neither where a volume on a segment stands in the sa
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from handler.labels import Code
 from handler.volumes.lesions import Lesion, Lesions
-from handler.volumes.out.algorithm import BRAIN, NOTICE, SEGMENTS, Algorithm, Segment, coded
+from handler.volumes.out.algorithm import BRAIN, NEOPLASM, NOTICE, Algorithm, Segment, coded
 from handler.volumes.out.frames import (
     Frames,
     Reference,
@@ -34,12 +35,14 @@ VOLUME_OF = Code("118565006", "SCT", "Volume")
 MILLIMETRES, MILLILITRES = Code("mm", "UCUM", "millimeter"), Code("mL", "UCUM", "milliliter")
 
 
-def encode(volume: Volume, lesions: Lesions, segmentation: bytes, algorithm: Algorithm) -> dict[str, bytes]:
+def encode(
+    volume: Volume, lesions: Lesions, volumes_ml: Sequence[float], segmentation: bytes, algorithm: Algorithm
+) -> dict[str, bytes]:
     """File names -> DICOM files. ``lesions``: of the mask in ``segmentation``, the SEG of
-    :func:`handler.volumes.out.seg.encode`.
+    :func:`handler.volumes.out.seg.encode`; ``volumes_ml``: of the algorithm's segments, in their order.
 
-    The volume of all lesions together, on the segment; and, where there is one, the longest diameter of each lesion as
-    a line on its source image, its ends in the middle of pixels. Equal arguments give equal bytes. Raises
+    The volume of each segment, on it; and, where there is one, the longest diameter of each lesion, of whatever
+    segments, as a line on its source image, its ends in the middle of pixels. Equal arguments give equal bytes. Raises
     ``not_acceptable`` as :func:`~handler.volumes.out.frames.frames_of` does.
     """
     from pydicom import dcmread
@@ -56,7 +59,10 @@ def encode(volume: Volume, lesions: Lesions, segmentation: bytes, algorithm: Alg
             groups = [_diameter(number, lesion, images, of, algorithm) for number, lesion in drawn.items()]
             slices = tuple(lesion.diameter.slice for lesion in drawn.values())
             made[DIAMETERS] = _report(DIAMETERS, groups, frames, frames.by_series(slices), images, algorithm)
-        groups = [_on_segment(segment, lesions, seg, images, frames, algorithm) for segment in SEGMENTS]
+        groups = [
+            _on_segment(segment, millilitres, seg, images, frames, algorithm)
+            for segment, millilitres in zip(algorithm.segments, volumes_ml, strict=True)
+        ]
         listed = frames.by_series()
         listed[str(seg.SeriesInstanceUID)] = [_of(seg)]
         made[VOLUME] = _report(VOLUME, groups, frames, listed, [*images, seg], algorithm)
@@ -84,7 +90,7 @@ def _diameter(number: int, lesion: Lesion, images: list[Any], of: str, algorithm
     length = round(lesion.longest_mm, 3)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid_of("lesion", of, str(number)), f"Lesion {number}"),
-        finding_type=coded(SEGMENTS[0].type),
+        finding_type=coded(NEOPLASM),
         finding_sites=[FindingSite(coded(BRAIN))],
         algorithm_id=_identified(algorithm),
         measurements=[Measurement(coded(LONG_AXIS), length, coded(MILLIMETRES), referenced_coordinates=[line])],
@@ -92,7 +98,7 @@ def _diameter(number: int, lesion: Lesion, images: list[Any], of: str, algorithm
 
 
 def _on_segment(
-    segment: Segment, lesions: Lesions, seg: Any, images: list[Any], frames: Frames, algorithm: Algorithm
+    segment: Segment, millilitres: float, seg: Any, images: list[Any], frames: Frames, algorithm: Algorithm
 ) -> Any:
     from highdicom.sr import (
         FindingSite,
@@ -109,15 +115,16 @@ def _on_segment(
         source: dict[str, Any] = {"source_series": SourceSeriesForSegmentation(*series)}
     else:
         source = {"source_images": [SourceImageForSegmentation(i.SOPClassUID, i.SOPInstanceUID) for i in images]}
+    tracked = [str(seg.SOPInstanceUID), *([str(segment.number)] if len(algorithm.segments) > 1 else [])]
     # By hand: ReferencedSegment.from_segmentation fails on a file with one segment (highdicom 0.28.2).
     where = ReferencedSegment(seg.SOPClassUID, seg.SOPInstanceUID, segment.number, **source)
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid_of("segment", str(seg.SOPInstanceUID)), segment.label),
+        tracking_identifier=TrackingIdentifier(uid_of("segment", *tracked), segment.label),
         referenced_segment=where,
         finding_type=coded(segment.type),
         finding_sites=[FindingSite(coded(BRAIN))],
         algorithm_id=_identified(algorithm),
-        measurements=[Measurement(coded(VOLUME_OF), round(lesions.tumor_volume_ml, 4), coded(MILLILITRES))],
+        measurements=[Measurement(coded(VOLUME_OF), round(millilitres, 4), coded(MILLILITRES))],
     )
 
 

@@ -47,8 +47,9 @@ def _frames(seg: Dataset, sources: Sequence[Dataset], slices: int) -> Iterator[s
     places = places_of(sources)
     classes = {source.SOPInstanceUID: source.SOPClassUID for source in sources}
     groups = seg.PerFrameFunctionalGroupsSequence
-    if not len(groups) == seg.NumberOfFrames == slices:
-        yield f"{len(groups)} frames for {slices} slices"
+    wanted = slices * (len(seg.SegmentSequence) if seg.SegmentationType == "BINARY" else 1)
+    if not len(groups) == seg.NumberOfFrames == wanted:
+        yield f"{len(groups)} frames for {slices} slices and {len(seg.SegmentSequence)} segments"
     used = set()
     for number, group in enumerate(groups, 1):
         position = group.get("PlanePositionSequence") or ()
@@ -61,7 +62,8 @@ def _frames(seg: Dataset, sources: Sequence[Dataset], slices: int) -> Iterator[s
         if len(position) != 1 or len(origin) != 1:
             continue
         key = (origin[0].ReferencedSOPInstanceUID, origin[0].get("ReferencedFrameNumber"))
-        used.add(key)
+        identified = group.get("SegmentIdentificationSequence")
+        used.add((*key, identified[0].ReferencedSegmentNumber if identified else None))
         if key not in places:
             yield f"frame {number} names a source that is not there"
         elif np.abs(places[key] - np.array(position[0].ImagePositionPatient, float)).max() > TOLERANCE_MM:
@@ -77,7 +79,8 @@ def _spacing(seg: Dataset) -> Iterator[str]:
     groups = [group for group in seg.PerFrameFunctionalGroupsSequence if group.get("PlanePositionSequence")]
     cosines = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
     normal = np.cross(cosines[:3], cosines[3:])
-    along = np.sort([normal @ np.array(g.PlanePositionSequence[0].ImagePositionPatient, float) for g in groups])
+    places = [normal @ np.array(g.PlanePositionSequence[0].ImagePositionPatient, float) for g in groups]
+    along = np.unique(np.round(places, 6))  # of several segments each plane comes as often
     stated = shared.PixelMeasuresSequence[0].get("SpacingBetweenSlices")
     if len(along) > 1 and (stated is None or abs(float(stated) - np.diff(along).mean()) > TOLERANCE_MM):
         yield "SpacingBetweenSlices is not the distance of the planes"

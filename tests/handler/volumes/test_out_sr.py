@@ -27,7 +27,10 @@ def made(series: Series, mask: np.ndarray | None = None, algorithm: Algorithm = 
     mask = landmarks(SMALL) if mask is None else mask
     segmentation = seg.encode(series.volume, mask, algorithm)
     found = lesions.measure(mask, SMALL)
-    return {"seg.dcm": segmentation, **sr.encode(series.volume, found, segmentation, algorithm)}
+    return {
+        "seg.dcm": segmentation,
+        **sr.encode(series.volume, found, [found.tumor_volume_ml], segmentation, algorithm),
+    }
 
 
 def read(data: bytes) -> Dataset:
