@@ -80,6 +80,8 @@ def test_every_key_is_there() -> None:
         "tumor_pixels": 0,
         "tumor_coverage_percent": 0.0,
         "max_probability": 0.75,
+        "labels": None,
+        "regions": None,
         "trust": {"accepted": None, "score": None, "reasons": [], "uncertain": None, "expected_dice": None},
         "sop_instance_uid": None,
         "images": {},
