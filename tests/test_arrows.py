@@ -107,6 +107,7 @@ def test_only_the_network_and_its_neighbours_need_torch() -> None:
         "engines/torch_engine.py",
         "network.py",
         "explain/gradcam.py",
+        "explain/tumour.py",
         "explain/work.py",
     }
 
