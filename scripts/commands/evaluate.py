@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,14 @@ from training.data.cases import DataError, Pair, data_folder, find_pairs
 from training.data.seen import SPLIT_FILE, cases_seen_by, check_unseen
 from training.data.slices import load_slices
 from training.data.split import SIDES, LeakError, Split, read_split
+from training.data.volumes import find_volumes, load_volume
 from training.fit.start import StartWeightsError
 from training.judge.evaluation import Report, evaluate, to_json
 from training.judge.gallery import gallery
 from training.judge.page import LEAK, report_page, trained_on
 from training.judge.predictor import LocalPredictor, Predictor, SourceError, open_predictor
+from training.judge.volumes import judge_volumes, volumes_json
+from training.judge.volumes_page import figure_rows, volumes_page
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -34,7 +38,9 @@ console = Console(stderr=True)
 def main(
     source: Annotated[str, typer.Argument(help="A released folder, an archive, a .ckpt, or the URL of predictions.")],
     out: Annotated[Path, typer.Option(help="Folder for report.json and report.html; made when missing.")],
-    data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data, as for scripts/train; else BRAINSEG_DATA.")
+    ] = None,
     side: Annotated[str, typer.Option(help="train, validation, test, or all for every case of the folder.")] = "test",
     split: Annotated[Path | None, typer.Option(help="Split file; else that of the run or the model card.")] = None,
     slices: Annotated[bool, typer.Option(help="Show best and worst slices: the page then holds licensed data.")] = True,
@@ -51,6 +57,9 @@ def main(
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
         with ExitStack() as keep:
             predictor = open_predictor(source, keep, token=_token(token_file))
+            if isinstance(predictor, LocalPredictor) and predictor.released_card.labelling:
+                _volumes(predictor, data_folder(data), side, split, source, out)
+                return
             if whole:
                 predictor = _uncropped(predictor)
             chosen, leaks = _pairs(find_pairs(data_folder(data)).pairs, side, split, source, predictor)
@@ -71,6 +80,25 @@ def main(
         out / "report.html", report_page(report, _log_of(source, log), shown).encode(errors="backslashreplace")
     )
     _print(report)
+    typer.echo(f"wrote {out / 'report.json'} and {out / 'report.html'}")
+
+
+def _volumes(predictor: LocalPredictor, data: Path, side: str, split_file: Path | None, source: str, out: Path) -> None:
+    """Judges a network of several classes on volumes in the layout of BraTS. Raises as :func:`_pairs` does."""
+    card = predictor.released_card
+    chosen, _ = _pairs(find_volumes(data).pairs, side, split_file, source, predictor)
+    folders = {pair.case: pair.image.parent for pair in chosen}
+    table = {int(value): int(label) for value, label in card.recipe["masks"]}
+    loads = [partial(load_volume, case, folder, table) for case, folder in folders.items()]
+    with counting("segmenting volumes", len(loads), console) as advance:
+        scores = judge_volumes(predictor.engine, card, loads, card.recipe["patients"], advance)
+    report = volumes_json(predictor.name, card, side, scores)
+    write_atomic(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    write_atomic(out / "report.html", volumes_page(report).encode(errors="backslashreplace"))
+    shown = Table("part", "kind", "Dice", "HD95 mm", "patients", "cases", "missed", "false", title=escape(side))
+    for row in figure_rows(report["figures"]):
+        shown.add_row(*(f"{one:.3f}" if isinstance(one, float) else escape(str(one)) for one in row))
+    Console().print(shown)
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.html'}")
 
 

@@ -18,7 +18,9 @@ from settings.mapping import SettingsError
 from training.data.cases import DataError, data_folder
 from training.data.split import LeakError
 from training.fit.start import StartWeightsError
+from training.release.card import read_checkpoint
 from training.release.publish import Order, publish
+from training.release.regions import RegionsOrder, publish_regions
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -38,11 +40,24 @@ def main(
         Path | None,
         typer.Option(help="For a run with --refit: the release of the same run without it, which chose the settings."),
     ] = None,
+    judged: Annotated[
+        list[Path] | None,
+        typer.Option(help="With labels: report.json of a run that left a patient out; may be repeated."),
+    ] = None,
+    data_set: Annotated[str, typer.Option(help="With labels: what the weights were trained on, with its source.")] = "",
+    licence: Annotated[str, typer.Option(help="With labels: the licence that the weights inherit from that.")] = "",
 ) -> None:
     """Chooses calibration, threshold and smallest lesion on validation cases, then judges and writes the release."""
     bars = Bars(console)
     try:
-        card = publish(Order(checkpoint, version, out, attribution, test, twin), data_folder(data), bars)
+        trained = read_checkpoint(checkpoint)
+        if trained.recipe.labels:
+            order = RegionsOrder(
+                checkpoint, version, out, data_set, licence, tuple(judged or ()), attribution, judge_test=test
+            )
+            card = publish_regions(order, trained, data_folder(data), bars)
+        else:
+            card = publish(Order(checkpoint, version, out, attribution, test, twin), data_folder(data), bars)
     except (DataError, SettingsError, StartWeightsError, LeakError, OSError, ValueError) as error:
         console.print(f"[bold red]release:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
@@ -56,6 +71,8 @@ def main(
         f"threshold {card.threshold}, smallest lesion {card.min_lesion_pixels} pixels, "
         f"calibration {scale:.3f} * logit {offset:+.3f}"
     )
+    if trained.recipe.labels:
+        return  # what the samples show are pictures with a skull, which no such network has been trained on
     wrong = misjudged(record(open_model(out, "torch", plan().threads), sample_files()))
     typer.echo(f"samples: {'; '.join(wrong) or 'each gets the verdict it was drawn for'}")
 

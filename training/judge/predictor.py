@@ -72,6 +72,11 @@ class LocalPredictor:
         self.released_card = card
         self._engine = engine
 
+    @property
+    def engine(self) -> Engine:
+        """What runs the weights."""
+        return self._engine
+
     def with_card(self, card: ModelCard) -> LocalPredictor:
         """The same weights under another card: other calibration, threshold or smallest lesion."""
         return LocalPredictor(self.name, card, self._engine)

@@ -17,6 +17,8 @@ from training.fit.start import StartWeightsError, State, load_checkpoint, releas
 from training.judge.figures import Figure
 
 DATA_SET = "TCGA lower-grade glioma, published as mateuszbuda/lgg-mri-segmentation (kaggle_3m layout)"
+VOLUMES = "volumes in the layout of BraTS"
+REGIONS_NAME = "brainseg-regions"
 LICENCES = {
     "weights": "CC BY-NC-SA 4.0 (inherited from the training data)",
     "code": "Apache-2.0",
@@ -55,25 +57,30 @@ def read_checkpoint(path: Path) -> Trained:
 def card_of(trained: Trained, split: Split, version: str, start: dict[str, Any] | None = None) -> ModelCard:
     """The card of trained weights, uncalibrated, threshold 0.5; `write_release` fills in the file's digest. `start`
     is the run's record of what it started from."""
+    recipe, labelling = trained.recipe, trained.recipe.labelling
+    classes: dict[str, Any] = {}
+    if labelling:
+        classes = {"labels": labelling.labels, "regions": labelling.regions, "activation": labelling.activation}
     return ModelCard(
-        name="brainseg",
+        name=REGIONS_NAME if labelling else "brainseg",
         version=version,
         weights=FileRecord("weights.safetensors", "", 0),
-        architecture=architecture_of(trained.recipe),
-        input=input_spec(trained.recipe),
+        architecture=architecture_of(recipe),
+        input=input_spec(recipe),
         data={
-            "set": DATA_SET,
+            "set": VOLUMES if labelling else DATA_SET,
             "split": {"by": split.by, "seed": split.seed, "leaks": split.leaks},
             **{side: list(split.side(side)) for side in SIDES},
         },
         recipe={
-            **asdict(trained.recipe),
+            **asdict(recipe),
             "run": trained.run,
             "epochs_trained": trained.epochs,
             "checkpoint": trained.digest,
             "start": start,
         },
         licences=LICENCES,
+        **classes,
     )
 
 
