@@ -49,8 +49,8 @@ def main(
     ] = AUTO,
     model: Annotated[str, typer.Option(help=f"{' or '.join(MODELS)}.")] = MODEL_NAME,
 ) -> None:
-    """Make model_store/brainseg-<version>.mar (or brainseg-types-…) from the released weights. Equal inputs give equal
-    bytes, where the engine is named."""
+    """Make model_store/brainseg-<version>.mar (or that of another --model) from the released weights. Equal inputs give
+    equal bytes, where the engine is named."""
     if as_version is not None and len(versions or ()) != 1:
         given = len(versions or ())
         console.print(

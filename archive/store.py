@@ -11,7 +11,9 @@ SAMPLES = ROOT / "samples"
 STATE = ROOT / ".run"
 MODEL_NAME = "brainseg"
 TYPES_NAME = "brainseg-types"  # the classifier
-MODELS = (MODEL_NAME, TYPES_NAME)
+REGIONS_NAME = "brainseg-regions"  # the segmentation of several classes
+BESIDE = (TYPES_NAME, REGIONS_NAME)  # models that go live beside the segmentation, without a trial
+MODELS = (MODEL_NAME, *BESIDE)
 KEY_FILE = "key_file.json"
 DEFAULT_VERSION_FILE = "default-version"
 

@@ -15,7 +15,7 @@ from archive.digests import DIGESTS_FILE, SIGNATURE_FILE, Digests, check_members
 from archive.errors import UntrustedError
 from archive.layout import Member, read_members
 from archive.signature import read_envelope, statement_of
-from archive.store import MODEL_NAME, TYPES_NAME
+from archive.store import MODEL_NAME, REGIONS_NAME, TYPES_NAME
 from handler.card import CARD_FILE, FileRecord, ModelCard, parse_card
 
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -126,6 +126,8 @@ def _card(members: Mapping[str, bytes]) -> ModelCard:
     except ValueError as error:
         raise UntrustedError(str(error)) from error
     expected = TYPES_NAME if card.architecture.classifies else MODEL_NAME
+    if card.labelling and card.name == REGIONS_NAME:
+        expected = REGIONS_NAME  # one may be the segmentation itself, too
     if card.name != expected or not _VERSION.fullmatch(card.version):
         raise UntrustedError(
             f"its card is of {card.name!r} version {card.version!r}; expected {expected} and such as 2.0"

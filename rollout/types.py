@@ -1,7 +1,9 @@
-"""The classifier goes live beside the segmentation: verified, started, asked its known answers, made the default.
+"""The classifier, or the model of several classes, goes live beside the segmentation: verified, started, asked its
+known answers, made the default.
 
-There is one version of it at a time and no trial: what was there before answers until the new one has, and goes once
-nothing is left in its queue. ``types.json`` in the state folder says what the next start of the server loads."""
+There is one version of each at a time and no trial: what was there before answers until the new one has, and goes once
+nothing is left in its queue. ``types.json`` and ``regions.json`` in the state folder say what the next start of the
+server loads."""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from pathlib import Path
 import requests
 
 from archive.known import difference
-from archive.store import MODEL_NAME, TYPES_NAME
+from archive.store import BESIDE, REGIONS_NAME, TYPES_NAME
 from archive.verify import Release
 from handler.files import sha256_of, write_atomic
 from rollout import history
@@ -22,7 +24,8 @@ from rollout.register import POLL_SECONDS, check_disks, copy_archive
 from rollout.server import TorchServe, Version
 from settings.mapping import SettingsError, from_mapping
 
-TYPES_FILE = "types.json"
+FILES = {TYPES_NAME: "types.json", REGIONS_NAME: "regions.json"}
+WORDS = {TYPES_NAME: "classifier", REGIONS_NAME: "model of several classes"}
 DRAIN_SECONDS = 60.0  # a class takes milliseconds: who still waits after it has gone away
 
 
@@ -36,33 +39,33 @@ class DeployedTypes:
 
 
 def check_is_segmentation(release: Release) -> None:
-    """Raises :class:`UsageError` for a classifier, where a version is compared with the live segmentation."""
-    if release.card.name != MODEL_NAME:
+    """Raises :class:`UsageError` for a model beside the segmentation, where a version is compared with the live one."""
+    if release.card.name in BESIDE:
         raise UsageError(f"{release.card.name} has no trial; deploy it with ./scripts/deploy {release.file_name}")
 
 
-def read_types(state: Path) -> DeployedTypes | None:
-    """What the state folder declares; None when no classifier was ever deployed. Raises :class:`RolloutError` for a
+def read_types(state: Path, model: str = TYPES_NAME) -> DeployedTypes | None:
+    """What the state folder declares of ``model``; None when none was ever deployed. Raises :class:`RolloutError` for a
     file that is not ours."""
-    path = state / TYPES_FILE
+    path = state / FILES[model]
     try:
         return from_mapping(DeployedTypes, json.loads(path.read_text(encoding="utf-8")), path.name)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, SettingsError) as error:
-        raise RolloutError(f"{path} cannot be read: {error}. Remove it and deploy the classifier again.") from error
+        raise RolloutError(f"{path} cannot be read: {error}. Remove it and deploy {model} again.") from error
 
 
-def types_to_serve(state: Path, store: Path) -> DeployedTypes | None:
+def types_to_serve(state: Path, store: Path, model: str = TYPES_NAME) -> DeployedTypes | None:
     """As :func:`read_types`, for a server that starts. Raises :class:`RolloutError` when the archive is not the one
     that was deployed."""
-    found = read_types(state)
+    found = read_types(state, model)
     if found is None:
         return None
     path = store / found.archive
     if not path.is_file() or sha256_of(path) != found.sha256:
         raise RolloutError(
-            f"{path} is not the classifier that was deployed. Put that back, or remove {state / TYPES_FILE}"
+            f"{path} is not the {WORDS[model]} that was deployed. Put that back, or remove {state / FILES[model]}"
         )
     return found
 
@@ -70,7 +73,8 @@ def types_to_serve(state: Path, store: Path) -> DeployedTypes | None:
 def deploy_types(state: Path, release: Release, operator: str, seconds: float) -> str:
     """Brings ``release`` live; a line that says what became of it. ``seconds``: for its start. Raises the error that
     says why it is not live; then what was there before still answers."""
-    server = TorchServe(state, TYPES_NAME)
+    model = release.card.name
+    server = TorchServe(state, model)
     before = _versions(server)
     subject = DeployedTypes(release.version, release.file_name, release.sha256)
     if (there := before.get(release.version)) and there.archive != release.file_name:
@@ -90,17 +94,17 @@ def deploy_types(state: Path, release: Release, operator: str, seconds: float) -
             (server.store / release.file_name).unlink(missing_ok=True)
         raise
     server.set_default(release.version)
-    write_atomic(state / TYPES_FILE, (json.dumps(asdict(subject), indent=1) + "\n").encode())
+    write_atomic(state / FILES[model], (json.dumps(asdict(subject), indent=1) + "\n").encode())
     old = [version for version in before if version != release.version]
-    named, why = f"{TYPES_NAME} {release.version}", "gave its known answers"
+    named, why = f"{model} {release.version}", "gave its known answers"
     history.append(state, history.Event(operator, named, release.sha256, "promoted", why, ", ".join(old)))
     for version in old:
         _take_out(server, version)
-    return f"{TYPES_NAME} {release.version} is live" + (f"; {', '.join(old)} is gone" if old else "")
+    return f"{model} {release.version} is live" + (f"; {', '.join(old)} is gone" if old else "")
 
 
 def _versions(server: TorchServe) -> dict[str, Version]:
-    """Of the classifier; none where TorchServe has no such model."""
+    """Of the server's model; none where TorchServe has no such model."""
     try:
         return server.versions()
     except RolloutError as error:

@@ -20,6 +20,7 @@ from rich.markup import escape
 from archive.inputs import CONFIG, why_stale
 from archive.programs import environment, python
 from archive.store import (
+    BESIDE,
     MODEL_NAME,
     ROOT,
     SAMPLES,
@@ -197,18 +198,18 @@ def _to_serve(places: Places, told: threading.Event, signers: Signers) -> tuple[
     return archives, deployment.live.version
 
 
-def _types_to_serve(places: Places, told: threading.Event, signers: Signers) -> dict[str, str]:
-    """The classifier's archive by version, empty where there is none: what ``scripts/deploy`` has deployed, else the
-    latest that is released."""
+def _beside_to_serve(places: Places, told: threading.Event, signers: Signers, model: str) -> dict[str, str]:
+    """The archive of ``model`` by version, empty where there is none: what ``scripts/deploy`` has deployed; of the
+    classifier else the latest that is released. A demonstration is served where somebody has deployed it."""
     store = places.model_store
-    deployed = types_to_serve(places.state, store)
+    deployed = types_to_serve(places.state, store, model)
     if deployed is not None:
         archives = {deployed.version: deployed.archive}
         _check_signed(signers, archives, store, {deployed.version: deployed.sha256})
         return archives
-    archives = {
-        one: archive_path(one, store, TYPES_NAME).name for one in _archives(store, told, signers, TYPES_NAME)[-1:]
-    }
+    if model != TYPES_NAME:
+        return {}
+    archives = {one: archive_path(one, store, model).name for one in _archives(store, told, signers, model)[-1:]}
     if archives:
         _check_signed(signers, archives, store, {})
     return archives
@@ -239,9 +240,9 @@ def _start_torchserve(running: Running, ports: Ports, told: threading.Event, sig
     places = running.places
     java_home = find_java_home(console.print, ROOT / "constraints.txt")
     archives, default = _to_serve(places, told, signers)
-    types = _types_to_serve(places, told, signers)
+    beside = {model: _beside_to_serve(places, told, signers, model) for model in BESIDE}
     layout = plan()
-    models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")), types)
+    models = torchserve.snapshot(archives, default, layout, yaml.safe_load(CONFIG.read_text(encoding="utf-8")), beside)
     settings = torchserve.write_settings(places, ports, models)
     each = f"{layout.threads} threads, {layout.at_once} requests at once"
     console.print(escape(f"starting TorchServe: {layout.workers} worker a version, {each}"))
@@ -251,7 +252,8 @@ def _start_torchserve(running: Running, ports: Ports, told: threading.Event, sig
     alive = lambda: process.poll() is None and not told.is_set()  # noqa: E731
     try:
         wait_ready(places, ports, archives, alive, log.refusal, START_SECONDS)
-        wait_ready(places, ports, types, alive, log.refusal, START_SECONDS, TYPES_NAME)
+        for model, own in beside.items():
+            wait_ready(places, ports, own, alive, log.refusal, START_SECONDS, model)
     except RefusedError as error:
         raise StartError(f"{error} (of {', '.join(archives.values())}; log: {log.path})") from error
 

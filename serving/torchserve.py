@@ -17,7 +17,7 @@ from types import MappingProxyType
 import psutil
 
 from archive.programs import environment, python
-from archive.store import KEY_FILE, MODEL_NAME, ROOT, TYPES_NAME
+from archive.store import KEY_FILE, MODEL_NAME, ROOT
 from handler.files import write_atomic
 from handler.resources import Plan
 from handler.wanted import FOLDER_VARIABLE
@@ -91,13 +91,14 @@ def snapshot(
     default: str,
     plan: Plan,
     timeouts: Mapping[str, int],
-    types: Mapping[str, str] = MappingProxyType({}),
+    beside: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> str:
     """TorchServe's declarative list of models: the only form in which a default version can be given. ``archives``:
-    file names in the model store, by version; ``types``: likewise of the classifier, at most one."""
+    file names in the model store, by version; ``beside``: likewise of each other model, one version at most."""
     models = {MODEL_NAME: _versions(archives, default, plan, timeouts)}
-    if types:
-        models[TYPES_NAME] = _versions(types, next(iter(types)), plan, timeouts)
+    for model, own in beside.items():
+        if own:
+            models[model] = _versions(own, next(iter(own)), plan, timeouts)
     count = sum(map(len, models.values()))
     return json.dumps({"name": "brainseg", "modelCount": count, "created": 0, "models": models}, separators=(",", ":"))
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from archive.store import TYPES_NAME
+from archive.store import BESIDE
 from archive.verify import Release
 from rollout import show
 from rollout.errors import Exit, RolloutError, UsageError
@@ -166,15 +166,17 @@ def ready(asked: Asked, dry_run: bool = False) -> Iterator[Ready]:
 
 
 def names_types(archive: Path) -> bool:
-    """Whether ``archive`` is a classifier's. An archive that is refused is left to whoever opens it next."""
+    """Whether ``archive`` is of a model beside the segmentation, such as a classifier. One that is refused is left to
+    whoever opens it next."""
     try:
-        return trusted_release(archive).card.name == TYPES_NAME
+        return trusted_release(archive).card.name in BESIDE
     except (RolloutError, OSError):
         return False
 
 
 def release_types(asked: Asked, dry_run: bool) -> None:
-    """The classifier goes live, or with ``dry_run`` is only looked at. An error becomes its message and exit code."""
+    """A model beside the segmentation goes live, or with ``dry_run`` is only looked at. An error becomes its message
+    and exit code."""
     say = teller(asked.shown_on)
     with exits():
         limits = read_limits(asked.limits_file)
@@ -187,7 +189,7 @@ def release_types(asked: Asked, dry_run: bool) -> None:
             )
         )
         if dry_run:
-            say("it would be started, asked its known answers and made the one that names types; nothing was changed")
+            say("it would be started, asked its known answers and made the one that answers; nothing was changed")
             return
         with locked(folder):
             done = deploy_types(folder, verified, asked.operator, limits.start.seconds)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from handler.compose import Rule
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from handler.card import ModelCard
+from handler.compose import Rule
 from handler.engines import Engine
 from handler.labels import Labelling
 from handler.pipeline import segment

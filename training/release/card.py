@@ -18,7 +18,7 @@ from training.judge.figures import Figure
 
 DATA_SET = "TCGA lower-grade glioma, published as mateuszbuda/lgg-mri-segmentation (kaggle_3m layout)"
 VOLUMES = "volumes in the layout of BraTS"
-REGIONS_NAME = "brainseg-regions"
+REGIONS_NAME = "brainseg-regions"  # as archive.store has it
 LICENCES = {
     "weights": "CC BY-NC-SA 4.0 (inherited from the training data)",
     "code": "Apache-2.0",
