@@ -43,17 +43,19 @@ def _settle(network: torch.nn.Module, card: ModelCard) -> None:
 
 
 def check_answers(architecture: Architecture, reference: Engine, card: ModelCard) -> None:
-    """Raises ``ValueError`` unless ``reference`` gives a logit a pixel, of several classes one each, at the sizes that
-    are compared and at the smallest, which the box around a small head may have."""
+    """Raises ``ValueError`` unless ``reference`` gives a logit a pixel, at the sizes that are compared and at the
+    smallest, which the box around a small head may have."""
     smallest = parity_inputs(card)[0][..., :SIDE_STEP, :SIDE_STEP]
     for image in (*parity_inputs(card)[:2], smallest):
         try:
             found = reference.logits(image).shape
         except RuntimeError as error:
             raise ValueError(f"{architecture.label} cannot see {image.shape}: {str(error)[:200]}") from error
-        classes = () if architecture.classes == 1 else (architecture.classes,)
-        if found != (1, *classes, *image.shape[2:]):
-            raise ValueError(f"{architecture.label} answers {found} for {image.shape}: expected a logit a pixel")
+        several = () if architecture.classes == 1 else (architecture.classes,)
+        if found != (1, *several, *image.shape[2:]):
+            raise ValueError(
+                f"{architecture.label} answers {found} for {image.shape}: expected a logit a pixel and class"
+            )
 
 
 def rehearse(network: torch.nn.Module, architecture: Architecture, spec: InputSpec) -> list[str]:

@@ -114,6 +114,12 @@ class Rendered:
     trust: Trust
     digest: MaskDigest | None = None
 
+    @property
+    def volume(self) -> NDArray[np.bool_] | NDArray[np.uint8]:
+        """``masks`` as one, (slices, rows, columns)."""
+        stacked: NDArray[Any] = np.stack(self.masks)
+        return stacked
+
 
 def _render(
     model: Model, subject: Subject, steps: Steps, settings: Settings, digest: MaskDigest | None = None
@@ -166,7 +172,7 @@ def _algorithm(model: Model, settings: Settings) -> Algorithm:
 def _bare(model: Model, subject: Subject, rendered: Rendered, settings: Settings) -> bytes:
     """The mask itself, in the kind of answer that was asked for."""
     if isinstance(subject, Scanned) and settings.kind in WRITERS:
-        return WRITERS[settings.kind](subject, np.stack(rendered.masks), _algorithm(model, settings), settings.seg)
+        return WRITERS[settings.kind](subject, rendered.volume, _algorithm(model, settings), settings.seg)
     drawn = rendered.masks
     if isinstance(subject, Scanned):
         drawn = drawn[settings.first : settings.last + 1]
@@ -176,7 +182,7 @@ def _bare(model: Model, subject: Subject, rendered: Rendered, settings: Settings
 
 def _zip(model: Model, subject: Scanned, rendered: Rendered, settings: Settings, result: bytes) -> bytes:
     """Raises ``response_too_large``."""
-    mask, algorithm = np.stack(rendered.masks), _algorithm(model, settings)
+    mask, algorithm = rendered.volume, _algorithm(model, settings)
     packed = everything(subject, mask, algorithm, result, settings.seg, "scan" in settings.outputs)
     if len(packed) > model.limits.answer_bytes:
         raise RequestError(
@@ -233,7 +239,7 @@ def _answer(
             bare = _bare(model, subject, rendered, settings)
             reply = picture_answer(settings.kind, bare, model.card, rendered.summary)
             return Outcome(reply.with_headers(carried), "ok", rendered.summary, seconds)
-        spatial = subject.spatial(np.stack(rendered.masks)) if isinstance(subject, Scanned) else None
+        spatial = subject.spatial(rendered.volume) if isinstance(subject, Scanned) else None
     reply = json_answer(
         model.card,
         subject,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from handler.card import Calibration
+from handler.compose import calibrated
 from handler.measure import mask_of, restore, to_steps
-from handler.predict import calibrated
 from training.data.cases import DataError, Listing
 from training.data.seen import SPLIT_FILE, cases_seen_by
 from training.data.slices import LabelledSlice, load_slices
