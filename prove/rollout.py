@@ -81,7 +81,7 @@ class Stage:
         """What is typed for one of :data:`WORDS`."""
         other = next(version for version in self.archives if version != self.live())
         if kind == "canary":
-            return ("canary", self.archives[other], "--steps", "50,90", "--every", "2s")
+            return ("canary", self.archives[other], "--steps", "50,90", "--every", "2s", "--by", "request")
         return ("rollback",) if kind == "rollback" else ("release", self.archives[other])
 
 
