@@ -25,7 +25,6 @@ from prove.stand import served
 from prove.ways.http import code_of
 from web.open_inference.messages import MESSAGES, SERVICE
 
-ROUNDS = "rounds"
 KEY = "proof-0123456789abcdefghij"
 LEFT = "brainseg-was-here"  # what a file would be called that came out of where it belongs
 OVER = 70 * 2**20

@@ -28,7 +28,7 @@ from prove.usage import MIB
 from prove.ways.http import code_of
 from web.contract.fields import HTTP_PROBLEMS, PROBLEMS
 
-REQUESTS = "requests while it lasts"
+REPEATS = "repeats"  # requests while a fault lasts
 BACK = "-3d"
 _FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"  # of Debian's package
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -106,7 +106,7 @@ def full_disk(ground: Ground, claims: Claims) -> None:
     """State and jobs on a disk that fills while it serves; then there is room again."""
     try:
         with small_disk(400) as disk, served(ground.store, disk, jobs=True) as server:
-            _full(server, disk, ground.effort[REQUESTS], claims)
+            _full(server, disk, ground.effort[REPEATS], claims)
     except NoDiskError as error:
         claims.skipped("a disk that fills", str(error))
 
@@ -163,7 +163,7 @@ def clock_back(ground: Ground, claims: Claims) -> None:
     try:
         before = [_job(jobs, scan + bytes([number])) for number in (1, 2)]
         file.write_text(f"{BACK}\n")
-        codes = [_post(server, scan) for _ in range(ground.effort[REQUESTS])]
+        codes = [_post(server, scan) for _ in range(ground.effort[REPEATS])]
         claims.equal(f"{claim}: requests answered", len(codes), sum(code == "ok" for code in codes), "requests")
         claims.equal("TorchServe's own port takes the token", 200, server.post(scan).status_code)
         after = _job(jobs, scan + b"3")

@@ -13,7 +13,7 @@ from prove.drawn.whole import whole_pictures, whole_volumes
 from prove.mutate import MUTATORS, format_of
 from prove.proof import Claims, Ground
 
-SECONDS = "seconds for each decoder"
+SECONDS = "seconds"  # for each decoder
 _RUNS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 _COVERED = re.compile(r"cov: (\d+)")
 _LEFT = ("crash-*", "timeout-*", "oom-*", "leak-*")

@@ -25,7 +25,7 @@ from prove.ways.http import BUSY
 from samples.phantom import draw, draw_stack
 
 REQUESTS = "requests"
-SETTLED = "requests before the first look"
+SETTLED = "settled"  # so many requests before the first look that counts
 CLIENTS = 2
 LOOKS = 200  # over all of it
 GROWTH = 0.05

@@ -21,7 +21,7 @@ from prove.server import Server
 from prove.stand import served
 from samples.phantom import draw, draw_stack
 
-MUTATED = "mutated neighbours"
+MUTATED = "mutated"
 SIZE = 8
 NAME = "eight"
 OUTPUTS = "mask,overlay,probability"

@@ -23,7 +23,7 @@ from prove.proof import Claims, Ground
 from prove.server import Server
 from prove.stand import served
 
-TURNS, ASKED = "orientations", "orientations asked of the server"
+TURNS, ASKED = "turns", "asked"  # of the core; of a server
 TILTS = (0.0, 17.0)  # degrees
 NEAR_MM = 0.01  # what decimal strings of 16 characters and single precision leave
 ALGORITHM = Algorithm("1", (("threshold", "0.5"), ("min_lesion_pixels", "0")))

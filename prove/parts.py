@@ -21,7 +21,7 @@ _ALL = (
         {orientations.TURNS: 48, orientations.ASKED: 48},
         {orientations.TURNS: 48, orientations.ASKED: 4},
     ),
-    Part("doors", "who gets in", doors.run, {doors.ROUNDS: 1}, {doors.ROUNDS: 1}),
+    Part("doors", "who gets in", doors.run, {}, {}),
     Part("killed", "worker, JVM and front door killed under load", killed.run, {killed.KILLS: 50}, {killed.KILLS: 3}),
     Part(
         "memory",
@@ -37,7 +37,7 @@ _ALL = (
         {rollout.KILLS: 50},
         {rollout.KILLS: 2},
     ),
-    Part("faults", "a machine that fails", faults.run, {faults.REQUESTS: 50}, {faults.REQUESTS: 10}),
+    Part("faults", "a machine that fails", faults.run, {faults.REPEATS: 50}, {faults.REPEATS: 10}),
     Part("fuzz", "coverage-guided runs on each decoder", fuzz.run, {fuzz.SECONDS: 1800}, {fuzz.SECONDS: 10}),
 )
 PARTS: dict[str, Part] = {part.name: part for part in _ALL}

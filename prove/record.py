@@ -106,9 +106,9 @@ def page(done: Sequence[Done], plots: Sequence[str] = ()) -> str:
     """All of it, to read."""
     text = ["# What was proven", "", f"Written by `scripts/prove`. {NOTICE}", ""]
     for one in done:
-        amounts = ", ".join(f"{name} {count:,}" for name, count in one.effort.items())
+        amounts = "".join(f"{name} {count:,}; " for name, count in one.effort.items())
         text += [f"## {one.part}", "", f"`{one.rows[0].command if one.rows else ''}`", ""]
-        text += [f"Seed {one.seed}; {amounts}; {one.began}, {one.seconds:.0f} s on {one.machine}.", ""]
+        text += [f"Seed {one.seed}; {amounts}{one.began}, {one.seconds:.0f} s on {one.machine}.", ""]
         text += [table(one.rows), ""]
         text += [f"![{name}]({name})\n" for name in plots if name.partition(".")[0].partition("-")[0] == one.part]
     return "\n".join(text).rstrip() + "\n"
