@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +46,7 @@ def main(
     """Show what BrainSeg promises, against servers that it starts: hours, minutes with --short. Goes on where it ended.
 
     Exit status: 0 all that could be tried holds, 1 a claim failed, 2 wrong use."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers it started end too
     try:
         served = version or default_version(model_store)
         wish = Wish(parts or [], out.resolve(), model_store.resolve(), served, seed, short, again, _counts(count or []))
