@@ -22,8 +22,8 @@ from handler.compose import Rule, label_steps, probabilities, region_steps
 from handler.labels import ACTIVATIONS, SIGMOID, SOFTMAX, Labelling, Region
 from handler.measure import STEPS, to_steps
 from handler.pipeline import Model
+from prove.drawn.pictures import png
 from tests.contract import picture
-from tests.craft import png
 from tests.handler.models import FLAIR_RULE, model
 from tests.handler.test_pipeline import ask, refused, told
 from tests.labelled import (

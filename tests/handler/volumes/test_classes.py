@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from handler.labels import ACTIVATIONS, SIGMOID
 from handler.pipeline import Model
 from handler.volumes import infer
+from prove.drawn.volumes import ORIENTATIONS, Phantom, dicom_zip, nifti, phantom
 from tests.handler.volumes.test_way import ask, refused, told
 from tests.labelled import ENHANCING, GREY, LABELS, NECROSIS, OEDEMA, labelled_model
-from tests.volumes import ORIENTATIONS, Phantom, dicom_zip, nifti, phantom
 
 SIZE = (44, 44, 26)
 
