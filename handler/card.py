@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from handler.depth import VOLUME, View, view_of
 from handler.files import sha256_of, write_atomic
 from handler.labels import Label, Labelling, Region, check_classes, labelling_of, labels_of, regions_of
 
 CARD_FILE = "model-card.json"
 CARD_FORMAT = 1
 CLASSIFIER = "classifier"  # the decoder of a network that has none
+OVER_VOLUMES = "unet3d"  # the decoder of one over three axes
 # Fields that cards of before lack, and what they are there.
 LATER: dict[str, Any] = {"trust": {}, "serving": {}, "labels": [], "regions": [], "activation": ""}
 SEQUENCES = ("t1", "flair", "t1c")  # red, green and blue of the published pictures
@@ -51,13 +53,20 @@ class Architecture:
 @dataclass(frozen=True)
 class InputSpec:
     """The network's grid in pixels, and the per-channel normalisation of RGB in 0..1. ``sequences``: what its channels
-    are, of :data:`SEQUENCES` and in that order; a grey picture is taken for any of them."""
+    are, of :data:`SEQUENCES` and in that order; a grey picture is taken for any of them. ``depth``: how many slices it
+    sees at a time, see :func:`handler.depth.view_of`."""
 
     height: int = 256
     width: int = 256
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     sequences: tuple[str, ...] = SEQUENCES
+    depth: int | str = 1
+
+    @property
+    def view(self) -> View:
+        """What ``depth`` means. Raises ``ValueError`` for one that means nothing."""
+        return view_of(self.depth)
 
     @property
     def channels(self) -> list[int]:
@@ -71,9 +80,12 @@ class InputSpec:
             raise ValueError(
                 f"input.sequences {list(self.sequences)}: expected one or more of {', '.join(SEQUENCES)}, in this order"
             )
-        counts = {"in_channels": in_channels, "mean": len(self.mean), "std": len(self.std)}
-        if wrong := {name: count for name, count in counts.items() if count != len(known)}:
-            raise ValueError(f"{len(known)} input.sequences ({', '.join(known)}), but {wrong}: expected one for each")
+        counts = {"in_channels": in_channels / self.view.planes, "mean": len(self.mean), "std": len(self.std)}
+        if wrong := {name: f"{count:g}" for name, count in counts.items() if count != len(known)}:
+            each = f" and each of {self.view.planes} slices" if self.view.planes > 1 else ""
+            raise ValueError(
+                f"{len(known)} input.sequences ({', '.join(known)}), but {wrong}: expected one for each{each}"
+            )
 
 
 @dataclass(frozen=True)
@@ -178,6 +190,10 @@ class ModelCard:
         if self.input.height % 32 or self.input.width % 32:
             raise ValueError(f"input {self.input.height} x {self.input.width}: each side must be divisible by 32")
         self.input.check(self.architecture.in_channels)
+        if (self.input.depth == VOLUME) != (self.architecture.decoder == OVER_VOLUMES):
+            raise ValueError(f"input.depth {self.input.depth!r} of a {self.architecture.label}")
+        if self.input.depth == VOLUME and self.labels:
+            raise ValueError("a network over volumes has one class; the card has labels")
         self.calibration.check(self.labelling.channels if self.labelling else None)
         check_classes(self.labels, self.labelling, self.architecture.classes, self.architecture.classifies)
         if Path(self.weights.file).name != self.weights.file:
@@ -212,6 +228,8 @@ class ModelCard:
                 del content[name]  # a card of before stays what it was, byte for byte
         if self.input.sequences == InputSpec.sequences:
             del content["input"]["sequences"]  # likewise
+        if self.input.depth == InputSpec.depth:
+            del content["input"]["depth"]  # likewise
         if content["architecture"]["logits_at"] == Architecture.logits_at:
             del content["architecture"]["logits_at"]  # likewise
         return json.dumps(content, indent=2, sort_keys=False) + "\n"
@@ -250,6 +268,7 @@ def parse_card(text: str) -> ModelCard:
         _check_names(raw, ModelCard, "the card")
         raw["architecture"].setdefault("logits_at", 1)  # cards from before 2.1 have none
         raw["input"].setdefault("sequences", SEQUENCES)
+        raw["input"].setdefault("depth", 1)
         for name, kind in PARTS.items():
             _check_names(raw[name], kind, name)
         architecture = {**raw["architecture"], "decoder_channels": tuple(raw["architecture"]["decoder_channels"])}

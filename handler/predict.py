@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handler.card import ModelCard
+from handler.card import InputSpec, ModelCard
 from handler.compose import maps_of, probabilities
 from handler.crop import Box, head_box
 from handler.engines import Engine
 from handler.errors import RequestError
-from handler.preprocess import tensor_of, to_grid
+from handler.neighbours import Rolling, inputs_of
+from handler.preprocess import to_grid
 from handler.scan import ArraySource, Scan
 from handler.survey import Survey, survey
 from handler.trust.thumbs import Thumbs, thumbs
@@ -71,33 +72,74 @@ def _calls(engine: Engine, boxes: list[Box | None]) -> list[list[int]]:
     return [group[at : at + engine.batch] for group in groups for at in range(0, len(group), engine.batch)]
 
 
-def predict_slices(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Probabilities (n, h, w), of several classes (n, maps, h, w), of ``images`` (n, h, w, 3), 0..1, on the network's
-    grid, and the seconds the engine took. Outside the head's box they are 0. Raises ``ArithmeticError`` when the engine
-    answers with NaN."""
-    result = np.zeros((len(images), *maps_of(card), *images.shape[1:3]), np.float32)
-    boxes = [head_box(image, card.crop) for image in images]
+def _turned(
+    engine: Engine,
+    card: ModelCard,
+    images: NDArray[np.float32],
+    maps: tuple[int, ...],
+    turn: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """``turn`` of the logits of ``images``, as :func:`predict_slices` takes them, with ``maps`` of a slice; 0 outside
+    the head's box, which is that of the slice in the middle, of a slab that of all its slices together."""
+    view = card.input.view
+    units = (len(images) - 2 * view.around) // view.kept
+    result = np.zeros((units * view.kept, *maps, *images.shape[1:3]), np.float32)
+    spans = [slice(at * view.kept, at * view.kept + view.seen) for at in range(units)]
+    boxes = [
+        head_box(images[span].max(axis=0) if view.slab else images[i + view.around], card.crop)
+        for i, span in enumerate(spans)
+    ]
 
     def call(indices: list[int]) -> None:
-        windows = [images[i][box.slices] for i in indices if (box := boxes[i]) is not None]
-        tensor = tensor_of(np.stack(windows), card.input)
-        found = probabilities(engine.logits(tensor), card)
+        windows = [images[spans[i]][:, *box.slices] for i in indices if (box := boxes[i]) is not None]
+        logits = engine.logits(inputs_of(np.stack(windows), card.input))
+        found = turn(logits[:, view.around : view.around + view.kept] if view.slab else logits)
         if np.isnan(found).any():
             raise ArithmeticError(f"engine {engine.name} answered with NaN")
         for i, probability in zip(indices, found, strict=True):
             if (box := boxes[i]) is not None:
-                result[i][(..., *box.slices)] = probability
+                target = result[i * view.kept : (i + 1) * view.kept] if view.slab else result[i]
+                target[(..., *box.slices)] = probability
 
-    begin = time.perf_counter()
     for _ in _each(engine, call, _calls(engine, boxes)):
         pass
+    return result
+
+
+def predict_slices(
+    engine: Engine, card: ModelCard, images: NDArray[np.float32], alone: bool = False
+) -> tuple[NDArray[np.float32], float]:
+    """Probabilities (n, h, w) of slices, of several classes (n, maps, h, w), and the seconds the engine took.
+    ``images``: (n, h, w, 3), 0..1, on the network's grid; of a network that looks at several at a time with those
+    around them, as :meth:`handler.neighbours.Rolling.of` gives them; ``alone``: each stands in for what is around it.
+    Outside the head's box they are 0. Raises ``ArithmeticError`` when the engine answers with NaN."""
+    view = card.input.view
+    if alone and view.seen > 1:
+        each = [predict_slices(engine, card, np.repeat(image[None], view.seen, axis=0)) for image in images]
+        return np.stack([found[0] for found, _ in each]), sum(spent for _, spent in each)
+    begin = time.perf_counter()
+    result = _turned(engine, card, images, maps_of(card), lambda logits: probabilities(logits, card))
     return result, time.perf_counter() - begin
 
 
-def together(engine: Engine) -> int:
+def raw_logits(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As :func:`predict_slices`, of whole slices and before calibration: logits (n, h, w), of several classes
+    (n, channels, h, w)."""
+    channels = () if card.labelling is None else (card.labelling.channels,)
+    return _turned(engine, card.with_changes(crop=None), images, channels, lambda logits: logits)
+
+
+def together(engine: Engine, spec: InputSpec | None = None) -> int:
     """Slices worth giving to :func:`predict_slices` at a time: enough that no thread of the engine's waits long for the
-    last of them."""
+    last of them. One slab of a network over volumes (``spec``), which takes memory enough."""
+    if spec is not None and spec.view.slab:
+        return spec.view.kept
     return engine.batch if engine.at_once < 2 else engine.batch * engine.at_once * ROUNDS
+
+
+def padded(stop: int, start: int, spec: InputSpec) -> int:
+    """``stop``, moved on to where what begins at ``start`` is answered for in whole calls."""
+    return start + -(-(stop - start) // spec.view.kept) * spec.view.kept
 
 
 def _check_time(deadline: float, done: int, slices: int) -> None:
@@ -133,7 +175,8 @@ def predict(
 ) -> Prediction:
     """Runs ``engine`` over all slices; ``watched``: thumbnails for a gate are gathered too. Pages that are not in
     memory yet are all decoded first and kept on the network's grid, so a broken one is found before it runs. Those in
-    memory are brought there :func:`together` at a time.
+    memory are brought there :func:`together` at a time. A network that looks at several slices at a time is shown each
+    with those around it; beyond the ends of the stack its first or last slice stands in.
 
     Raises what a source of pages raises, before the network runs; and ``timeout`` when ``deadline``, a
     :func:`time.monotonic` value, passes before the last slice is done, so that a long stack ends in an answer and not
@@ -143,19 +186,23 @@ def predict(
     running = 0.0
     looked: list[Thumbs] = []
     wanted, seen, decoding = intensity_range or scan.intensity_range, Survey(), 0.0
-    step, told = together(engine), 0
-    block = step if isinstance(scan.source, ArraySource) else scan.slices
-    grids = np.empty((0, card.input.height, card.input.width, 3), np.float32)
+
+    def bring(first: int, last: int) -> NDArray[np.float32]:
+        nonlocal seen, decoding
+        grids, part, spent = _see(scan, card, wanted, deadline, first, last)
+        seen, decoding = seen.and_of(part), decoding + spent
+        return grids
+
+    step, told, around = together(engine, card.input), 0, card.input.view.around
+    window = Rolling(bring, scan.slices, around, whole=not isinstance(scan.source, ArraySource))
     for start in range(0, scan.slices, step):
         _check_time(deadline, start, scan.slices)
         stop = min(start + step, scan.slices)
-        if start % block == 0:
-            grids, part, spent = _see(scan, card, wanted, deadline, start, min(start + block, scan.slices))
-            seen, decoding = seen.and_of(part), decoding + spent
-        at = start % block
+        images = window.of(start, padded(stop, start, card.input))
         if watched:
-            looked.append(thumbs(grids[at : at + stop - start]))
-        result[start:stop], spent = predict_slices(engine, card, grids[at : at + stop - start])
+            looked.append(thumbs(images[around : around + stop - start]))
+        found, spent = predict_slices(engine, card, images)
+        result[start:stop] = found[: stop - start]
         running += spent
         if start >= told + PROGRESS_EVERY:
             logger.info("stack: %d of %d slices", start, scan.slices)

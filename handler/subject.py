@@ -16,6 +16,7 @@ from handler.compose import Rule
 from handler.engines import Engine
 from handler.limits import Limits
 from handler.measure import restore, to_steps
+from handler.neighbours import lone_warnings
 from handler.predict import predict
 from handler.preprocess import to_grid
 from handler.scan import Scan, Warn
@@ -114,6 +115,7 @@ class Picture:
         told = self._scan.warnings
         if len(card.input.sequences) == 1:  # a grey picture is what such a network takes
             told = tuple(warning for warning in told if warning.code != "grey_input")
+        told += lone_warnings(self.slices, card.input)
         warnings = told + survey_warnings(found.survey, self._range, self._asked)
         decoding = held + found.decode_seconds
         return Steps(slices, warnings, decoding, found.preprocess_seconds, found.inference_seconds, trust)

@@ -28,9 +28,13 @@ class ConversionError(Exception):
 
 def to_onnx(card: ModelCard, folder: Path) -> tuple[FileRecord, ...]:
     """Writes the ONNX file of the release in ``folder`` there; its record. Of any number of slices of any size."""
-    image = torch.zeros(1, card.architecture.in_channels, card.input.height, card.input.width)
-    network = with_cheap_doubling(with_static_padding(load(card, folder)), image)
-    free = {0: "slices", 2: "height", 3: "width"}
+    slab = card.input.view.slab
+    depth = (card.input.view.seen,) if slab else ()  # of a slab, which always has as many slices
+    image = torch.zeros(1, card.architecture.in_channels, *depth, card.input.height, card.input.width)
+    network = load(card, folder)
+    if not slab:
+        network = with_cheap_doubling(with_static_padding(network), image)
+    free = {0: "slices", image.ndim - 2: "height", image.ndim - 1: "width"}
     with tempfile.TemporaryDirectory(prefix="brainseg-onnx-", dir=folder.parent) as name:
         path = Path(name) / ONNX_FILE
         try:
@@ -64,6 +68,8 @@ def _last_line(error: Exception) -> str:
 def to_ncnn(card: ModelCard, folder: Path) -> tuple[FileRecord, ...]:
     """Writes the ncnn files of the release in ``folder`` there; their records. In float32: pnnx folds BatchNorm into
     the convolutions, and rounding the products to fp16 again costs 4e-3 of probability."""
+    if card.input.view.slab:
+        raise ConversionError("ncnn is not taken for networks over volumes")
     network = with_static_padding(load(card, folder))
     height, width = card.input.height, card.input.width
     shapes = [(height, width), (height + SIDE_STEP, width + 2 * SIDE_STEP)]

@@ -103,4 +103,4 @@ def _run(engine: Engine, card: ModelCard, images: NDArray[np.float32]) -> None:
     if card.architecture.classifies:
         engine.logits(tensor_of(images, card.input))
     else:
-        predict_slices(engine, card, images)
+        predict_slices(engine, card, images, alone=True)

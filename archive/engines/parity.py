@@ -13,7 +13,7 @@ from handler.card import ModelCard
 from handler.compose import probabilities, tumour_of
 from handler.engines import Engine
 from handler.engines.files import SIDE_STEP
-from handler.preprocess import tensor_of
+from handler.neighbours import inputs_of
 from samples.phantom import draw
 
 # The bar for an engine: farther from the reference in a probability, or a pixel that changes sides although the
@@ -37,8 +37,11 @@ def parity_inputs(card: ModelCard) -> list[NDArray[np.float32]]:
     ]
     images += [np.random.default_rng(4).random((side, side, 3), np.float32)]
     images += [np.zeros((side, side, 3), np.float32), np.ones((side, side, 3), np.float32)]
-    cuts = [image[:h, :w] for image in images for h, w in ((side, side), (side - SIDE_STEP, side - 2 * SIDE_STEP))]
-    return [tensor_of(cut[None].astype(np.float32), card.input) for cut in cuts]
+    # Of a network that sees several slices, those that come next in the set lie around each.
+    around = [np.arange(i, i + card.input.view.seen) - card.input.view.seen // 2 for i in range(len(images))]
+    stacks = [np.stack(images).astype(np.float32)[indices % len(images)] for indices in around]
+    sizes = ((side, side), (side - SIDE_STEP, side - 2 * SIDE_STEP))
+    return [inputs_of(stack[None, :, :h, :w], card.input) for stack in stacks for h, w in sizes]
 
 
 def difference(

@@ -26,7 +26,8 @@ class Engine(Protocol):
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, c, h, w) normalised, c the network's channels, sides divisible by 32 -> logits (n, h, w), of a network of
-        several classes (n, classes, h, w), float32, before calibration."""
+        several classes (n, classes, h, w), float32, before calibration; of a network over volumes
+        (n, c, slices, h, w) -> (n, slices, h, w)."""
 
 
 def _torch(card: ModelCard, folder: Path, threads: int) -> Engine:

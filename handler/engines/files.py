@@ -33,5 +33,6 @@ def squeezed(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def check_sides(images: NDArray[np.float32]) -> None:
     """Raises ``ValueError`` for a height or width that is no multiple of :data:`SIDE_STEP`."""
-    if images.shape[2] % SIDE_STEP or images.shape[3] % SIDE_STEP:
-        raise ValueError(f"input {images.shape[2]} x {images.shape[3]}: each side must be divisible by {SIDE_STEP}")
+    height, width = images.shape[-2:]
+    if height % SIDE_STEP or width % SIDE_STEP:
+        raise ValueError(f"input {height} x {width}: each side must be divisible by {SIDE_STEP}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from handler.card import ModelCard
 from handler.engines.files import squeezed
-from handler.network import load
+from handler.network import layout_of, load
 
 HALF = "torch, half precision"  # its parity record in the model card
 
@@ -40,10 +40,11 @@ class TorchEngine:
             half = self.device.type == "cuda" and card.parity.get(HALF, {}).get("within") is True
         self.dtype = torch.float16 if half else torch.float32
         network = load(card, folder).to(self.device, self.dtype)
-        self._network = network.to(memory_format=torch.channels_last)
+        self._layout = layout_of(card.input)
+        self._network = network.to(memory_format=self._layout)
         self._lock = threading.Lock()
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock, torch.inference_mode():
-            batch = torch.from_numpy(images).to(self.device, self.dtype, memory_format=torch.channels_last)
+            batch = torch.from_numpy(images).to(self.device, self.dtype, memory_format=self._layout)
             return squeezed(self._network(batch).float().cpu().numpy())

@@ -57,6 +57,12 @@ def _explain(
     model: Model, parts: Mapping[str, Any], headers: Mapping[str, Any], seconds: dict[str, float], turn: Turn
 ) -> Outcome:
     begin = time.monotonic()
+    if model.card.input.view.seen > 1:
+        raise RequestError(
+            "explain_unavailable",
+            "This model looks at several slices at a time, and an explanation is of one alone; ask a version that looks "
+            "at single slices.",
+        )
     request, asked = read_asked(parts, headers)
     deadline = begin + min(asked.seconds, model.deadline_seconds)
     subject = open_subject(request, model.limits, turn)

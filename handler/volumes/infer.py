@@ -15,7 +15,8 @@ from handler.engines import Engine
 from handler.errors import RequestError
 from handler.limits import MIB
 from handler.measure import to_steps
-from handler.predict import predict_slices, together
+from handler.neighbours import Rolling
+from handler.predict import padded, predict_slices, together
 from handler.scan import Warn
 from handler.trust.thumbs import Thumbs, thumbs
 from handler.volumes.channels import Channels
@@ -96,17 +97,19 @@ def infer(
     steps = np.zeros((*maps_of(card), *channels.flair.grid.shape), np.uint16)
     looked: list[Thumbs] = []
     found = view.plane.to_stack(steps)  # a view: what is written here lies in its place in ``steps``
-    step = together(engine)
+    step, around = together(engine, card.input), card.input.view.around
+    window = Rolling(lambda first, last: picture_of(view, first, last, card.input), count, around)
     for start in range(0, count, step):
         ask()
         if time.monotonic() > deadline:
             raise RequestError("timeout", f"{start} of {count} slices were done in time. Send thicker or fewer slices.")
-        images = picture_of(view, start, start + step, card.input)
+        stop = min(start + step, count)
+        images = window.of(start, padded(stop, start, card.input))
         if watched:
-            looked.append(thumbs(images))
+            looked.append(thumbs(images[around : around + stop - start]))
         probabilities, spent = predict_slices(engine, card, images)
         running += spent
-        for index, probability in enumerate(probabilities, start):
+        for index, probability in enumerate(probabilities[: stop - start], start):
             found[..., index, :, :] = to_steps(back(probability, view.window, height, width))
     return Inferred(steps, time.perf_counter() - begin - running, running, Thumbs.joined(looked))
 

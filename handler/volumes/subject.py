@@ -15,6 +15,7 @@ from handler.card import InputSpec, ModelCard
 from handler.engines import Engine
 from handler.errors import RequestError
 from handler.limits import Limits
+from handler.neighbours import lone_warnings
 from handler.subject import Seen, Steps
 from handler.trust.gate import Gate
 from handler.trust.report import ON, Trust, ungated
@@ -76,7 +77,7 @@ class Scanned:
         told = check_seen(self.channels, self._seen)
         found = infer(engine, card, self._view, self.channels, deadline, gate is not None)
         trust = ungated(self.slices) if gate is None else self._kept(found, gate.judge(found.thumbs, asked))
-        warnings = told + self._view.warnings
+        warnings = told + self._view.warnings + lone_warnings(self._view.plane.shape[0], card.input)
         masks = partial(masks_of, found.steps, self._view.plane) if self._view.plane.reformatted else None
         spent = found.preprocess_seconds, found.inference_seconds
         return Steps(iter(np.asarray(slices_of(found.steps), np.uint16)), warnings, 0.0, *spent, trust, masks)

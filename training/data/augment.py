@@ -18,7 +18,7 @@ import cv2  # comes with albumentations
 HEAD = 0.1
 # A row or column belongs to the head when this share of its pixels does; lone bright specks do not.
 _LINE_SHARE = 0.02
-_FLAIR = 1
+_FLAIR, _SEQUENCES = 1, 3
 
 # Of a slice: bool (h, w), tumour or not; or uint8 (h, w), none and the labels of several classes.
 Mask = NDArray[np.bool_] | NDArray[np.uint8]
@@ -28,7 +28,8 @@ class Augment:
     """Flips, affine and elastic changes by albumentations; intensities per sequence by a few lines of numpy.
 
     Called with an image, float32 (h, w, 3) in 0..1, a mask, bool or uint8 (h, w), and a seed; the same seed, the
-    same result. A mask's values are kept: what lies between two pixels is the nearer one.
+    same result. A mask's values are kept: what lies between two pixels is the nearer one. Of several slices,
+    (h, w, 3 each), all are changed alike, and so are their masks, (h, w, slices), where there are several.
     """
 
     def __init__(self, recipe: AugmentRecipe) -> None:
@@ -47,13 +48,14 @@ class Augment:
     def _intensities(self, image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Missing sequences, then gain, offset and gamma drawn for each sequence by itself: scanners differ in each."""
         image = image.copy()
-        for channel in range(image.shape[2]):
+        for channel in range(_SEQUENCES):
             # The published set fills a missing pre- or post-contrast sequence with FLAIR; so do we, more often.
             if channel != _FLAIR and rng.random() < self._recipe.missing_sequence:
-                image[..., channel] = image[..., _FLAIR]
+                image[..., channel::_SEQUENCES] = image[..., _FLAIR::_SEQUENCES]
         if rng.random() < self._recipe.intensity:
-            gain = rng.uniform(0.8, 1.25, 3).astype(np.float32)
-            gamma = rng.uniform(0.75, 1.33, 3).astype(np.float32)
+            slices = image.shape[2] // _SEQUENCES
+            gain = np.tile(rng.uniform(0.8, 1.25, _SEQUENCES).astype(np.float32), slices)
+            gamma = np.tile(rng.uniform(0.75, 1.33, _SEQUENCES).astype(np.float32), slices)
             image = np.clip(image * gain, 0, 1) ** gamma
         return self._degrade(image, rng) if self._recipe.degrade else image
 
@@ -120,18 +122,23 @@ def head_span(image: NDArray[np.float32]) -> tuple[tuple[int, int], tuple[int, i
 
 
 def cut_window(
-    image: NDArray[np.float32], mask: Mask, window: tuple[int, int] | None, seed: int
+    image: NDArray[np.float32],
+    mask: Mask,
+    window: tuple[int, int] | None,
+    seed: int,
+    head: slice = slice(0, 3),
 ) -> tuple[NDArray[np.float32], Mask]:
     """A window (height, width) at native resolution, over the head as far as it reaches; None: the whole slice.
 
     Where the head is larger than the window, its place along that axis is drawn from `seed`; where it is smaller, the
     head lies anywhere inside. A window never leaves the slice, so nothing is padded and no border is made up.
+    `head`: the channels of the slice whose head it is, where there are several.
     """
     if window is None:
         return image, mask
     rng = np.random.default_rng((seed, 1))
     where = []
-    for (first, last), size, full in zip(head_span(image), window, image.shape[:2], strict=True):
+    for (first, last), size, full in zip(head_span(image[..., head]), window, image.shape[:2], strict=True):
         size = min(size, full)
         ends = sorted((first, last + 1 - size))
         start = int(rng.integers(ends[0], ends[1] + 1))

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import yaml
 
-from handler.card import SEQUENCES, InputSpec
+from handler.card import OVER_VOLUMES, SEQUENCES, InputSpec
+from handler.depth import VOLUME
 from handler.labels import Label, Labelling, Region
 from settings.mapping import Amount, Count, Positive, SettingsError, Share, Within, from_mapping
 
@@ -38,6 +39,8 @@ class ModelRecipe:
     `drop_path`: share of training steps in which the encoder's last residual block is skipped, falling linearly to 0
     at its first (stochastic depth, Huang et al. 2016); an encoder without such blocks is refused.
     `logits_at`: see `handler.card.Architecture`.
+    `depth`: slices that it sees at a time, 1, 3, 5 or "volume"; see `handler.depth.view_of`. The last wants `decoder:
+    unet3d`, `encoder: dynunet`, and for `decoder_channels` the widths of `handler.volumetric.VolumeUnet`.
     """
 
     encoder: str
@@ -50,6 +53,7 @@ class ModelRecipe:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
     drop_path: LessThanAll = 0.0
+    depth: Literal[1, 3, 5, "volume"] = 1
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ class AugmentRecipe:
     """Probabilities (0..1) and sizes of the random changes; see `training.data.augment`.
 
     `degrade` is that of each: a coil's uneven brightness, a coarser scan, noise. `transplant` is that of a piece of
-    another slice; see `training.data.transplant`.
+    another slice; see `training.data.transplant`. `alone` is that of a slice that stands in for its own
+    neighbours, as a single picture does when served.
     """
 
     flip: Share = 0.0
@@ -134,6 +139,7 @@ class AugmentRecipe:
     missing_sequence: Share = 0.0
     degrade: Share = 0.0
     transplant: Share = 0.0
+    alone: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -223,9 +229,11 @@ def _check(recipe: Recipe, where: str) -> None:
         raise SettingsError(f"{where}: sizes {sides} must be multiples of 32, the encoder halves five times")
     model = recipe.model
     try:
-        InputSpec(model.height, model.width, model.mean, model.std, model.sequences).check(len(model.sequences))
+        spec = InputSpec(model.height, model.width, model.mean, model.std, model.sequences, model.depth)
+        spec.check(len(model.sequences) * spec.view.planes)
     except ValueError as error:
         raise SettingsError(f"{where}: model: {error}") from error
+    _check_depth(recipe, where)
     if abs(split.train + split.validation + split.test - 1) > 1e-6:
         raise SettingsError(f"{where}: shares of the split add up to something other than 1")
     loss = recipe.loss
@@ -252,3 +260,21 @@ def _check_labels(recipe: Recipe) -> None:
                "augment.transplant": recipe.augment.transplant}  # fmt: skip
     if wrong := [name for name, value in without.items() if value]:
         raise ValueError(f"{', '.join(wrong)}: not with labels; set 0")
+
+
+def _check_depth(recipe: Recipe, where: str) -> None:
+    depth = recipe.model.depth
+    if (depth == VOLUME) != (recipe.model.decoder == OVER_VOLUMES):
+        raise SettingsError(
+            f"{where}: model: depth {depth!r} of a {recipe.model.decoder}; {VOLUME} wants {OVER_VOLUMES}"
+        )
+    if depth == 1 and recipe.augment.alone:
+        raise SettingsError(f"{where}: augment.alone is for networks that see neighbours; model.depth is 1")
+    if depth != 1 and recipe.labels:
+        raise SettingsError(f"{where}: labels with model.depth {depth!r}: networks over several slices have one class")
+    flat = {"augment.transplant": recipe.augment.transplant, "loss.teacher": recipe.loss.teacher}
+    if depth != 1 and (given := [name for name, value in flat.items() if value]):
+        raise SettingsError(
+            f"{where}: {', '.join(given)} with model.depth {depth!r}: a piece or a teacher's word is of one slice and "
+            "says nothing of those around it; set to 0"
+        )

@@ -18,7 +18,15 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import write_atomic
 from settings.mapping import SettingsError, from_mapping
-from training.data.dataset import Sample, Slice, TrainingSample, TrainingSlices, WholeSlices, input_spec
+from training.data.dataset import (
+    Sample,
+    Slice,
+    TrainingSample,
+    TrainingSlices,
+    WholeSlabs,
+    WholeSlices,
+    input_spec,
+)
 from training.data.sampler import SliceSampler
 from training.data.seen import SPLIT_FILE, cases_kept_apart, new_cases
 from training.data.sources import find_slices, read_slices
@@ -186,10 +194,10 @@ def _done_steps(last: Path) -> int:
 def _start_state(start: Start, recipe: Recipe) -> State:
     """What a run's network starts from; what an encoder's weights leave open is drawn by the recipe's seed."""
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    network = network_of(recipe)
+    network, slices = network_of(recipe), input_spec(recipe).view.planes
     if start.network:
-        return network_state(network, start.network)
-    return encoder_state(network, start.encoder, recipe.model.encoder, recipe.model.sequences)
+        return network_state(network, start.network, slices)
+    return encoder_state(network, start.encoder, recipe.model.encoder, recipe.model.sequences, slices)
 
 
 def _teachers(start: Start, recipe: Recipe) -> Teachers | None:
@@ -237,7 +245,12 @@ def _one_thread(_: int) -> None:
 def _validation_loader(
     slices: Sequence[Slice], recipe: Recipe, machine: Machine, trainer: pl.Trainer
 ) -> DataLoader[Sample]:
-    whole = WholeSlices(slices, input_spec(recipe))
+    spec = input_spec(recipe)
+    if spec.view.slab:
+        if trainer.world_size > 1:
+            raise SettingsError("a network over volumes is trained in one process; give --devices 1")
+        return DataLoader(WholeSlabs(slices, spec), batch_size=1, num_workers=0)
+    whole = WholeSlices(slices, spec)
     sampler: DistributedSampler[Sample] | None = None
     if trainer.world_size > 1:
         sampler = DistributedSampler(whole, trainer.world_size, trainer.global_rank, shuffle=False)

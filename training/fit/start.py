@@ -26,13 +26,15 @@ class StartWeightsError(ValueError):
     """Weights that are not there, cannot be read, or do not fit the network; the message says which tensors differ."""
 
 
-def encoder_state(network: torch.nn.Module, source: str, name: str, sequences: Sequence[str] = SEQUENCES) -> State:
+def encoder_state(
+    network: torch.nn.Module, source: str, name: str, sequences: Sequence[str] = SEQUENCES, slices: int = 1
+) -> State:
     """`network`'s state with its encoder's tensors from `source`: "none", "imagenet" (downloaded by
     segmentation_models_pytorch from its hub) or a safetensors file. Raises StartWeightsError for what cannot be had.
 
     A file's tensors carry the encoder's own names, or timm's (without smp's `model.`), in any float type. For a network
     that sees fewer `sequences` than the three that a file's first convolution takes, that convolution's are those of
-    their places among red, green and blue, larger by as much as there are fewer.
+    their places among red, green and blue, larger by as much as there are fewer. `slices`: see `widened`.
     """
     state = network.state_dict()
     if source == "none":
@@ -41,17 +43,18 @@ def encoder_state(network: torch.nn.Module, source: str, name: str, sequences: S
     wanted = {key.removeprefix("encoder.") for key in state if key.startswith("encoder.")}
     prefix = "model." if not (given.keys() & wanted) else ""
     given = {f"encoder.{prefix}{key}": value for key, value in given.items()}
-    return _replace(state, _of_sequences(given, state, sequences), "encoder.", source)
+    return _replace(state, widened(_of_sequences(given, state, sequences, slices), state, slices), "encoder.", source)
 
 
-def _of_sequences(given: State, state: State, sequences: Sequence[str]) -> State:
-    """`given` with its first convolution, of three channels, cut to those of `sequences` where `state` has so many."""
+def _of_sequences(given: State, state: State, sequences: Sequence[str], slices: int) -> State:
+    """`given` with its first convolution, of three channels, cut to those of `sequences` where `state` has so many for
+    each of `slices`."""
     count, whole = len(sequences), len(SEQUENCES)
     places = [SEQUENCES.index(name) for name in sequences]
     return {
         key: value[:, places] * (whole / count)
         if count < whole and key in state and value.ndim == 4 and value.shape[1] == whole
-        and state[key].shape == (value.shape[0], count, *value.shape[2:])
+        and state[key].shape == (value.shape[0], slices * count, *value.shape[2:])
         else value
         for key, value in given.items()
     }  # fmt: skip
@@ -70,12 +73,28 @@ def _downloaded(name: str) -> State:
     return state
 
 
-def network_state(network: torch.nn.Module, source: str) -> State:
-    """`network`'s state wholly from `source`: a released folder, a safetensors file or a training checkpoint."""
+def network_state(network: torch.nn.Module, source: str, slices: int = 1) -> State:
+    """`network`'s state wholly from `source`: a released folder, a safetensors file or a training checkpoint. `slices`:
+    see `widened`."""
     path = weights_file(source)
     is_checkpoint = path.suffix in (".ckpt", ".pt", ".pth")
     given = released_state(load_checkpoint(path)) if is_checkpoint else _read(path, load_file)
-    return _replace(network.state_dict(), given, "", source)
+    state = network.state_dict()
+    return _replace(state, widened(given, state, slices), "", source)
+
+
+def widened(given: State, wanted: State, slices: int) -> State:
+    """`given` for a network that sees `slices` slices in its channels: the first convolution of one that sees a single
+    slice, (out, c, h, w), becomes (out, slices * c, h, w), the slice in the middle with the weights that were there and
+    its neighbours with zeros. So the network begins as what it was, and learns what neighbours are good for."""
+    for key, tensor in given.items():
+        shape = wanted[key].shape if key in wanted else tensor.shape
+        if slices > 1 and tensor.ndim == 4 and shape == (len(tensor), slices * tensor.shape[1], *tensor.shape[2:]):
+            wide = torch.zeros(shape, dtype=tensor.dtype)
+            middle = slices // 2 * tensor.shape[1]
+            wide[:, middle : middle + tensor.shape[1]] = tensor
+            return {**given, key: wide}
+    return given
 
 
 def load_checkpoint(path: Path, data: bytes | None = None) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def evaluate(
 ) -> Report:
     """Segments every slice once and scores it in its own grid; `advance` is called after each."""
     scores = []
+    predictor = predictor.among(slices)
     for item in slices:
         found = predictor.segment(item)
         scores.append(score_slice(item.pair.case, item.pair.number, found.steps, found.mask, item.mask))

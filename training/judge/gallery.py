@@ -24,6 +24,7 @@ def gallery(
     predictor: Predictor, slices: Sequence[LabelledSlice], scores: Sequence[SliceScore], count: int = 8
 ) -> list[str]:
     """HTML parts with the `count` worst and best tumour slices by Dice, segmented anew; `scores` belong to `slices`."""
+    predictor = predictor.among(slices)
     order = sorted((i for i, score in enumerate(scores) if score.has_tumour), key=lambda i: scores[i].dice)
     parts = ["<h2>Slices</h2><p>Red: missed, green: extra, yellow: right, on the FLAIR sequence.</p>"]
     for title, chosen in (("Worst", order[:count]), ("Best", order[::-1][:count])):

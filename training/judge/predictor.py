@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -22,11 +23,14 @@ from exchange.session import open_session
 from handler.card import CARD_FILE, ModelCard, read_card
 from handler.engines import Engine, open_engine
 from handler.measure import SegmentedSlice, SliceMeasurement, measure
-from handler.predict import predict
-from handler.preprocess import preprocess
+from handler.neighbours import Rolling
+from handler.predict import predict, raw_logits
+from handler.preprocess import network_grid
+from handler.scan import Scan
 from training.data.seen import SPLIT_FILE, START_FILE
 from training.data.slices import LabelledSlice
 from training.data.split import Split, read_split
+from training.data.stacks import Stacks
 from training.fit.start import name_of
 from training.release.card import Trained, card_of, read_checkpoint
 from training.release.folder import write_release
@@ -43,6 +47,9 @@ class Predictor(Protocol):
 
     name: str
     card: ModelCard | None
+
+    def among(self, slices: Sequence[LabelledSlice]) -> Predictor:
+        """The same, knowing the `slices` that those to come lie among: a network may see them together."""
 
     def segment(self, item: LabelledSlice) -> SegmentedSlice:
         """Probability and mask of one slice, in its own grid, as a client gets them."""
@@ -64,13 +71,15 @@ class Remembering:
 
 
 class LocalPredictor:
-    """Runs the handler's own stages in this process; `card` and `engine` belong to the same weights."""
+    """Runs the handler's own stages in this process; `card` and `engine` belong to the same weights. A network that
+    sees several slices is shown the stack that a slice lies in, of those it is `among`, else the slice alone."""
 
-    def __init__(self, name: str, card: ModelCard, engine: Engine) -> None:
+    def __init__(self, name: str, card: ModelCard, engine: Engine, stacks: Stacks | None = None) -> None:
         self.name = name
         self.card: ModelCard | None = card
         self.released_card = card
-        self._engine = engine
+        self._engine, self._stacks = engine, stacks or Stacks()
+        self._last: dict[str, tuple[Scan, NDArray[np.float32]]] = {}
 
     @property
     def engine(self) -> Engine:
@@ -79,26 +88,49 @@ class LocalPredictor:
 
     def with_card(self, card: ModelCard) -> LocalPredictor:
         """The same weights under another card: other calibration, threshold or smallest lesion."""
-        return LocalPredictor(self.name, card, self._engine)
+        return LocalPredictor(self.name, card, self._engine, self._stacks)
 
     def remembering(self) -> LocalPredictor:
         """The same, running each slice once however often it is asked for."""
-        return LocalPredictor(self.name, self.released_card, Remembering(self._engine))
+        return LocalPredictor(self.name, self.released_card, Remembering(self._engine), self._stacks)
+
+    def among(self, slices: Sequence[LabelledSlice]) -> LocalPredictor:
+        if self.released_card.input.view.seen == 1:
+            return self
+        return LocalPredictor(self.name, self.released_card, self._engine, Stacks(slices))
 
     def segment(self, item: LabelledSlice) -> SegmentedSlice:
-        card, scan = self.released_card, item.scan
-        probability = predict(self._engine, card, scan).probabilities[0]
+        card, (scan, at) = self.released_card, self._stacks.of(item)
+        probability = self._of("probability", scan, lambda: predict(self._engine, card, scan).probabilities)[at]
         return measure(probability, 0, scan.height, scan.width, card.threshold, card.min_lesion_pixels)
 
     def logits(self, item: LabelledSlice) -> NDArray[np.float32]:
         """Logits on the network's grid, float32 (h, w), before calibration."""
-        return self._engine.logits(preprocess(item.scan, self.released_card.input))[0]
+        scan, at = self._stacks.of(item)
+        return self._of("logits", scan, lambda: self._logits(scan))[at]
+
+    def _of(self, what: str, scan: Scan, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What was made last is kept: the slices of a stack are asked for one after the other."""
+        if what not in self._last or self._last[what][0] is not scan:
+            self._last[what] = scan, make()
+        return self._last[what][1]
+
+    def _logits(self, scan: Scan) -> NDArray[np.float32]:
+        card, view = self.released_card, self.released_card.input.view
+        window = Rolling(lambda start, stop: network_grid(scan, card.input, start, stop), scan.slices, view.around)
+        found = [
+            raw_logits(self._engine, card, window.of(at, at + view.kept)) for at in range(0, scan.slices, view.kept)
+        ]
+        return np.concatenate(found)[: scan.slices]
 
 
 class ServerPredictor:
     """Asks a running server, with its own threshold and smallest lesion. `token` is TorchServe's inference key."""
 
     card: ModelCard | None = None
+
+    def among(self, slices: Sequence[LabelledSlice]) -> ServerPredictor:
+        return self
 
     def __init__(self, url: str, token: str | None) -> None:
         self.name, self._url = url, url
@@ -113,6 +145,11 @@ class ServerPredictor:
         )
         if reply.status_code != requests.codes.ok:
             raise SourceError(f"{item.pair.name}: the server answered {reply.status_code}: {reply.text[:300]}")
+        if any(warning["code"] == "no_neighbours" for warning in reply.json()["warnings"]):
+            raise SourceError(
+                f"{self._url}: its model looks at several slices together, and slices are sent one by one; judge its "
+                "archive or release"
+            )
         answer = reply.json()["slices"][0]
         if not answer["images"]:  # refused as none that its model knows: whoever sends it gets no mask
             nothing = np.zeros((item.scan.height, item.scan.width), np.uint16)

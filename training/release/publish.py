@@ -127,6 +127,7 @@ def _tune(
 ) -> tuple[LocalPredictor, tuple[Choice, ...]]:
     """The predictor with calibration, threshold and smallest lesion chosen on `slices`, and all choices, best first."""
     advance = progress("calibrating", len(slices))
+    predictor = predictor.among(slices)
     card, logits = predictor.released_card, []
     for item in slices:
         logits.append(predictor.logits(item))

@@ -23,7 +23,7 @@ def segmenting(engine: Engine, card: ModelCard) -> Segment:
     """uint8 (h, w, 3) on the network's grid -> its mask, bool (h, w), as an answer has it."""
 
     def segment(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        found, _ = predict_slices(engine, card, image[None].astype(np.float32) / np.float32(255))
+        found, _ = predict_slices(engine, card, image[None].astype(np.float32) / np.float32(255), alone=True)
         return mask_of(to_steps(found[0]), card.threshold, card.min_lesion_pixels)
 
     return segment
