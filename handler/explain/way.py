@@ -60,8 +60,8 @@ def _explain(
     if model.card.input.view.seen > 1:
         raise RequestError(
             "explain_unavailable",
-            "This model looks at several slices at a time, and an explanation is of one alone; ask a version that looks "
-            "at single slices.",
+            "This model looks at several slices at a time, and an explanation is of one alone; ask a version that "
+            "looks at single ones.",
         )
     request, asked = read_asked(parts, headers)
     deadline = begin + min(asked.seconds, model.deadline_seconds)
