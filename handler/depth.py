@@ -31,6 +31,6 @@ def view_of(depth: int | str) -> View:
     :data:`VOLUME`, :data:`SLAB` slices at a time. Raises ``ValueError`` for another."""
     if depth == VOLUME:
         return View(CONTEXT, SLAB - 2 * CONTEXT, 1, slab=True)
-    if depth == 1 or depth in NEIGHBOURS:
-        return View((int(depth) - 1) // 2, 1, int(depth))
+    if type(depth) is int and (depth == 1 or depth in NEIGHBOURS):  # True is 1 to Python
+        return View((depth - 1) // 2, 1, depth)
     raise ValueError(f"input.depth {depth!r}: expected 1, {', '.join(map(str, NEIGHBOURS))} or {VOLUME!r}")

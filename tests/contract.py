@@ -59,6 +59,7 @@ WARNINGS = (
     "channels_unclear",
     "grey_input",
     "low_dynamic_range",
+    "no_neighbours",
     "out_of_range",
     "range_tags_ignored",
 )
