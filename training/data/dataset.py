@@ -16,6 +16,7 @@ from handler.neighbours import inputs_of
 from training.data.augment import Augment, Mask, cut_window
 from training.data.cases import Pair
 from training.data.sampler import Draw
+from training.data.slices import LabelledSlice
 from training.data.stacks import places
 from training.data.transplant import transplant
 from training.fit.recipe import Recipe
@@ -72,7 +73,7 @@ class TrainingSlices(Dataset[TrainingSample]):
         self._heights = heights(slices)
         self._has_tumour = np.array([item.tumour_pixels > 0 for item in slices], dtype=bool)
         self._taught = np.array([item.pair.case not in untaught for item in slices], dtype=bool)
-        self._places = places(slices) if self._spec.view.seen > 1 else []
+        self._places = places(_pictures(slices)) if self._spec.view.seen > 1 else []
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -117,7 +118,8 @@ class TrainingSlices(Dataset[TrainingSample]):
         image = np.concatenate([self._slices[one].unit_rgb(self._spec) for one in seen], axis=2)
         if not self._spec.view.slab:
             return image, self._slices[index].mask_on(self._spec)
-        return image, np.stack([self._slices[one].mask_on(self._spec) for one in seen], axis=2)
+        masks: Mask = np.stack([self._slices[one].mask_on(self._spec) for one in seen], axis=2).astype(bool)
+        return image, masks
 
     def _sample(self, index: int) -> tuple[NDArray[np.float32], Mask]:
         return self._slices[index].unit_rgb(self._spec), self._slices[index].mask_on(self._spec)
@@ -141,6 +143,14 @@ def heights(slices: Sequence[Slice]) -> NDArray[np.float64]:
     return np.array([item.pair.number / last[item.pair.case] for item in slices])
 
 
+def _pictures(slices: Sequence[Slice]) -> list[LabelledSlice]:
+    """Recipes with labels, whose slices are others, see one at a time."""
+    found = [item for item in slices if isinstance(item, LabelledSlice)]
+    if len(found) != len(slices):
+        raise TypeError("stacks are made of pictures with a mask of one class")
+    return found
+
+
 def by_slices(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """(h, w, 3 each) -> (slices, h, w, 3)."""
     height, width, channels = image.shape
@@ -153,7 +163,7 @@ class WholeSlices(Dataset[Sample]):
 
     def __init__(self, slices: Sequence[Slice], spec: InputSpec) -> None:
         self._slices, self._spec = slices, spec
-        self._places = places(slices) if spec.view.seen > 1 else []
+        self._places = places(_pictures(slices)) if spec.view.seen > 1 else []
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -175,7 +185,7 @@ class WholeSlabs(Dataset[Sample]):
 
     def __init__(self, slices: Sequence[Slice], spec: InputSpec) -> None:
         self._slices, self._spec = slices, spec
-        self._slabs = [place for place in places(slices) if place.at % spec.view.kept == 0]
+        self._slabs = [place for place in places(_pictures(slices)) if place.at % spec.view.kept == 0]
 
     def __len__(self) -> int:
         return len(self._slabs)
