@@ -106,6 +106,7 @@ def test_only_the_network_and_its_neighbours_need_torch() -> None:
         "classifier.py",
         "engines/torch_engine.py",
         "network.py",
+        "volumetric.py",
         "explain/gradcam.py",
         "explain/tumour.py",
         "explain/work.py",
