@@ -50,7 +50,7 @@ class Trust:
 @dataclass(frozen=True)
 class Slice:
     """One slice. ``max_probability`` in 0..1; ``images``: PNG bytes by output name, for what was asked. The numbers are
-    None where the slice was not assessed."""
+    None where the slice was not assessed. ``labels``, ``regions``: as :class:`Segmentation` has them."""
 
     index: int
     tumor_pixels: int | None
@@ -58,6 +58,8 @@ class Slice:
     max_probability: float | None
     images: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     trust: Trust = Trust()
+    labels: tuple[Mapping[str, Any], ...] | None = None
+    regions: tuple[Mapping[str, Any], ...] | None = None
 
     @property
     def assessed(self) -> bool:
@@ -80,7 +82,11 @@ class Segmentation:
     Of volumes only, else None, also from servers that know none; keys as in the contract's JSON: ``lesions`` (each with
     ``volume_ml``, ``centroid_mm``, …), ``geometry`` of the grid that the mask is on, ``sequences`` (which volume was
     taken for what). ``passport``: the signed record of how the answer was made, where it was asked for; to be kept as
-    JSON and checked by :func:`brainseg_client.passport.read_passport`."""
+    JSON and checked by :func:`brainseg_client.passport.read_passport`.
+
+    Of a model that tells parts of a tumour apart, else None: ``labels``, what the values 1, 2, ... of the mask are
+    (``value``, ``name``, ``colour``, ``code``, ``pixels``, ``volume_ml``, ``max_probability``), and ``regions``, unions
+    of them."""
 
     model: Model
     input: Scan
@@ -101,6 +107,8 @@ class Segmentation:
     sequences: tuple[Mapping[str, Any], ...] | None = None
     trust: Trust = Trust(gate="none")
     passport: Mapping[str, Any] | None = field(default=None, repr=False)
+    labels: tuple[Mapping[str, Any], ...] | None = None
+    regions: tuple[Mapping[str, Any], ...] | None = None
 
     @property
     def tumor_detected(self) -> bool:
@@ -125,7 +133,8 @@ class Version:
 def _slice(raw: Mapping[str, Any]) -> Slice:
     images = {str(name): base64.b64decode(text) for name, text in raw["images"].items()}
     numbers = raw["tumor_pixels"], raw["tumor_coverage_percent"], raw["max_probability"]
-    return Slice(raw["index"], *numbers, images, _trust(raw.get("trust"), ""))
+    classes = _several(raw.get("labels")), _several(raw.get("regions"))
+    return Slice(raw["index"], *numbers, images, _trust(raw.get("trust"), ""), *classes)
 
 
 def _pair(raw: Sequence[Any] | None) -> tuple[Any, Any] | None:
@@ -175,6 +184,8 @@ def segmentation(raw: Mapping[str, Any], request_id: str = "") -> Segmentation:
         _several(raw.get("sequences")),
         _trust(raw.get("trust"), "none"),
         raw.get("passport"),
+        _several(raw.get("labels")),
+        _several(raw.get("regions")),
     )
 
 

@@ -87,5 +87,11 @@ def test_slices_that_were_not_assessed_have_a_black_page() -> None:
     assert (found.slices[0].trust.reasons, found.trust.gate) == (("other_plane",), "on")
     written = pictures(found)["mask"]
     assert [int(one.max()) for one in tifffile.imread(io.BytesIO(written))] == [0, 255]
+    assert (found.labels, found.regions, found.slices[1].labels) == (None, None, None)
+    label = {"value": 1, "name": "oedema", "pixels": 1, "volume_ml": None, "max_probability": 0.9}
+    slices = [{**one, "labels": [{"value": 1, "pixels": 1}], "regions": []} for one in raw["slices"]]
+    several = segmentation({**raw, "labels": [label], "regions": [], "slices": slices})
+    assert (several.labels, several.regions) == ((label,), ())
+    assert several.slices[0].labels == ({"value": 1, "pixels": 1},)
     whole = segmentation({**raw, **nothing, "verdict": "not_assessed", "slices": raw["slices"][:1]})
     assert (whole.assessed, whole.tumor_detected, pictures(whole)) == (False, False, {})

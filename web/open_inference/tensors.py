@@ -34,7 +34,12 @@ INPUT = Tensor(
     "The bytes of the scan's file. In the binary form as they are; in JSON as base64.",
 )
 OUTPUTS = (
-    Tensor(MASK, "UINT8", (-1, -1, -1), "Slices, rows, columns of the input; 255 where there is tumour, else 0."),
+    Tensor(
+        MASK,
+        "UINT8",
+        (-1, -1, -1),
+        "Slices, rows, columns of the input; 255 where there is tumour, else 0; of a model with labels their values.",
+    ),
     Tensor(
         PROBABILITY,
         "FP32",
