@@ -145,8 +145,8 @@ class Client(Explains, Names):
         tiff: bool = False,
         tta: str | None = None,
     ) -> bytes:
-        """The mask alone, 0 or 255 (the labels' values where there are several): a PNG of a single slice, or with ``tiff`` a page for each slice of a stack. Raises
-        as :meth:`segment`."""
+        """The mask alone, 0 or 255 (the labels' values where there are several): a PNG of a single slice, or with
+        ``tiff`` a page for each slice of a stack. Raises as :meth:`segment`."""
         given = {"threshold": threshold, "min_lesion_pixels": min_lesion_pixels, "tta": tta}
         fields = fields_of(given)
         return self._segment(scan, fields, version, "image/tiff" if tiff else "image/png").content
