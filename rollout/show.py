@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from archive.store import BESIDE
 from progress.bars import Bars
 from rollout.errors import NoServerError
 from rollout.file_lock import is_held
@@ -21,6 +22,7 @@ from rollout.lock import LOCK_FILE
 from rollout.server import TorchServe, Version
 from rollout.state import Deployment, Phase, read_deployment, seconds_since
 from rollout.trial.show import trial_lines, trial_of
+from rollout.types import read_before, read_types, versions_of
 from rollout.unwatched import is_unwatched
 from rollout.watch import Seen
 
@@ -89,7 +91,23 @@ def status_of(state: Path) -> dict[str, Any]:
         if declared and declared.change
         else None,
         "trial": trial_of(state),
+        "beside": {model: beside_of(state, model) for model in BESIDE},
         "versions": [_row(name, declared, there.get(name), default) for name in names],
+    }
+
+
+def beside_of(state: Path, model: str) -> dict[str, Any]:
+    """Of a model beside the segmentation: the version declared live, the one to roll back to, and READY workers by
+    version as TorchServe says; None, None and nothing where there is none."""
+    live, before = read_types(state, model), read_before(state, model)
+    try:
+        there = versions_of(TorchServe(state, model))
+    except NoServerError:
+        there = {}
+    return {
+        "declared": live.version if live else None,
+        "before": before.version if before else None,
+        "ready": {name: found.ready for name, found in there.items()},
     }
 
 
@@ -142,10 +160,23 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         console.print(escape(f"under way: {what}" if change["kept"] else f"left behind: {what}; {left}"))
     for line in trial_lines(status["trial"]):
         console.print(escape(line))
+    for model, found in status["beside"].items():
+        if line := _beside_line(model, found):
+            console.print(escape(line))
     if not status["running"]:
         console.print("[red]the server does not run[/red]: its next start brings the live version and those served")
     elif status["declared"] not in (None, status["default"]):
         console.print(f"[red]TorchServe's default is {escape(status['default'])}[/red], not what is declared live")
+
+
+def _beside_line(model: str, found: Mapping[str, Any]) -> str:
+    """Empty where there is none of the model."""
+    running = ", ".join(f"{name} ({ready} ready)" for name, ready in found["ready"].items())
+    if not running and found["declared"] is None:
+        return ""
+    live = f"{found['declared']} is live" if found["declared"] else "none was deployed"
+    back = f", {found['before']} to roll back to" if found["before"] else ""
+    return f"{model}: {live}{back}; at TorchServe: {running or 'none'}"
 
 
 def _under_way(change: Mapping[str, Any]) -> str:

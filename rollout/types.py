@@ -3,12 +3,14 @@ known answers, made the default.
 
 There is one version of each at a time and no trial: what was there before answers until the new one has, and goes once
 nothing is left in its queue. ``types.json`` and ``regions.json`` in the state folder say what the next start of the
-server loads."""
+server loads, ``types-before.json`` and ``regions-before.json`` what was live before that: files of their own, for
+builds of before would not read the others."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from rollout.server import TorchServe, Version
 from settings.mapping import SettingsError, from_mapping
 
 FILES = {TYPES_NAME: "types.json", REGIONS_NAME: "regions.json"}
+BEFORE_FILES = {TYPES_NAME: "types-before.json", REGIONS_NAME: "regions-before.json"}
 WORDS = {TYPES_NAME: "classifier", REGIONS_NAME: "model of several classes"}
 DRAIN_SECONDS = 60.0  # a class takes milliseconds: who still waits after it has gone away
 
@@ -47,7 +50,21 @@ def check_is_segmentation(release: Release) -> None:
 def read_types(state: Path, model: str = TYPES_NAME) -> DeployedTypes | None:
     """What the state folder declares of ``model``; None when none was ever deployed. Raises :class:`RolloutError` for a
     file that is not ours."""
-    path = state / FILES[model]
+    return _read(state / FILES[model], model)
+
+
+def read_before(state: Path, model: str = TYPES_NAME) -> DeployedTypes | None:
+    """What ``scripts/deploy rollback`` would bring back; None where there is nothing. Raises as :func:`read_types`."""
+    found, live = _read(state / BEFORE_FILES[model], model), read_types(state, model)
+    return None if found is None or live is None or found.version == live.version else found
+
+
+def write_types(path: Path, deployed: DeployedTypes) -> None:
+    """Writes it whole or not at all."""
+    write_atomic(path, (json.dumps(asdict(deployed), indent=1) + "\n").encode())
+
+
+def _read(path: Path, model: str) -> DeployedTypes | None:
     try:
         return from_mapping(DeployedTypes, json.loads(path.read_text(encoding="utf-8")), path.name)
     except FileNotFoundError:
@@ -75,7 +92,7 @@ def deploy_types(state: Path, release: Release, operator: str, seconds: float) -
     says why it is not live; then what was there before still answers."""
     model = release.card.name
     server = TorchServe(state, model)
-    before = _versions(server)
+    before = versions_of(server)
     subject = DeployedTypes(release.version, release.file_name, release.sha256)
     if (there := before.get(release.version)) and there.archive != release.file_name:
         raise ArchiveError(
@@ -86,24 +103,40 @@ def deploy_types(state: Path, release: Release, operator: str, seconds: float) -
     try:
         if there is None:
             copy_archive(release, server.store)
-            _start(server, release, seconds)
-        _check_answers(server, release)
+            start(server, release, seconds)
+        check_answers(server, release)
     except RolloutError:
         if there is None:
-            _take_out(server, release.version)
+            take_out(server, release.version)
             (server.store / release.file_name).unlink(missing_ok=True)
         raise
+    former = _former(state, server, before, model, release.version)
     server.set_default(release.version)
-    write_atomic(state / FILES[model], (json.dumps(asdict(subject), indent=1) + "\n").encode())
+    if former is not None:
+        write_types(state / BEFORE_FILES[model], former)
+    write_types(state / FILES[model], subject)
     old = [version for version in before if version != release.version]
     named, why = f"{model} {release.version}", "gave its known answers"
     history.append(state, history.Event(operator, named, release.sha256, "promoted", why, ", ".join(old)))
     for version in old:
-        _take_out(server, version)
+        take_out(server, version)
     return f"{model} {release.version} is live" + (f"; {', '.join(old)} is gone" if old else "")
 
 
-def _versions(server: TorchServe) -> dict[str, Version]:
+def _former(
+    state: Path, server: TorchServe, before: Mapping[str, Version], model: str, version: str
+) -> DeployedTypes | None:
+    """What is live before ``version`` is: declared, or found in the store by a start without a deploy."""
+    declared = read_types(state, model)
+    if declared is not None:
+        return declared if declared.version != version else read_before(state, model)
+    found = next((one for one in before.items() if one[0] != version), None)
+    if found is None or not (server.store / found[1].archive).is_file():
+        return None
+    return DeployedTypes(found[0], found[1].archive, sha256_of(server.store / found[1].archive))
+
+
+def versions_of(server: TorchServe) -> dict[str, Version]:
     """Of the server's model; none where TorchServe has no such model."""
     try:
         return server.versions()
@@ -113,7 +146,8 @@ def _versions(server: TorchServe) -> dict[str, Version]:
         raise
 
 
-def _start(server: TorchServe, release: Release, seconds: float) -> None:
+def start(server: TorchServe, release: Release, seconds: float) -> None:
+    """Loads the archive, which lies in the store. Raises :class:`StartError` without a READY worker by then."""
     begin = time.monotonic()
     try:
         server.register(release.file_name, seconds)
@@ -125,7 +159,7 @@ def _start(server: TorchServe, release: Release, seconds: float) -> None:
         raise StartError(f"version {release.version} had no READY worker after {seconds:.0f} s") from error
 
 
-def _check_answers(server: TorchServe, release: Release) -> None:
+def check_answers(server: TorchServe, release: Release) -> None:
     """Raises :class:`GateError` where an answer is another than at packaging."""
     for known in release.card.known_answers:
         reply = server.predict(release.samples[str(known["sample"])], release.version)
@@ -134,7 +168,7 @@ def _check_answers(server: TorchServe, release: Release) -> None:
             raise GateError(f"version {release.version} does not give its known answers: {known['sample']}: {wrong}")
 
 
-def _take_out(server: TorchServe, version: str) -> None:
+def take_out(server: TorchServe, version: str) -> None:
     """Unregisters ``version`` once its queue is empty; one with queued requests would hang."""
     deadline = time.monotonic() + DRAIN_SECONDS
     while (found := server.version(version)) and found.pending and time.monotonic() < deadline:

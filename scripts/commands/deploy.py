@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 
+from archive.store import BESIDE
 from archive.verify import Release
 from rollout import history, show
 from rollout.errors import MEANINGS, NoServerError
@@ -24,6 +25,7 @@ from rollout.server import TorchServe
 from rollout.site import Site
 from rollout.state import read_deployment
 from rollout.stopping import Stopping
+from rollout.types_back import roll_back_types
 from scripts.commands import deploy_trial
 from scripts.commands.deploying import (
     USER,
@@ -47,6 +49,7 @@ from scripts.commands.deploying import (
     teller,
 )
 
+Model = Literal["brainseg", "brainseg-types", "brainseg-regions"]
 EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, epilog=EXIT_CODES)
 deploy_trial.add_to(app)
@@ -101,12 +104,21 @@ def _dry_run(site: Site, verified: Release, slices: int) -> None:
 
 @app.command("rollback")
 def rollback_command(
-    state: State = None, limits_file: LimitsFile = LIMITS_FILE, operator: Operator = USER, quiet: Quiet = False
+    state: State = None,
+    limits_file: LimitsFile = LIMITS_FILE,
+    operator: Operator = USER,
+    quiet: Quiet = False,
+    model: Annotated[Model, typer.Option(help="Which model goes back.")] = "brainseg",
 ) -> None:
     """Make the version before live again; withdraw a candidate that is not live yet. Works without a running server."""
     stopping = Stopping()
     with exits(), stopping.listening():
         limits, folder = read_limits(limits_file), find_state(state)
+        if model in BESIDE:
+            with locked(folder):
+                done = roll_back_types(folder, model, operator, limits.start.seconds)
+            console.print(f"[bold green]{escape(done)}[/]")
+            return
         try:
             server = TorchServe(folder)
             server.versions()

@@ -7,7 +7,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -35,14 +34,15 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for folds.json; made when missing.")],
     data: Annotated[Path | None, typer.Option(help="Folder in the kaggle_3m layout; else BRAINSEG_DATA.")] = None,
     output: Annotated[Path | None, typer.Option(help="A page between whose marks the tables are written.")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Some parts are missing: score the cases of those given, and say so.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice if not given.")] = None,
 ) -> None:
     """Scores RUNS as one: Dice a case beside the published figure, figures as for a release, the worst cases."""
-    if threads:
-        torch.set_num_threads(threads)
     try:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
-        folds = _judged(runs, data_folder(data))
+        folds = _judged(runs, data_folder(data), partial, threads)
         write_atomic(out / "folds.json", (json.dumps(to_json(folds), indent=1) + "\n").encode())
         made = page(folds)
         if output:
@@ -55,12 +55,14 @@ def main(
     typer.echo(f"wrote {out / 'folds.json'}" + (f" and {output}" if output else ""))
 
 
-def _judged(folders: list[Path], data: Path) -> Folds:
+def _judged(folders: list[Path], data: Path, partial: bool, threads: int | None) -> Folds:
+    if len(folders) < 2:
+        raise SettingsError("expected 2 runs or more: what a part is judged by is chosen on the others")
     listing = find_pairs(data)
-    runs = read_runs(folders, listing)
+    runs = read_runs(folders, listing, partial)
     bars = Bars(console)
     try:
-        parts = [judge_part(run, listing, bars) for run in runs]
+        parts = [judge_part(run, listing, bars, threads) for run in runs]
         advance = bars("choosing and scoring", len(parts))
         settings, published, served = {}, [], []
         for index, part in enumerate(parts):
@@ -74,7 +76,9 @@ def _judged(folders: list[Path], data: Path) -> Folds:
     for item in (item for part in parts for item in part.slices):
         cases[item.pair.case].append(item)
     held = {part.run: run.split.test for part, run in zip(parts, runs, strict=True)}
-    return Folds(str(runs[0].recipe.get("name")), published, served, settings, kinds_of(cases), held)
+    return Folds(
+        str(runs[0].recipe.get("name")), published, served, settings, kinds_of(cases), held, len(listing.cases)
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -54,9 +55,10 @@ class Settings:
     choice: Choice
 
 
-def read_runs(folders: Sequence[Path], listing: Listing) -> list[Run]:
+def read_runs(folders: Sequence[Path], listing: Listing, partial: bool = False) -> list[Run]:
     """The runs in the order given. Raises SourceError where a folder holds none or they are not of one recipe,
-    LeakError where a split is by slice, DataError where their test sides are not all cases of the data, each once."""
+    LeakError where a split is by slice, DataError where their test sides are not all cases of the data, each once; with
+    `partial` not all."""
     runs = []
     for folder in folders:
         if not (folder / LAST).is_file() or not (folder / RECIPE_FILE).is_file():
@@ -70,18 +72,21 @@ def read_runs(folders: Sequence[Path], listing: Listing) -> list[Run]:
     held = [case for run in runs for case in run.split.test]
     if twice := sorted({case for case in held if held.count(case) > 1}):
         raise DataError(f"{twice[0]} is held out in two runs; give each part once, all dealt from one seed")
-    if missing := sorted(set(listing.cases) ^ set(held)):
+    if missing := sorted(set(held) - set(listing.cases) if partial else set(listing.cases) ^ set(held)):
         raise DataError(
             f"{len(missing)} cases, {missing[0]} for one, are in the data or held out, and not both; give all parts, "
-            "and the data that they were dealt from"
+            "and the data that they were dealt from, or say --partial"
         )
     return runs
 
 
-def judge_part(run: Run, listing: Listing, begin: Begin) -> Part:
-    """Runs the network over its own test side. Raises LeakError if it, or what it started from, has seen any of it."""
+def judge_part(run: Run, listing: Listing, begin: Begin, threads: int | None = None) -> Part:
+    """Runs the network over its own test side, with so many threads (torch's choice if None). Raises LeakError if it,
+    or what it started from, has seen any of it."""
     with ExitStack() as keep:
         predictor = open_checkpoint(run.folder / LAST, keep, "0")
+        if threads:
+            torch.set_num_threads(threads)  # the engine took all there are
         seen = cases_seen_by(predictor.released_card) or frozenset()
         if leaked := sorted(seen & set(run.split.test)):
             raise LeakError(f"{run.folder} was trained on {len(leaked)} cases that it is to be judged by, {leaked[0]}")

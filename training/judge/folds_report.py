@@ -37,7 +37,8 @@ WAYS = ("published", "served")
 @dataclass(frozen=True)
 class Folds:
     """`published` and `served`: the scores of all slices, of the parts together, by each way to a mask; `settings`: of
-    each run by its name, for the second; `kinds`: as `training.judge.kinds.kinds_of`."""
+    each run by its name, for the second; `kinds`: as `training.judge.kinds.kinds_of`; `held`: the cases that each run
+    judges; `there`: how many the data have."""
 
     recipe: str
     published: Sequence[SliceScore]
@@ -45,6 +46,7 @@ class Folds:
     settings: Mapping[str, Settings]
     kinds: Mapping[str, frozenset[str]]
     held: Mapping[str, tuple[str, ...]]
+    there: int
 
     def scores(self, way: str) -> Sequence[SliceScore]:
         return self.published if way == "published" else self.served
@@ -65,16 +67,18 @@ def to_json(folds: Folds) -> dict[str, Any]:
         for way in WAYS
     }
     kinds = {name: sorted(cases) for name, cases in folds.kinds.items()}
-    return {"recipe": folds.recipe, "parts": parts, "kinds": kinds, **ways}
+    return {"recipe": folds.recipe, "cases_there": folds.there, "parts": parts, "kinds": kinds, **ways}
 
 
 def page(folds: Folds) -> str:
     """Three tables in Markdown: the figures, the kinds of cases, the worst cases."""
     by_way = {way: {one.name: one for one in figures(folds.scores(way))} for way in WAYS}
     first = by_way["published"]["dice_case_mean"]
+    missing = "" if first.cases == folds.there else f" **The other {folds.there - first.cases} cases are not judged.**"
     lines = [
         "",
-        f"Recipe {folds.recipe}, {len(folds.held)} parts: {first.cases} cases, {first.slices:,} slices.",
+        f"Recipe {folds.recipe}, {len(folds.held)} parts: {first.cases} of {folds.there} cases, "
+        f"{first.slices:,} slices.{missing}",
         "",
         "| figure (95 % interval) | as published | as served | published there |",
         "|---|---|---|---|",

@@ -55,9 +55,21 @@ def test_one_table_of_all_cases(runs: list[Path], phantoms: Path, tmp_path: Path
     assert sorted(case for part in found["parts"].values() for case in part["cases"]) == cases
     written = page.read_text()
     assert written.startswith("# Title\n\nWhat people wrote.\n")
-    assert f"{len(cases)} cases" in written
+    assert f"{len(cases)} of {len(cases)} cases" in written
+    assert "not judged" not in written
     assert "| 0.836 |" in written
     assert found["published"]["cases"][0]["case"] in written  # the worst
+
+
+def test_a_part_that_is_missing_is_said(runs: list[Path], phantoms: Path, tmp_path: Path) -> None:
+    some = [Path(shutil.copytree(runs[0], tmp_path / str(which))) for which in (1, 2)]
+    for which, folder in enumerate(some, 1):
+        split = fold_of_every_case(find_pairs(phantoms).pairs, "case", 5, Fold(which, 5))
+        write_split(split, folder / "split.json")
+    done = call("folds", *some, "--data", phantoms, "--out", tmp_path / "out", "--partial", "--threads", "1")
+    assert done.code == 0, done.error
+    assert "4 of 10 cases" in done.out
+    assert "**The other 6 cases are not judged.**" in done.out
 
 
 def test_a_part_is_judged_by_what_the_others_chose(runs: list[Path], phantoms: Path) -> None:
@@ -105,7 +117,11 @@ def test_what_is_no_cross_validation(runs: list[Path], phantoms: Path, tmp_path:
         assert done.code == 1, done.out
         return done.error
 
-    assert "give all parts" in refused(runs[0])
+    assert "expected 2 runs or more" in refused(runs[0])
+    less = Path(shutil.copytree(runs[0], tmp_path / "less"))
+    split = json.loads((less / "split.json").read_text())
+    (less / "split.json").write_text(json.dumps({**split, "test": split["test"][1:]}))
+    assert "give all parts" in refused(less, runs[1])
     assert "held out in two runs" in refused(runs[0], runs[0])
     assert "expected the folder" in refused(tmp_path)
 
