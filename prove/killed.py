@@ -30,7 +30,7 @@ BETWEEN = (1.0, 4.0)  # seconds from one that serves again to the next kill
 SCANS = 12
 
 
-@dataclass
+@dataclass(eq=False)
 class Reader(threading.Thread):
     """A client that asks for one scan after the other until it is told to stop. ``gap``: the longest that it waited for
     an answer, seconds."""

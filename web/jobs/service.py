@@ -125,7 +125,7 @@ class Jobs:
                     )
                 return self._job(row)
             self._check_room(order)
-            self._store.put_body(name, submission.scan)
+            self._keep(name, submission)
             try:
                 self._queue.add(name, order.kept())
             except BaseException:
@@ -173,6 +173,16 @@ class Jobs:
         self._queue.forget([job.name])
         self._store.drop(job.name)
         return None
+
+    def _keep(self, name: str, submission: Submission) -> None:
+        """Raises ``queue_full`` where the disk is."""
+        try:
+            self._store.put_body(name, submission.scan)
+        except OSError as error:
+            logger.error("a job is refused, its scan cannot be kept: %s", error.strerror)
+            raise RefusedError(
+                "queue_full", "The scan cannot be kept until its turn; try again later.", AGAIN_SECONDS
+            ) from error
 
     def _check_room(self, order: Order) -> None:
         """Lock held."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.disks import small_disk
 from tests.web.jobs.stage import SCAN, Asker, code, with_jobs
 from tests.web.standin import Stage, standing_in
 
@@ -60,3 +62,21 @@ def test_there_is_room_for_so_many(stage: Stage, tmp_path: Path) -> None:
         ward.ended("n2")
         clinic.ended("n0")
         assert clinic.put("n1").status_code == 202
+
+
+@pytest.mark.slow
+def test_a_job_whose_scan_the_disk_does_not_hold_is_refused_for_now(stage: Stage) -> None:
+    with small_disk(24) as disk, with_jobs(stage, disk / "jobs") as asker:
+        assert asker.put("before").status_code == 202
+        filling = disk / "filling"
+        with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(65536)):
+                pass
+        full = asker.put("n1", SCAN * 1000)
+        assert code(full, 503) == "queue_full"
+        assert int(full.headers["Retry-After"]) > 0
+        filling.unlink()
+        assert asker.put("n1", SCAN * 1000).status_code == 202
+        asker.ended("before")
+        asker.ended("n1")
+        assert asker.result("n1").ok
