@@ -23,15 +23,15 @@ from handler.pipeline import Model, answer
 from handler.predict import predict
 from handler.scan import ArraySource, Scan
 from handler.trust.gate import Gate
+from prove.drawn.pictures import png, tiff
+from prove.drawn.volumes import nifti
 from samples.phantom import draw, draw_stack
 from tests.contract import check_answer
-from tests.craft import png, tiff
 from tests.handler.deep import CUT, DEPTHS, architecture, deep
 from tests.handler.models import FLAIR_CHANNEL, SmallEngine, card, channel_rule, model
 from tests.handler.test_batch import ask, started
 from tests.handler.test_service import GOOD
 from tests.handler.volumes.test_way import head
-from tests.volumes import nifti
 
 Pixels = NDArray[np.uint8]
 FEW = settings(max_examples=12, deadline=None)

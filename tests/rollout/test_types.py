@@ -20,6 +20,7 @@ from archive.mar import package, sign_archive
 from archive.store import BESIDE, ROOT, TYPES_NAME
 from archive.verify import read_release
 from handler.files import sha256_of
+from prove.server import environment
 from rollout import history
 from rollout.errors import ArchiveError, Exit, NoTargetError, RolloutError, UsageError
 from rollout.server import TorchServe
@@ -40,7 +41,6 @@ from serving.serve import _beside_to_serve
 from serving.torchserve import Places
 from signing.keys import PRIVATE, load_private, make_keys
 from tests.rollout.stage import ARCHIVE, Stage, make_hasty_stage, repack
-from tests.server import environment
 from tests.tiny import LABELS, write_tiny_types
 
 pytestmark = pytest.mark.server

@@ -17,15 +17,15 @@ from handler.card import Architecture, FileRecord, InputSpec, ModelCard
 from handler.network import build
 from handler.pipeline import answer, open_model
 from handler.resources import Plan
+from prove.drawn.pictures import png, tiff
+from prove.drawn.volumes import dicom_zip, nifti
+from prove.server import Server
 from samples.make import FOLDER
 from samples.phantom import draw_stack
 from tests.archive.test_deep import BESIDE, OVER
 from tests.contract import check_answer
-from tests.craft import png, tiff
 from tests.handler.volumes.test_way import head
-from tests.server import Server
 from tests.serving.test_operations import manage
-from tests.volumes import dicom_zip, nifti
 from training.release.folder import write_release
 
 pytestmark = pytest.mark.server

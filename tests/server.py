@@ -1,3 +1,0 @@
-"""Until everybody imports it from where it is."""
-
-from prove.server import *  # noqa: F403
