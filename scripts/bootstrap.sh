@@ -1,5 +1,5 @@
 # Sourced by the commands beside it. Makes .venv with the pinned dependencies, once, and again when the pins change.
-#   brainseg_run LEVEL MODULE [ARGUMENTS…]     LEVEL: serve, pacs (also a DICOM node), bulk (also Parquet), ray (also Ray), kuberay (also what a node of KubeRay needs), train (also what training needs), test (all)
+#   brainseg_run LEVEL MODULE [ARGUMENTS…]     LEVEL: serve, pacs (also a DICOM node), bulk (also Parquet), ray (also Ray), kuberay (also what a node of KubeRay needs), train (also what training needs), train-ray (both), test (all)
 set -euo pipefail
 BRAINSEG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON="$BRAINSEG_ROOT/.venv/bin/python"
@@ -97,7 +97,8 @@ brainseg_environment() {
         bulk) groups="bulk" enough="bulk ray kuberay test" ;;
         ray) groups="bulk ray" enough="ray kuberay test" ;;
         kuberay) groups="bulk kuberay" enough="kuberay test" ;;
-        train) groups="train" enough="train test" ;;
+        train) groups="train" enough="train train-ray test" ;;
+        train-ray) groups="bulk ray train" enough="train-ray test" ;;
         test) groups="register pacs openvino grpc jobs traces bulk kuberay fuzz train test" enough="test" ;;
     esac
     if brainseg_has $enough; then return; fi
