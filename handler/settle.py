@@ -75,13 +75,13 @@ def _in_zip(outputs: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _maps(outputs: tuple[str, ...], card: ModelCard) -> int:
-    """How many pictures the probabilities by label take, one below the other. Raises ``invalid_parameter`` where they
+    """How many pictures the probabilities by label take, one below the other. Raises ``not_acceptable`` where they
     are asked of a model without labels."""
     if render.BY_LABEL not in outputs:
         return 0
     if card.labelling is None:
         raise RequestError(
-            "invalid_parameter",
+            "not_acceptable",
             f"Field outputs asks for {render.BY_LABEL}; model {card.version} marks tumour alone, whose output is "
             "probability.",
         )
@@ -91,8 +91,8 @@ def _maps(outputs: tuple[str, ...], card: ModelCard) -> int:
 def settle(request: Request, subject: Subject, card: ModelCard, limits: Limits) -> Settings:
     """Settings for ``subject``; refuses here what cannot be answered, before the network runs.
 
-    Raises ``invalid_parameter`` (slices outside the stack, labels that a model has not), ``not_acceptable`` (a PNG of
-    several slices, a format with geometry for a picture), ``response_too_large``."""
+    Raises ``invalid_parameter`` (slices outside the stack), ``not_acceptable`` (a PNG of several slices, a format with
+    geometry for a picture, labels of a model that has none), ``response_too_large``."""
     fields = request.fields
     first, last = _drawn_slices(fields.slices, subject.slices)
     kind = _kind(request.accept, last - first + 1, subject)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from PIL import Image
 from scipy.special import expit, softmax
 
 from handler.card import Calibration, parse_card
-from handler.compose import Rule, label_steps, probabilities, region_steps
+from handler.compose import Rule, label_steps, probabilities, region_steps, tumour_of
+from handler.explain.tumour import of_tumour
+from handler.explain.way import explain
 from handler.labels import ACTIVATIONS, SIGMOID, SOFTMAX, Labelling, Region
 from handler.measure import STEPS, to_steps
 from handler.pipeline import Model
@@ -34,6 +37,7 @@ from tests.labelled import (
     NECROSIS,
     OEDEMA,
     REGIONS,
+    brightness_rule,
     labelled_card,
     labelled_model,
     painted,
@@ -85,7 +89,7 @@ class TestAnswer:
     def test_a_model_of_tumour_alone_has_none(self) -> None:
         reply = told(model(FLAIR_RULE), SCAN)
         assert (reply["labels"], reply["regions"], reply["slices"][0]["labels"]) == (None, None, None)
-        said = refused(model(FLAIR_RULE), SCAN, "invalid_parameter", X_BrainSeg_Outputs="label_probabilities")
+        said = refused(model(FLAIR_RULE), SCAN, "not_acceptable", X_BrainSeg_Outputs="label_probabilities")
         assert "label_probabilities" in said
 
     def test_a_stack_is_its_slices(self, three: Model) -> None:
@@ -250,3 +254,21 @@ class TestCalibration:
             labelled_card(activation, calibration=Calibration((1.0, 2.0)))
         with pytest.raises(ValueError, match=r"calibration\.offset .*one number"):
             model(FLAIR_RULE, calibration=Calibration(1.0, (0.0,)))
+
+
+class TestReasons:
+    def test_a_map_is_of_tumour_as_a_whole(self, three: Model) -> None:
+        outcome = explain(three, {"body": SCAN}, {"X-BrainSeg-Method": "occlusion", "X-BrainSeg-Window": "64"})
+        assert outcome.code == "ok", outcome.answer.body
+        assert json.loads(outcome.answer.body)["deletion"]["whole"]["max_probability"] > 0.9
+
+    def test_gradients_are_of_the_probability_that_is_answered(self, activation: str) -> None:
+        network, known = brightness_rule(activation), labelled_card(activation)
+        network.encoder = torch.nn.Identity()
+        images = torch.rand(1, 3, 6, 8)
+        seen, calibration = of_tumour(network, known)
+        with torch.no_grad():
+            odds, logits = seen(images)[:, 0], network(images)
+        assert calibration == Calibration()
+        wanted = tumour_of(probabilities(logits.numpy(), known), known)
+        np.testing.assert_allclose(odds.sigmoid().numpy(), wanted, atol=1e-4)
