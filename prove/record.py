@@ -14,6 +14,7 @@ from prove.proof import Proof
 
 JSON_FILE, PAGE_FILE = "proof.json", "proof.md"
 NOTICE = "Research use only. Not a medical device."
+Whole = Mapping[str, Mapping[str, int]]  # by part: how many of what it takes as a whole
 # What a part's outcome depends on, beside the release that is served.
 _ROOMS = (
     "archive",
@@ -72,14 +73,14 @@ def read(folder: Path) -> dict[str, Done]:
     return {one.part: one for one in done}
 
 
-def write(folder: Path, done: Iterable[Done]) -> None:
+def write(folder: Path, done: Iterable[Done], whole: Whole) -> None:
     """JSON and page of ``done``."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = list(done)
     _write(
         folder / JSON_FILE, json.dumps({"notice": NOTICE, "parts": [asdict(one) for one in listed]}, indent=1) + "\n"
     )
-    _write(folder / PAGE_FILE, page(listed, sorted(path.name for path in folder.glob("*.png"))))
+    _write(folder / PAGE_FILE, page(listed, whole, sorted(path.name for path in folder.glob("*.png"))))
 
 
 def _write(path: Path, text: str) -> None:
@@ -102,13 +103,16 @@ def table(rows: Sequence[Proof]) -> str:
     return "\n".join(lines)
 
 
-def page(done: Sequence[Done], plots: Sequence[str] = ()) -> str:
-    """All of it, to read."""
+def page(done: Sequence[Done], whole: Whole, plots: Sequence[str] = ()) -> str:
+    """All of it, to read; also what was not run, or not whole."""
     text = ["# What was proven", "", f"Written by `scripts/prove`. {NOTICE}", ""]
     for one in done:
-        amounts = "".join(f"{name} {count:,}; " for name, count in one.effort.items())
+        full = whole.get(one.part, {})
+        amounts = "".join(f"{name} {count:,} of {full.get(name, count):,}; " for name, count in one.effort.items())
         text += [f"## {one.part}", "", f"`{one.rows[0].command if one.rows else ''}`", ""]
         text += [f"Seed {one.seed}; {amounts}{one.began}, {one.seconds:.0f} s on {one.machine}.", ""]
         text += [table(one.rows), ""]
         text += [f"![{name}]({name})\n" for name in plots if name.partition(".")[0].partition("-")[0] == one.part]
+    if missing := [name for name in whole if name not in {one.part for one in done}]:
+        text += [f"Not run: {', '.join(missing)}.", ""]
     return "\n".join(text).rstrip() + "\n"

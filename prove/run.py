@@ -67,7 +67,7 @@ def prove(wish: Wish, tell: Tell) -> list[record.Done]:
     """Runs what is asked for and not recorded yet, of the same seed, effort, code and release; what was asked for, in
     the order of :data:`PARTS`. A part that ends with an error has a failed claim that says so. Raises ``ValueError``
     for names that are none and for a record that cannot be read."""
-    parts = _parts(wish)
+    parts, whole = _parts(wish), {part.name: part.whole for part in PARTS.values()}
     done = record.read(wish.out)
     digest = record.digest_of(release_folder(wish.version, wish.store))
     with tempfile.TemporaryDirectory(prefix="bs-prove-") as temporary:
@@ -84,7 +84,7 @@ def prove(wish: Wish, tell: Tell) -> list[record.Done]:
             done[part.name] = _one(
                 part, wish, Ground(wish.seed, effort, store, folder / part.name, wish.out, tell), digest
             )
-            record.write(wish.out, [done[name] for name in PARTS if name in done])
+            record.write(wish.out, [done[name] for name in PARTS if name in done], whole)
     return [done[part.name] for part in parts]
 
 

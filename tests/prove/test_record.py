@@ -78,6 +78,9 @@ def test_the_page_and_the_json_say_the_same(wish: Wish, ran: list[str]) -> None:
     assert "Research use only" in page
     assert "| one \\| of them | measured | a b | yes |" in page
     assert "| with a clock |  | there is none | not tried |" in page
+    assert "things 3 of 10; " in page
+    assert "Not run" not in page
+    assert "Not run: third." in record.page(done, {"first": {}, "third": {}})
     assert page.count("`./scripts/prove first --short --seed 7`") == 1
     assert sorted(path.name for path in wish.out.iterdir()) == [record.JSON_FILE, record.PAGE_FILE]
 
