@@ -23,6 +23,10 @@ LIMITS = (
     "warning, at lower quality.",
     "Marks FLAIR abnormality, which includes oedema; it does not tell tumour types or grades.",
 )
+STACKS = (
+    "Looks at slices together with those beside them: send whole stacks. A single slice stands in for its neighbours, "
+    "with the warning no_neighbours.",
+)
 
 
 def library_versions() -> dict[str, str]:
@@ -53,7 +57,7 @@ def write_release(folder: Path, state: Mapping[str, torch.Tensor], card: ModelCa
         weights=FileRecord.of(path),
         created=card.created or datetime.now(UTC).replace(microsecond=0).isoformat(),
         libraries=library_versions(),
-        limits=card.limits or LIMITS,
+        limits=card.limits or (*LIMITS, *(STACKS if card.input.view.seen > 1 else ())),
     )
     complete.write(folder)
     return complete

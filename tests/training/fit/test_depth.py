@@ -187,6 +187,7 @@ def test_a_run_becomes_a_release_that_is_judged(
     assert done.code == 0, done.error
     card = read_card(release)
     assert card.input.depth == changes["model.depth"]
+    assert "send whole stacks" in card.limits[-1]
     assert card.architecture == architecture_of(load_recipe(str(path)))
     done = call("evaluate", release, "--out", tmp_path / "report", "--data", phantoms, "--side", "validation")
     assert done.code == 0, done.error
