@@ -67,8 +67,11 @@ class Augment:
             height, width = image.shape[:2]
             share = rng.uniform(0.4, 0.9)
             small = (max(1, round(width * share)), max(1, round(height * share)))
-            coarse = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-            image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
+            # Slice by slice: OpenCV shrinks four channels at most.
+            parts = np.split(image, image.shape[2] // _SEQUENCES, axis=2)
+            coarse = [cv2.resize(part, small, interpolation=cv2.INTER_AREA) for part in parts]
+            grown = [cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in coarse]
+            image = np.concatenate(grown, axis=2).astype(np.float32, copy=False)
         if rng.random() < self._recipe.degrade:
             strength = rng.uniform(0.005, 0.03)
             image = np.clip(image + strength * rng.standard_normal(image.shape, dtype=np.float32), 0, 1)

@@ -105,6 +105,21 @@ def test_the_slice_that_was_drawn_is_changed_as_it_is_without_neighbours(
         assert not torch.equal(three[:3], one)
 
 
+@pytest.mark.parametrize("depth", [{"model.depth": 5}, VOLUME], ids=["neighbours", "volume"])
+def test_every_change_is_made_to_all_slices(
+    case: list[LabelledSlice], depth: dict[str, object], tmp_path: Path
+) -> None:
+    """Equal slices stay equal but for their noise, which is of each."""
+    names = ("flip", "affine", "elastic", "intensity", "missing_sequence", "alone", "degrade")
+    changes: dict[str, object] = {f"augment.{name}": 1.0 for name in names}
+    slices = TrainingSlices(case, load_recipe(str(changed_recipe("smoke", tmp_path / "r.yaml", {**changes, **depth}))))
+    image, mask, _ = slices[Draw(5, 3, 0)]
+    each = image.unflatten(0, (-1, 3)) if image.ndim == 3 else image.transpose(0, 1)
+    assert (each - each[:1]).abs().mean() < 0.2  # in units of the normalisation; noise is 0.03 / 0.22 at most
+    assert image.std() > 0.2
+    assert mask.shape[-2:] == image.shape[-2:]
+
+
 def test_a_slice_alone_stands_in_for_its_neighbours(case: list[LabelledSlice], tmp_path: Path) -> None:
     path = changed_recipe("smoke", tmp_path / "r.yaml", {"model.depth": 3, "augment.alone": 1.0})
     image, _, _ = TrainingSlices(case, load_recipe(str(path)))[Draw(5, 3, 0)]
