@@ -7,6 +7,7 @@ apart by :mod:`bulk.crew`, where Ray alone would try a deadly one for ever.
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from bulk.crew import Event, Gone, Hand, Ready
@@ -19,6 +20,7 @@ NEEDED = "2.60.0"
 # Before Ray is imported: no usage statistics, ever; a token for every call. Whoever has set another mode keeps it.
 VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
 CPUS_EACH = 1.0
+ASK_SECONDS = 0.2
 NODE_LOST = "because its node has died"
 
 
@@ -54,6 +56,7 @@ class ActorHand:
 
     def __init__(self, ray: Any, actor: Any) -> None:
         self._ray, self._actor = ray, actor
+        self._asked = False  # whether it lives, after an answer that does not say so
         self.waiting: list[tuple[Any, Task | None]] = [(actor.ready.remote(), None)]
 
     def give(self, task: Task) -> None:
@@ -66,12 +69,20 @@ class ActorHand:
             found = self._ray.get(reference, timeout=0)
         except self._ray.exceptions.GetTimeoutError:
             return None
+        except self._ray.exceptions.ActorUnavailableError:
+            # Its process or its node: what comes of another question says which.
+            time.sleep(ASK_SECONDS)
+            self.waiting[0], self._asked = (self._actor.ready.remote(), task), True
+            return None
         except self._ray.exceptions.RayActorError as error:
             # Its actors go with a node, by no scan's fault. The words are all that says so; they name a node always.
             moved = NODE_LOST in str(error)
             return Gone("its node was lost" if moved else "its process was lost", not moved)
         except self._ray.exceptions.RayError as error:
             return Gone(f"{type(error).__name__}: {str(error)[-300:]}")
+        asked, self._asked = self._asked, False
+        if asked and task is not None:  # it lives, and what it was at is lost
+            return Gone("its answer was lost", False)
         self.waiting.pop(0)
         return Ready() if task is None else found
 
