@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from http import HTTPStatus
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, current_app, g, request
 
-from web.contract.fields import SEGMENT_PATH, RefusedError
+from web.contract.fields import MODEL, SEGMENT_PATH, Answer, RefusedError
 from web.contract.openapi import document
 from web.contract.translate import problem_code
 from web.health.cards import models_answer
 from web.health.metrics import KIND
 from web.incoming import answer_json, body, client, door, gone
 from web.readable import api_page, models_page, page, wanted
+from web.settings import Settings
+from web.types.entrance import REGIONS, Types
 from web.way.gate import GoneError
-from web.way.submission import read_submission
+from web.way.submission import Submission, read_submission
 from web.way.take import take
 
 api = Blueprint("api", __name__)
@@ -25,15 +28,41 @@ api = Blueprint("api", __name__)
 def segment() -> Response:
     """A scan in, the contract's answer out."""
     who, here = client(), door()
-    submission = read_submission(body(), dict(request.headers), request.query_string.decode("latin-1"))
+    query = request.query_string.decode("latin-1")
+    submission, model = of_model(read_submission(body(), dict(request.headers), query, (MODEL,)), here.settings)
     try:
-        answer = take(here, submission, g.request_id, who, gone(), lambda name: setattr(g, "version", name))
+        if model == here.settings.regions:
+            answer = _of_regions(submission, who)
+        else:
+            answer = take(here, submission, g.request_id, who, gone(), lambda name: setattr(g, "version", name))
     except GoneError:
         g.code = "gone"
         return Response(status=HTTPStatus.REQUEST_TIMEOUT)  # which nobody reads
     if answer.status != 200:
         g.code = problem_code(answer)
     return Response(answer.body, answer.status, dict(answer.headers))
+
+
+def of_model(submission: Submission, settings: Settings) -> tuple[Submission, str]:
+    """``submission`` without the name of the model, and that name. Raises ``model_not_found`` for one that does not
+    segment."""
+    fields = dict(submission.fields)
+    model = fields.pop(MODEL, settings.model)
+    if model not in (settings.model, settings.regions):
+        raise RefusedError(
+            "model_not_found", f"No model {model[:40]!r}; expected {settings.model} or {settings.regions}."
+        )
+    return replace(submission, fields=fields), model
+
+
+def _of_regions(submission: Submission, who: str) -> Answer:
+    """Neither drift nor a version on trial sees it, as with types: they are the segmentation's."""
+    here = door()
+    here.metrics.observe_scan(len(submission.scan))
+    here.passports.check(submission)
+    regions: Types = current_app.extensions[REGIONS]
+    answer = regions(submission, g.request_id, who, gone())
+    return here.passports.signed(answer) if answer.status == 200 else answer
 
 
 @api.get("/api/v1/models")

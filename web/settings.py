@@ -72,7 +72,8 @@ class JobBounds:
 
 @dataclass(frozen=True)
 class Settings:
-    """``model``: that segments; ``types``: that names types; both by their names at TorchServe.
+    """``model``: that segments; ``types``: that names types; ``regions``: that segments into several classes, where
+    it is asked for; all by their names at TorchServe.
     ``key_file``: TorchServe's key_file.json (None: TorchServe runs without tokens). ``api_keys``: the file of the
     clients' keys (None: open, which is for loopback only). ``samples``: the folder of the page's sample scans.
     ``deployment``: where ``scripts/deploy`` writes down what is live (None, or no such file: nothing was deployed).
@@ -96,6 +97,7 @@ class Settings:
     jobs: JobBounds | None = None
     bounds: Bounds = field(default_factory=Bounds)
     types: str = "brainseg-types"
+    regions: str = "brainseg-regions"
 
     @property
     def state(self) -> Path | None:
@@ -103,7 +105,7 @@ class Settings:
         return self.deployment.parent if self.deployment else None
 
     def __post_init__(self) -> None:
-        for name in (self.model, self.types):
+        for name in (self.model, self.types, self.regions):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"model {name!r}: expected letters, digits, '.', '_' and '-', at most 60")
         for name, url in (("inference", self.inference_url), ("management", self.management_url)):

@@ -90,7 +90,7 @@ def test_the_document_refuses_what_the_handler_refuses(name: str, text: str) -> 
 def test_each_setting_is_offered_in_one_place() -> None:
     """A client that knows one from the query and one from a header would send both."""
     given = DOCUMENT["paths"]["/api/v1/segment"]["post"]["parameters"]
-    assert [one["name"] for one in given if one["in"] == "query"] == ["version", *contract.FIELDS]
+    assert [one["name"] for one in given if one["in"] == "query"] == ["model", "version", *contract.FIELDS]
     assert [one["name"] for one in given if one["in"] != "query"] == [STICKY]
     form = DOCUMENT["components"]["schemas"]["Form"]["properties"]
     assert set(form) == {contract.FILE_PART, *contract.SEQUENCE_PARTS}

@@ -110,6 +110,7 @@ TABLE = (
 )
 FIELDS = tuple(field.name for field in TABLE)
 VERSION = "version"  # goes the same ways as a field, and into TorchServe's path
+MODEL = "model"  # of a segmentation: which of those beside each other; goes the same ways, and into the path
 VERSION_PATTERN = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,59}"
 HEADER_PREFIX = "X-BrainSeg-"
 FILE_PART = "file"

@@ -11,6 +11,7 @@ from web.contract.fields import (
     FILE_PART,
     HEADER_PREFIX,
     KINDS,
+    MODEL,
     NOTICE,
     PROBLEM_KIND,
     TABLE,
@@ -95,6 +96,16 @@ def parameters() -> list[dict[str, Any]]:
     return [version, *fields]
 
 
+_MODEL = {
+    "name": MODEL,
+    "in": "query",
+    "description": "Which model to ask: brainseg, or brainseg-regions, a demonstration of several classes, where it is "
+    "deployed (else model_not_found). Default: brainseg.",
+    "schema": {"type": "string", "pattern": f"^{VERSION_PATTERN}$"},
+    "example": "brainseg",
+}
+
+
 def segment_body() -> dict[str, Any]:
     """A scan."""
     return {
@@ -122,7 +133,7 @@ def _segment() -> dict[str, Any]:
         about="Answers with JSON, or by `Accept` with the mask itself: `image/png` of a single slice, `image/tiff` of "
         "a stack, `application/x-nifti` and `application/dicom` of a scan with geometry, and `application/zip` with "
         "everything about it. Where the kind liked best cannot hold the slices, the next that Accept allows.",
-        parameters=[*parameters(), STICKY],
+        parameters=[_MODEL, *parameters(), STICKY],
         requestBody=segment_body(),
     )
 
