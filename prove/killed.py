@@ -38,6 +38,7 @@ class Reader(threading.Thread):
     url: str
     scans: list[bytes]
     right: list[int]  # tumour pixels of each scan
+    own: int  # its number
     answers: int = 0
     gap: float = 0.0
     faults: list[str] = field(default_factory=list)
@@ -53,8 +54,9 @@ class Reader(threading.Thread):
             which, begin = number % len(self.scans), time.monotonic()
             number += 1
             try:
-                # Other bytes after a picture's end make another request of the same picture.
-                found = client.segment(self.scans[which] + number.to_bytes(4, "big"), outputs=())
+                # Other bytes after a picture's end make another scan of the same picture: one over which two workers
+                # died would be a suspect, and refused.
+                found = client.segment(self.scans[which] + bytes([self.own]) + number.to_bytes(4, "big"), outputs=())
             except Exception as error:  # whatever it is, an answer is lost
                 self.faults.append(f"{type(error).__name__}: {error}")
                 continue
@@ -121,7 +123,7 @@ def prove(server: Server, ground: Ground, claims: Claims) -> None:
     scans = [png(draw(number, 0.08).image) for number in range(SCANS)]
     alone = Client(server.door, patience=PATIENCE_SECONDS)
     right = [alone.segment(scan, outputs=()).tumor_pixels or 0 for scan in scans]
-    readers, manager = [Reader(server.door, scans, right) for _ in range(CLIENTS)], Manager(server)
+    readers, manager = [Reader(server.door, scans, right, own) for own in range(CLIENTS)], Manager(server)
     for thread in (*readers, manager):
         thread.start()
     killed: Counter[str] = Counter()

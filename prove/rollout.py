@@ -171,7 +171,7 @@ def prove(server: Server, ground: Ground, claims: Claims) -> None:
     stage = Stage(server, {first: write_record_of(kept), other: second}, limits)
     scans = [png(draw(number, 0.08).image) for number in range(SCANS)]
     right = [Client(server.door).segment(scan, outputs=()).tumor_pixels or 0 for scan in scans]
-    readers = [Reader(server.door, scans, right) for _ in range(CLIENTS)]
+    readers = [Reader(server.door, scans, right, own) for own in range(CLIENTS)]
     for reader in readers:
         reader.start()
     try:

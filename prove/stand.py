@@ -36,8 +36,8 @@ def served(store: Path, folder: Path, *options: str, grpc: bool = False, jobs: b
     given = [*options, *(("--jobs", str(folder / "jobs")) if jobs else ())]
     server = Server(store, folder / "state", options=tuple(given), grpc_port=free_port() if grpc else None)
     folder.mkdir(parents=True, exist_ok=True)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()
