@@ -52,7 +52,8 @@ def adapted(code: str, server: Server) -> str:
         code = re.sub(rf"(127\.0\.0\.1|localhost):{printed}\b", rf"\1:{actual}", code)
     # Beside the servers of other tests it has to be told which.
     code = re.sub(r"scripts/deploy (status|history)", rf"scripts/deploy \1 --state {server.state}", code)
-    code = code.replace("scripts/package", f"scripts/package --model-store {server.store}")
+    for command in ("package", "bulk"):  # the server's archives, or each would make them once more
+        code = code.replace(f"scripts/{command} ", f"scripts/{command} --model-store {server.store} ")
     return code.replace("scripts/token", f"scripts/token --state {server.state}").replace(".run/", f"{server.state}/")
 
 
