@@ -14,8 +14,10 @@ from archive.store import MODEL_STORE, STATE
 from rollout.signers import chosen, write_signers
 from scripts.commands.options import PREFIX, from_file
 from serving import torchserve
+from serving.door import Door
 from serving.instance import StateError, end_left_behind, owned
-from serving.serve import LOOPBACK, Door, Running, StartError, check_ports, console, run, until_told
+from serving.running import Running, StartError
+from serving.serve import LOOPBACK, check_ports, console, run, until_told
 from serving.torchserve import Ports
 from web.access.who import StartError as UnguardedError
 from web.access.who import check_start

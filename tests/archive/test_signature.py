@@ -21,7 +21,8 @@ from archive.store import ROOT
 from archive.verify import read_release, verify
 from prove.releases import versioned
 from rollout.signers import Signers, chosen, read_signers, write_signers
-from serving.serve import StartError, _to_serve
+from serving.chosen import to_serve
+from serving.running import StartError
 from serving.torchserve import Places
 from signing.keys import PRIVATE, TRUSTED, load_private, make_keys, remove_key, rotate_keys
 from tests.rollout.stage import ARCHIVE, RELEASE, repack
@@ -136,7 +137,7 @@ def test_serve_starts_the_signed_one_only_and_never_packages_over_it(
     def serve(model_store: Path, signers: Signers) -> object:
         state = tmp_path / "state"
         state.mkdir(exist_ok=True)
-        return _to_serve(Places(state, tmp_path, model_store), threading.Event(), signers)
+        return to_serve(Places(state, tmp_path, model_store), threading.Event(), signers)
 
     assert serve(store, Signers(keys)) == ({"1.0": ARCHIVE}, "1.0")
     assert "trusted key" in capsys.readouterr().out

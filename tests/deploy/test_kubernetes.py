@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from archive.store import ROOT
-from serving.serve import DOOR_END_SECONDS
+from serving.running import DOOR_END_SECONDS
 from serving.torchserve import STOP_SECONDS
 from tests.deploy.manifests import KSERVE, KUBERNETES, SCHEMAS, Resource, build, check, faults, pods, unpack_kubectl
 from tests.deploy.prometheus import RULES, panel_queries

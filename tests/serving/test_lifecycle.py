@@ -21,7 +21,7 @@ from archive.store import ROOT
 from prove.drawn.pictures import tiff
 from prove.server import Server
 from prove.slow import ask_and_go, head, read_answer
-from serving.serve import DOOR_END_SECONDS, Running
+from serving.running import DOOR_END_SECONDS, Running
 from serving.temporary import INSIDE
 from serving.torchserve import free_port, make_places
 from tests.processes import lives

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from archive.store import ROOT
 from scripts.commands import serve
-from serving.serve import Door, Running, _start_front_door
+from serving.door import Door
+from serving.running import Running
+from serving.serve import _start_front_door
 from serving.torchserve import Ports, free_port, make_places
 from tests.waiting import until
 

@@ -11,7 +11,7 @@ import pytest
 
 from serving import temporary
 from serving.instance import owned
-from serving.serve import Running
+from serving.running import Running
 from serving.temporary import INSIDE, OWNER_FILE, temporary_folder
 from serving.torchserve import make_places
 
