@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from brainseg_client.names import shown
@@ -31,7 +32,8 @@ def main(
         raise typer.Exit(USAGE) from error
     table = Table("scans", "measured", "core-seconds each", "core-hours a thousand", "price a thousand")
     for one in found:
-        table.add_row(one.kind, str(one.scans), f"{one.core_seconds:.3f}", f"{one.core_hours:.3f}", f"{one.price:.4f}")
+        figures = (f"{one.core_seconds:.3f}", f"{one.core_hours:.3f}", f"{one.price:.4f}")
+        table.add_row(*map(escape, (one.kind, str(one.scans), *figures)))
     Console(width=100).print(table)
 
 

@@ -88,17 +88,17 @@ def _volumes(predictor: LocalPredictor, data: Path, side: str, split_file: Path 
     card = predictor.released_card
     chosen, _ = _pairs(find_volumes(data).pairs, side, split_file, source, predictor)
     folders = {pair.case: pair.image.parent for pair in chosen}
-    table = {int(value): int(label) for value, label in card.recipe["masks"]}
-    loads = [partial(load_volume, case, folder, table) for case, folder in folders.items()]
+    labels = {int(value): int(label) for value, label in card.recipe["masks"]}
+    loads = [partial(load_volume, case, folder, labels) for case, folder in folders.items()]
     with counting("segmenting volumes", len(loads), console) as advance:
         scores = judge_volumes(predictor.engine, card, loads, card.recipe["patients"], advance)
     report = volumes_json(predictor.name, card, side, scores)
     write_atomic(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())
     write_atomic(out / "report.html", volumes_page(report).encode(errors="backslashreplace"))
-    shown = Table("part", "kind", "Dice", "HD95 mm", "patients", "cases", "missed", "false", title=escape(side))
+    table = Table("part", "kind", "Dice", "HD95 mm", "patients", "cases", "missed", "false", title=escape(side))
     for row in figure_rows(report["figures"]):
-        shown.add_row(*(f"{one:.3f}" if isinstance(one, float) else escape(str(one)) for one in row))
-    Console().print(shown)
+        table.add_row(*map(escape, (f"{one:.3f}" if isinstance(one, float) else str(one) for one in row)))
+    Console().print(table)
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.html'}")
 
 

@@ -119,12 +119,8 @@ def fold_of(split: Split, fold: Fold, patients: Patients = ()) -> Split:
 
 def fold_of_every_case(pairs: Sequence[Pair], by: str, seed: int, fold: Fold, patients: Patients = ()) -> Split:
     """Cross-validation over all there is: one part tests, all others are trained on, nobody validates, so that nothing
-<<<<<<< HEAD
     can be chosen. Parts are dealt as sides are, `patients` kept together. Raises SettingsError if a part would be
     empty.
-=======
-    can be chosen. Parts are dealt as sides are, `patients` kept together. Raises SettingsError if one would be empty.
->>>>>>> 281a144 (What is served, the front door's command and what was started: a module each beside scripts/serve's way)
     """
     names = sorted({pair.name if by == "slice" else pair.case for pair in pairs})
     members = set(names) if by == "slice" else _first_of(set(names), patients)
