@@ -67,15 +67,20 @@ class Augment:
             height, width = image.shape[:2]
             share = rng.uniform(0.4, 0.9)
             small = (max(1, round(width * share)), max(1, round(height * share)))
-            # Slice by slice: OpenCV shrinks four channels at most.
-            parts = np.split(image, image.shape[2] // _SEQUENCES, axis=2)
-            coarse = [cv2.resize(part, small, interpolation=cv2.INTER_AREA) for part in parts]
-            grown = [cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in coarse]
-            image = np.concatenate(grown, axis=2).astype(np.float32, copy=False)
+            coarse = _resized(image, small, cv2.INTER_AREA)
+            image = _resized(coarse, (width, height), cv2.INTER_LINEAR).astype(np.float32, copy=False)
         if rng.random() < self._recipe.degrade:
             strength = rng.uniform(0.005, 0.03)
             image = np.clip(image + strength * rng.standard_normal(image.shape, dtype=np.float32), 0, 1)
         return image
+
+
+def _resized(image: NDArray[np.float32], size: tuple[int, int], how: int) -> NDArray[np.float32]:
+    """`image` (h, w, channels) in `size` (width, height). OpenCV 5.0.0 takes at most four channels by area, and slices
+    with their neighbours have more."""
+    parts = [image[..., first : first + 3] for first in range(0, image.shape[2], 3)]
+    smaller = [cv2.resize(np.ascontiguousarray(part), size, interpolation=how) for part in parts]
+    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in smaller], axis=2)
 
 
 def uneven(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -144,6 +144,16 @@ def test_a_missing_sequence_is_replaced_by_flair() -> None:
         assert np.array_equal(changed[..., channel], image[..., 1])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 9, 15])
+def test_a_slice_with_its_neighbours_is_degraded_like_one(channels: int) -> None:
+    image = np.random.default_rng(1).random((64, 48, channels), np.float32)
+    mask = np.zeros((64, 48), np.uint8)
+    for seed in range(6):
+        changed, _ = Augment(AugmentRecipe(degrade=1))(image, mask, seed)
+        assert changed.shape == image.shape
+        assert not np.array_equal(changed, image)
+
+
 def test_a_degraded_scan_is_another_but_the_same_scene() -> None:
     image = draw(1, 0.09, 128).image.astype(np.float32) / 255
     mask = image[..., 1] > 0.5
