@@ -174,7 +174,7 @@ def test_a_server_is_asked_as_a_client_would_ask(local: LocalPredictor, slices: 
             images = {"mask": png(found.mask.astype(np.uint8) * 255), "probability": png(found.steps)}
             slice_answer = {"tumor_pixels": found.measurement.tumor_pixels, "images": images,
                             "max_probability": found.measurement.max_probability}  # fmt: skip
-            body = json.dumps({"slices": [slice_answer]}).encode()
+            body = json.dumps({"slices": [slice_answer], "warnings": []}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
