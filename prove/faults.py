@@ -234,6 +234,8 @@ def little_memory(process: psutil.Process, mib: int) -> Iterator[str]:
     group = _CGROUPS / f"brainseg-prove-{process.pid}"
     try:
         group.mkdir()
+        if not (group / "memory.max").exists():  # a plain folder: no control groups are mounted there
+            raise OSError(f"{_CGROUPS} has no control groups")
         (group / "memory.max").write_text(str(mib * MIB))  # what it has already stays with the group it came from
         (group / "memory.swap.max").write_text("0")
         (group / "cgroup.procs").write_text(str(process.pid))
