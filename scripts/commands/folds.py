@@ -76,9 +76,7 @@ def _judged(folders: list[Path], data: Path, partial: bool, threads: int | None)
     for item in (item for part in parts for item in part.slices):
         cases[item.pair.case].append(item)
     held = {part.run: run.split.test for part, run in zip(parts, runs, strict=True)}
-    return Folds(
-        str(runs[0].recipe.get("name")), published, served, settings, kinds_of(cases), held, len(listing.cases)
-    )
+    return Folds(runs[0].recipe.name, published, served, settings, kinds_of(cases), held, len(listing.cases))
 
 
 if __name__ == "__main__":

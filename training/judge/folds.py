@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from scipy import ndimage
 from handler.card import Calibration
 from handler.compose import calibrated
 from handler.measure import mask_of, restore, to_steps
+from settings.mapping import from_mapping
 from training.data.cases import DataError, Listing
 from training.data.seen import SPLIT_FILE, cases_seen_by
 from training.data.slices import LabelledSlice, load_slices
 from training.data.split import LeakError, Split, read_split
+from training.fit.recipe import Recipe
 from training.fit.run import LAST, RECIPE_FILE
 from training.judge.calibrate import Choice, choose, fit_calibration
 from training.judge.predictor import SourceError, open_checkpoint
@@ -31,11 +33,11 @@ PUBLISHED_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Run:
-    """One of the networks: its folder, its split, of which the test side judges it, and its recipe as written."""
+    """One of the networks: its folder, its split, of which the test side judges it, and its recipe."""
 
     folder: Path
     split: Split
-    recipe: Mapping[str, object]
+    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def read_runs(folders: Sequence[Path], listing: Listing, partial: bool = False) 
     for folder in folders:
         if not (folder / LAST).is_file() or not (folder / RECIPE_FILE).is_file():
             raise SourceError(f"{folder}: expected the folder of a finished scripts/train --fold K/N --every-case")
-        recipe = json.loads((folder / RECIPE_FILE).read_text("utf-8"))
+        written = json.loads((folder / RECIPE_FILE).read_text("utf-8"))
+        recipe = from_mapping(Recipe, written, RECIPE_FILE)  # a setting younger than the file counts as left out
         runs.append(Run(folder, read_split(folder / SPLIT_FILE), recipe))
         if runs[-1].split.leaks:
             raise LeakError(f"{folder}: its split is by slice; scores would measure memory")

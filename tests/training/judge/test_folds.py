@@ -130,6 +130,9 @@ def test_what_is_no_cross_validation(runs: list[Path], phantoms: Path, tmp_path:
 
     other = changed("other")
     recipe = json.loads((other / "recipe.json").read_text())
+    older = {key: value for key, value in recipe.items() if key != "new_cases"}  # as a build without it wrote it
+    (other / "recipe.json").write_text(json.dumps(older))
+    assert len(read_runs([runs[0], other], find_pairs(phantoms))) == 2
     (other / "recipe.json").write_text(json.dumps({**recipe, "seed": 99}))
     assert "another recipe" in refused(runs[0], other)
 
