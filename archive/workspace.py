@@ -87,6 +87,9 @@ def sweep(temporary: Path, prefix: str = PREFIX) -> list[Path]:
 def _is_left(folder: Path) -> bool:
     try:
         status = folder.lstat()
+    except OSError:
+        return False  # whose it was has just removed it
+    try:
         if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
             return False
         descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW)

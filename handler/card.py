@@ -80,8 +80,10 @@ class InputSpec:
             raise ValueError(
                 f"input.sequences {list(self.sequences)}: expected one or more of {', '.join(SEQUENCES)}, in this order"
             )
-        counts = {"in_channels": in_channels / self.view.planes, "mean": len(self.mean), "std": len(self.std)}
-        if wrong := {name: f"{count:g}" for name, count in counts.items() if count != len(known)}:
+        slices, rest = divmod(in_channels, self.view.planes)
+        channels = in_channels / self.view.planes if rest else slices
+        counts = {"in_channels": channels, "mean": len(self.mean), "std": len(self.std)}
+        if wrong := {name: count for name, count in counts.items() if count != len(known)}:
             each = f" and each of {self.view.planes} slices" if self.view.planes > 1 else ""
             raise ValueError(
                 f"{len(known)} input.sequences ({', '.join(known)}), but {wrong}: expected one for each{each}"

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bulk.cluster import prepared
@@ -148,7 +149,7 @@ def main(
     table = Table("run", "state", "tries", "minutes", "loss", "val Dice", "best")
     for row in rows:
         figures = map(_shown, (row.loss, row.dice, row.best_dice))
-        table.add_row(row.run, row.state, str(row.tries), f"{row.minutes:.1f}", *figures)
+        table.add_row(*map(escape, (row.run, row.state, str(row.tries), f"{row.minutes:.1f}", *figures)))
     Console(width=110).print(table)
     typer.echo(f"wrote {folder / TABLE}; the logs are beside it")
     raise typer.Exit(0 if all(row.state == DONE for row in rows) else 1)

@@ -151,7 +151,7 @@ def test_chance_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None:
         return len(images) * engine.at_best / 1e3 * (1 if engine.calls % engine.quiet < 4 else 2)
 
     monkeypatch.setattr(measuring, "_timed", timed)
-    monkeypatch.setattr(measuring, "predict_slices", lambda *_: None)
+    monkeypatch.setattr(measuring, "predict_slices", lambda *_, **__: None)
     rivals = [Busy("ncnn", 30, 4), Busy("onnxruntime", 20, 14), Busy("torch", 99, 4)]
     found = measuring.measure(ModelCard("b", "1", FileRecord("w", "", 0), SMALL), rivals)
     assert fastest(found) == "onnxruntime"

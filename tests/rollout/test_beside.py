@@ -15,7 +15,7 @@ from handler.card import CARD_FILE, FileRecord, ModelCard
 from handler.labels import SOFTMAX
 from handler.resources import Plan
 from rollout.types import FILES, DeployedTypes, write_types
-from serving.serve import _beside_to_serve
+from serving.chosen import beside_to_serve
 from serving.torchserve import Places, snapshot
 from tests.labelled import LABELS, REGIONS
 from tests.tiny import TINY
@@ -67,7 +67,7 @@ def test_a_demonstration_is_served_only_where_it_was_deployed(tmp_path: Path) ->
     state.mkdir()
     (store / f"{REGIONS_NAME}-0.1" / CARD_FILE).write_text("{}")
     places = Places(state, tmp_path, store)
-    assert _beside_to_serve(places, threading.Event(), Signers(), REGIONS_NAME) == {}
+    assert beside_to_serve(places, threading.Event(), Signers(), REGIONS_NAME) == {}
     (store / "r.mar").write_bytes(b"an archive")
     write_types(state / FILES[REGIONS_NAME], DeployedTypes("0.1", "r.mar", sha256_of(store / "r.mar")))
-    assert _beside_to_serve(places, threading.Event(), Signers(), REGIONS_NAME) == {"0.1": "r.mar"}
+    assert beside_to_serve(places, threading.Event(), Signers(), REGIONS_NAME) == {"0.1": "r.mar"}

@@ -37,7 +37,7 @@ from rollout.types import (
 )
 from rollout.types_back import _unchanged, roll_back_types
 from samples.make import FOLDER
-from serving.serve import _beside_to_serve
+from serving.chosen import beside_to_serve
 from serving.torchserve import Places
 from signing.keys import PRIVATE, load_private, make_keys
 from tests.rollout.stage import ARCHIVE, Stage, make_hasty_stage, repack
@@ -185,7 +185,7 @@ def test_a_classifier_is_held_to_signatures_as_a_segmentation(stage: Stage, type
     deployed = DeployedTypes("0.1", "types-0.1.mar", sha256_of(types / "types-0.1.mar"))
     write_types(state / FILES[TYPES_NAME], deployed)
     with pytest.raises(UntrustedError, match="not signed"):
-        _beside_to_serve(Places(state, tmp_path, types), threading.Event(), Signers(keys), TYPES_NAME)
+        beside_to_serve(Places(state, tmp_path, types), threading.Event(), Signers(keys), TYPES_NAME)
     write_signers(state, Signers(keys))
     server = cast(TorchServe, SimpleNamespace(store=types))
     with pytest.raises(ArchiveError, match="not signed"):

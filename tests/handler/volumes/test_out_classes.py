@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from handler.volumes import lesions
 from handler.volumes.out import bundle, seg, sr
 from handler.volumes.out.algorithm import Algorithm, segments_of
+from prove.drawn.places import apart, in_mm
 from tests.handler.volumes import seg_rules
-from tests.handler.volumes.series import apart, grid_of, in_mm, save
+from tests.handler.volumes.series import grid_of, save
 from tests.handler.volumes.test_out_seg import KINDS, TO_LPS, by_nifti_readers, read
 from tests.handler.volumes.test_out_sr import found_in
 from tests.labelled import ENHANCING, LABELS, NECROSIS, OEDEMA

@@ -187,7 +187,7 @@ BROKEN = {
     _no_position: "frame 4 has no plane position",
     _no_derivation: "frame 3 has no derivation that names one source",
     _swapped: "frame 2 lies elsewhere than its source",
-    _a_frame_less: "4 frames for 5 slices",
+    _a_frame_less: "4 frames for 5 slices and 1 segments",
     _spacing_of_the_source: "SpacingBetweenSlices is not the distance of the planes",
     _another_series: "ReferencedSeriesSequence does not list the source",
     _nobody_made_it: "segment 1 does not say which algorithm made it",

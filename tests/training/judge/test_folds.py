@@ -123,7 +123,7 @@ def test_what_is_no_cross_validation(runs: list[Path], phantoms: Path, tmp_path:
     (less / "split.json").write_text(json.dumps({**split, "test": split["test"][1:]}))
     assert "give all parts" in refused(less, runs[1])
     assert "held out in two runs" in refused(runs[0], runs[0])
-    assert "expected the folder" in refused(tmp_path)
+    assert "expected the folder" in refused(runs[0], tmp_path)
 
     def changed(name: str) -> Path:
         return Path(shutil.copytree(runs[1], tmp_path / name))
