@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archive.engines.convert import CONVERTERS, ConversionError
+from archive.engines.convert import CONVERTERS, WITHOUT_VOLUMES, ConversionError
 from archive.engines.measure import Speed, fastest, measure
 from archive.engines.parity import HALF_INPUTS, HALF_TOLERANCE, ParityError, compare, difference
 from handler.card import FileRecord, ModelCard
@@ -41,6 +41,8 @@ class Candidates:
 
     def _converted(self, name: str, card: ModelCard, folder: Path) -> tuple[FileRecord, ...]:
         """Two engines may read the same file."""
+        if card.input.view.slab and name in WITHOUT_VOLUMES:
+            raise ConversionError(f"{name} is not taken for networks over volumes")
         same = next((other for other in self.files if CONVERTERS[other] is CONVERTERS[name]), None)
         return self.files[same] if same else CONVERTERS[name](card, folder)
 
