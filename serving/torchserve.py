@@ -68,11 +68,18 @@ def make_places(state: Path, model_store: Path) -> Places:
     return places
 
 
+_named: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that is free now, another each time: the system may name one twice before it is used."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _named:
+            _named.add(port)
+            return port
 
 
 def port_is_free(port: int) -> bool:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 class StepwiseNorm(nn.Module):
     """Computes what ``norm`` does of (n, channels, slices, rows, columns), its means by columns, rows and slices."""
 
+    factor: Tensor
+    offset: Tensor
+
     def __init__(self, norm: nn.InstanceNorm3d) -> None:
         super().__init__()
         shape = (1, norm.num_features, 1, 1, 1)
