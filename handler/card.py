@@ -80,14 +80,13 @@ class InputSpec:
             raise ValueError(
                 f"input.sequences {list(self.sequences)}: expected one or more of {', '.join(SEQUENCES)}, in this order"
             )
-        slices, rest = divmod(in_channels, self.view.planes)
-        channels = in_channels / self.view.planes if rest else slices
+        planes = self.view.planes
+        channels = in_channels / planes if in_channels % planes else in_channels // planes
         counts = {"in_channels": channels, "mean": len(self.mean), "std": len(self.std)}
         if wrong := {name: count for name, count in counts.items() if count != len(known)}:
-            each = f" and each of {self.view.planes} slices" if self.view.planes > 1 else ""
-            raise ValueError(
-                f"{len(known)} input.sequences ({', '.join(known)}), but {wrong}: expected one for each{each}"
-            )
+            each = f" and each of {planes} slices" if planes > 1 else ""
+            named = f"{len(known)} input.sequences ({', '.join(known)})"
+            raise ValueError(f"{named}, but {wrong}: expected one for each{each}")
 
 
 @dataclass(frozen=True)
