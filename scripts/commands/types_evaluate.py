@@ -18,10 +18,11 @@ from handler.encode import png
 from handler.files import write_atomic
 from settings.mapping import SettingsError, from_mapping
 from training.data.cases import DataError
+from training.types.compare import compare
 from training.types.features import tensor_of_grids
-from training.types.figures import figures, read_judged
+from training.types.figures import Judged, figures, read_judged
 from training.types.heat import Look, drawn, grad_cam, look
-from training.types.page import heat_section, put, section
+from training.types.page import compared_section, heat_section, put, section
 from training.types.recipe import TypesRecipe
 from training.types.run import PREDICTIONS, RUN_FILE, WEIGHTS
 from training.types.slices import find_slices, read_grids
@@ -71,6 +72,12 @@ def _groups(runs: Sequence[Path]) -> dict[tuple[str, str], list[Path]]:
     return groups
 
 
+def _section(recipe: str, by: str, judged: Judged, apart: Sequence[str]) -> str:
+    leaks = ", which leaks: a patient is on both sides" if by == "slice" else ""
+    there = [kind for kind in apart if kind in judged.classes]
+    return section(f"Recipe {recipe}, parts by {by}{leaks}", judged, figures(judged, there)) + "\n"
+
+
 @app.command()
 def main(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs that held a part out.")],
@@ -82,16 +89,28 @@ def main(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for what was looked at, drawn: heat over the slice, the box in white.")
     ] = None,
+    apart: Annotated[
+        list[str] | None, typer.Option(help="A class that counts in its own recall alone; may be repeated.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
-    """Judges RUNS, those of one recipe and split together, by their held-out slices."""
+    """Judges RUNS, those of one recipe and split together, by their held-out slices; recipes with parts by patient are
+    compared with the first one named."""
     torch.set_num_threads(threads)
     try:
-        made = ["\n"]
-        for (recipe, by), folders in _groups(runs).items():
-            judged = read_judged([folder / PREDICTIONS for folder in folders])
-            leaks = ", which leaks: a patient is on both sides" if by == "slice" else ""
-            made.append(section(f"Recipe {recipe}, parts by {by}{leaks}", judged, figures(judged)) + "\n")
+        made, first = ["\n"], None
+        groups = _groups(runs)
+        of = {which: read_judged([folder / PREDICTIONS for folder in folders]) for which, folders in groups.items()}
+        if unknown := set(apart or []) - {kind for judged in of.values() for kind in judged.classes}:
+            raise DataError(f"--apart {min(unknown)}: none of these runs has that class")
+        for (recipe, by), folders in groups.items():
+            judged = of[recipe, by]
+            made.append(_section(recipe, by, judged, apart or []))
+            if by == "patient" and first is not None:
+                compared = compare(first[1], judged, apart or [])
+                made.append(compared_section(first[0], recipe, compared) + "\n")
+            elif by == "patient":
+                first = recipe, judged
             if data is not None and by == "patient" and recipe == _groups(runs[:1]).popitem()[0][0]:
                 seen = [one for folder in folders for one in _looks(folder, data, looks, pictures)]
                 made.append(heat_section(seen) + "\n")

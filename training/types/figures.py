@@ -33,9 +33,8 @@ class Judged:
     owner: tuple[str, ...]
     part: Ints
 
-    def only(self, keep: NDArray[np.bool_]) -> Judged:
-        """The slices that `keep` (n,) says."""
-        at = np.flatnonzero(keep)
+    def only(self, at: Ints) -> Judged:
+        """The slices of the rows `at`, in their order."""
         return Judged(
             self.classes,
             tuple(self.names[i] for i in at),
@@ -148,25 +147,13 @@ class Figure:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def figures(judged: Judged, seed: int = 0, draws: int = DRAWS) -> tuple[Figure, ...]:
-    """Accuracy, macro recall, each class's recall, calibration error before and after the temperature. Intervals: 95 %,
-    bootstrap over patients, drawn within each class so that no draw is without one."""
-    chances, raw = probabilities(judged), np.asarray(softmax(judged.logits, axis=1))
-    found, count = chances.argmax(axis=1), len(judged.classes)
-
-    def counts(rows: Ints) -> Ints:
-        return confusion(judged.truth[rows], found[rows], count)
-
-    wanted: dict[str, Callable[[Ints], float]] = {
-        "accuracy": lambda rows: accuracy(counts(rows)),
-        "macro recall": lambda rows: float(np.nanmean(recalls(counts(rows)))),
-    }
-    for index, kind in enumerate(judged.classes):
-        wanted[f"recall of {kind}"] = lambda rows, index=index: float(recalls(counts(rows))[index])  # type: ignore[misc]
-    wanted["calibration error, uncalibrated"] = lambda rows: calibration_error(raw[rows], judged.truth[rows])
-    wanted["calibration error"] = lambda rows: calibration_error(chances[rows], judged.truth[rows])
+def figures(judged: Judged, apart: Sequence[str] = (), seed: int = 0, draws: int = DRAWS) -> tuple[Figure, ...]:
+    """Accuracy, macro recall, each class's recall, calibration error before and after the temperature; slices of the
+    classes in `apart` count in their own recall alone. Intervals: 95 %, bootstrap over patients, drawn within each
+    class so that no draw is without one. Raises DataError where `apart` names no class, or leaves none."""
+    wanted = statistics(judged, apart)
     every = np.arange(len(judged.truth))
-    drawn = _draws(judged, seed, draws)
+    drawn = patient_draws(judged, seed, draws)
     made = []
     for name, statistic in wanted.items():
         values = [statistic(rows) for rows in drawn]
@@ -175,7 +162,39 @@ def figures(judged: Judged, seed: int = 0, draws: int = DRAWS) -> tuple[Figure, 
     return tuple(made)
 
 
-def _draws(judged: Judged, seed: int, draws: int) -> list[Ints]:
+def statistics(judged: Judged, apart: Sequence[str] = ()) -> dict[str, Callable[[Ints], float]]:
+    """What is counted, by name: each takes the rows (n,) of the slices that it is to be counted over. Raises DataError
+    where `apart` names no class, or leaves none."""
+    if unknown := sorted(set(apart) - set(judged.classes)):
+        raise DataError(f"{unknown[0]} is no class; expected some of {', '.join(judged.classes)}")
+    chances, raw = probabilities(judged), np.asarray(softmax(judged.logits, axis=1))
+    found, count = chances.argmax(axis=1), len(judged.classes)
+    counted = ~np.isin(judged.truth, [judged.classes.index(kind) for kind in apart])
+    if not counted.any():
+        raise DataError(f"no slice is left to count without {', '.join(apart)}")
+
+    def counts(rows: Ints) -> Ints:
+        return confusion(judged.truth[rows], found[rows], count)
+
+    def within(of: Callable[[Ints], float]) -> Callable[[Ints], float]:
+        return lambda rows: of(rows[counted[rows]])
+
+    also = f", {' and '.join(apart)} apart" if apart else ""
+    wanted: dict[str, Callable[[Ints], float]] = {
+        f"accuracy{also}": within(lambda rows: accuracy(counts(rows))),
+        f"macro recall{also}": within(lambda rows: float(np.nanmean(recalls(counts(rows))))),
+    }
+    for index, kind in enumerate(judged.classes):
+        wanted[f"recall of {kind}"] = lambda rows, index=index: float(recalls(counts(rows))[index])  # type: ignore[misc]
+    wanted[f"calibration error{also}, uncalibrated"] = within(
+        lambda rows: calibration_error(raw[rows], judged.truth[rows])
+    )
+    wanted[f"calibration error{also}"] = within(lambda rows: calibration_error(chances[rows], judged.truth[rows]))
+    return wanted
+
+
+def patient_draws(judged: Judged, seed: int, draws: int) -> list[Ints]:
+    """Rows of the slices of patients drawn with replacement, class by class, `draws` times."""
     rows: dict[int, dict[str, list[int]]] = {}
     for index, (kind, owner) in enumerate(zip(judged.truth.tolist(), judged.owner, strict=True)):
         rows.setdefault(kind, {}).setdefault(owner, []).append(index)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.judge.marks import put_between
+from training.types.compare import Compared
 from training.types.figures import Figure, Judged, confusion, probabilities
 from training.types.heat import Look
 
@@ -22,6 +23,20 @@ def section(title: str, judged: Judged, figures: Sequence[Figure]) -> str:
     counts = confusion(judged.truth, probabilities(judged).argmax(axis=1), len(judged.classes))
     lines += [f"| truth, then found as | {' | '.join(judged.classes)} |", "|---" * (len(judged.classes) + 1) + "|"]
     lines += [f"| {kind} | {' | '.join(map(str, row))} |" for kind, row in zip(judged.classes, counts, strict=True)]
+    return "\n".join([*lines, ""])
+
+
+def compared_section(first: str, second: str, compared: Compared) -> str:
+    """What sets two recipes apart, on what both have held out."""
+    lines = [
+        f"#### {second} less {first}",
+        "",
+        f"{compared.slices:,} slices of {compared.patients} patients that both held out; patients are drawn for both alike.",
+        "",
+        f"| figure | {first} | {second} | difference (95 % interval) |",
+        "|---|---|---|---|",
+        *(f"| {one.name} | {one.first:.3f} | {one.second:.3f} | {one} |" for one in compared.differences),
+    ]
     return "\n".join([*lines, ""])
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from handler.card import Architecture
 from handler.classifier import Classifier
 from training.data.cases import DataError
+from training.types.compare import compare
 from training.types.figures import (
     Judged,
     accuracy,
@@ -21,7 +23,7 @@ from training.types.figures import (
     recalls,
 )
 from training.types.heat import Look, grad_cam, look
-from training.types.page import BEGIN, END, heat_section, put, section
+from training.types.page import BEGIN, END, compared_section, heat_section, put, section
 from training.types.slices import Box, TypeSlice
 
 
@@ -96,6 +98,59 @@ def test_predictions_are_read_back_and_doubles_refused(tmp_path: Path) -> None:
         read_judged([tmp_path / "1.csv", tmp_path / "3.csv"])
     with pytest.raises(DataError, match="no predictions"):
         read_judged([tmp_path / "none.csv"])
+
+
+def test_two_recipes_are_compared_slice_by_slice_and_patient_by_patient() -> None:
+    first = judged()
+    right = first.logits.argmax(axis=1) == first.truth
+    better = first.logits.copy()
+    mended = np.flatnonzero(~right & np.isin(first.owner, ["P0", "P1", "P2"]))
+    better[mended, first.truth[mended]] += 20
+    order = np.random.default_rng(0).permutation(240)  # the other names its slices in another order
+    second = replace(first, logits=better).only(order)
+    found = compare(first, second, draws=200)
+    accuracies = {one.name: one for one in found.differences}["accuracy"]
+    assert (found.slices, found.patients) == (240, 12)
+    assert accuracies.first == np.mean(right)
+    assert accuracies.second - accuracies.first == pytest.approx(len(mended) / 240)
+    assert 0 <= accuracies.low < len(mended) / 240 < accuracies.high
+    alike = compare(first, first.only(order), draws=50)
+    assert all(one.low == one.high == one.second - one.first == 0 for one in alike.differences)
+    few = compare(first, second.only(np.arange(100)), draws=50)
+    assert few.slices == 100
+    assert "| accuracy | " in compared_section("one", "other", found)
+    with pytest.raises(DataError, match="no slice was held out by both"):
+        compare(first, replace(second, names=tuple(f"other/{i}" for i in range(240))))
+    with pytest.raises(DataError, match="different data"):
+        compare(first, replace(first, truth=(first.truth + 1) % 3))
+
+
+def test_a_class_apart_counts_for_itself_alone_and_may_be_named_wrongly() -> None:
+    first = judged()
+    with_one_more = np.concatenate([first.logits, np.full((240, 1), -50.0)], axis=1)
+    fools = np.flatnonzero((first.logits.argmax(axis=1) == first.truth) & (first.truth == 0))[:7]
+    with_one_more[fools, 3] = 50  # a tumour that is taken for none is missed
+    bare = np.tile([0.0, 0.0, 0.0, 9.0], (30, 1))
+    bare[:3] = [9.0, 0.0, 0.0, 0.0]
+    four = Judged(
+        ("a", "b", "c", "none"), (*first.names, *(f"none/{i}" for i in range(30))),
+        np.concatenate([with_one_more, bare]), np.concatenate([first.truth, np.full(30, 3)]),
+        (*first.owner, *(f"none/{i}" for i in range(30))), np.concatenate([first.part, np.arange(30) % 3]),
+    )  # fmt: skip
+    told = {one.name: one.value for one in figures(four, ["none"], draws=10)}
+    right = np.mean(first.logits.argmax(axis=1) == first.truth)
+    assert told["accuracy, none apart"] == pytest.approx(right - 7 / 240)
+    assert told["recall of none"] == pytest.approx(0.9)
+    plain = {one.name: one.value for one in figures(four, draws=10)}
+    assert plain["accuracy"] == pytest.approx((240 * right - 7 + 27) / 270)
+    assert told["macro recall, none apart"] == pytest.approx((plain["macro recall"] * 4 - 0.9) / 3)
+    differences = {one.name: one for one in compare(first, four, ["none"], draws=10).differences}
+    assert differences["accuracy"].second - differences["accuracy"].first == pytest.approx(-7 / 240)
+    assert "recall of none" not in differences
+    with pytest.raises(DataError, match="nothing is no class"):
+        figures(four, ["nothing"])
+    with pytest.raises(DataError, match="no slice is left"):
+        figures(four, ["a", "b", "c", "none"])
 
 
 def test_heat_lies_where_the_class_is_told_from() -> None:

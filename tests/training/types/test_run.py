@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,14 @@ def test_the_commands_say_what_is_wrong_and_write_the_page(wanted: TypesRun, tra
     assert picture.shape == (64, 64, 3)
     assert (picture[int(0.1 * 64), 10:20] == 255).all()  # the box's upper edge
     assert CliRunner().invoke(types_evaluate.app, [str(tmp_path), "--output", str(page)]).exit_code == 1
+    other = shutil.copytree(trained, tmp_path / "other")
+    (other / RUN_FILE).write_text((trained / RUN_FILE).read_text("utf-8").replace('"drawn"', '"other"'), "utf-8")
+    both = [str(trained), str(other), "--output", str(page)]
+    assert CliRunner().invoke(types_evaluate.app, both).exit_code == 0
+    assert "#### other less drawn\n\n9 slices of 3 patients" in page.read_text("utf-8")
+    wrong = CliRunner().invoke(types_evaluate.app, [*both, "--apart", "notumour"])
+    assert wrong.exit_code == 1
+    assert "--apart notumour: none of these runs has that class" in wrong.output
     arguments = ["--run", str(trained), "--data", str(wanted.data), "--recipe", "types"]
     assert CliRunner().invoke(types_train.app, arguments).exit_code == 1  # begun with another recipe
     out = tmp_path / "release"
