@@ -49,6 +49,9 @@ def main(
     ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Show the network whole slices, crop or not.")] = False,
     token_file: Annotated[Path | None, typer.Option(help="TorchServe's key_file.json, for a URL.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; one for each core if not given. Not for a URL.")
+    ] = None,
 ) -> None:
     """Scores SOURCE by the metric policy and writes JSON and one self-contained HTML page into OUT."""
     try:
@@ -56,7 +59,7 @@ def main(
             raise SettingsError(f"--side {side}: expected one of {', '.join(SIDES)}, all")
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
         with ExitStack() as keep:
-            predictor = open_predictor(source, keep, token=_token(token_file))
+            predictor = open_predictor(source, keep, token=_token(token_file), threads=threads)
             if isinstance(predictor, LocalPredictor) and predictor.released_card.labelling:
                 _volumes(predictor, data_folder(data), side, split, source, out)
                 return

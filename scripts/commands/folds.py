@@ -37,7 +37,7 @@ def main(
     partial: Annotated[
         bool, typer.Option("--partial", help="Some parts are missing: score the cases of those given, and say so.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice if not given.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; one for each core if not given.")] = None,
 ) -> None:
     """Scores RUNS as one: Dice a case beside the published figure, figures as for a release, the worst cases."""
     try:

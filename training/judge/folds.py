@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -84,12 +83,10 @@ def read_runs(folders: Sequence[Path], listing: Listing, partial: bool = False) 
 
 
 def judge_part(run: Run, listing: Listing, begin: Begin, threads: int | None = None) -> Part:
-    """Runs the network over its own test side, with so many threads (torch's choice if None). Raises LeakError if it,
-    or what it started from, has seen any of it."""
+    """Runs the network over its own test side, with so many threads, or one for each core. Raises LeakError if it, or
+    what it started from, has seen any of it."""
     with ExitStack() as keep:
-        predictor = open_checkpoint(run.folder / LAST, keep, "0")
-        if threads:
-            torch.set_num_threads(threads)  # the engine took all there are
+        predictor = open_checkpoint(run.folder / LAST, keep, "0", threads=threads)
         seen = cases_seen_by(predictor.released_card) or frozenset()
         if leaked := sorted(seen & set(run.split.test)):
             raise LeakError(f"{run.folder} was trained on {len(leaked)} cases that it is to be judged by, {leaked[0]}")

@@ -163,26 +163,31 @@ def _picture(encoded: str) -> NDArray[np.uint16]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)))).astype(np.uint16)
 
 
-def open_predictor(source: str, keep: ExitStack, version: str = "0", token: str | None = None) -> Predictor:
+def open_predictor(
+    source: str, keep: ExitStack, version: str = "0", token: str | None = None, threads: int | None = None
+) -> Predictor:
     """A predictor for `source`: an http(s) URL of a server's predictions, an archive (.mar), a released folder, or a
-    checkpoint (.ckpt) of scripts/train. Temporary files live until `keep` is closed. Raises SourceError otherwise."""
+    checkpoint (.ckpt) of scripts/train. It runs with `threads`, or with one for each core of the machine; of a server
+    nothing can be said there. Temporary files live until `keep` is closed. Raises SourceError otherwise."""
     if source.startswith(("http://", "https://")):
         return ServerPredictor(source, token)
     path = Path(source)
     if path.suffix == ".mar" and path.is_file():
         folder = _temporary(keep)
         _unpack(path, folder)
-        return _released(path.name, folder)
+        return _released(path.name, folder, threads)
     if path.suffix == ".ckpt" and path.is_file():
-        return open_checkpoint(path, keep, version)
+        return open_checkpoint(path, keep, version, threads=threads)
     if (path / CARD_FILE).is_file():
-        return _released(path.name, path)
+        return _released(path.name, path, threads)
     raise SourceError(f"{source}: expected a URL, an archive (.mar), a released folder with {CARD_FILE}, or a .ckpt")
 
 
-def open_checkpoint(path: Path, keep: ExitStack, version: str, trained: Trained | None = None) -> LocalPredictor:
+def open_checkpoint(
+    path: Path, keep: ExitStack, version: str, trained: Trained | None = None, threads: int | None = None
+) -> LocalPredictor:
     """A checkpoint as it would be released: in half precision, uncalibrated. Its run's split goes in the card.
-    `trained` is what the checkpoint holds, where that has been read."""
+    `trained` is what the checkpoint holds, where that has been read; `threads` as for `open_predictor`."""
     folder = _temporary(keep)
     split_file = path.parent / SPLIT_FILE
     split = read_split(split_file) if split_file.is_file() else Split("case", 0, (), (), ())
@@ -191,21 +196,21 @@ def open_checkpoint(path: Path, keep: ExitStack, version: str, trained: Trained 
     trained = trained or read_checkpoint(path)
     card = write_release(folder, trained.state, card_of(trained, split, version, start))
     # Reports travel: they name the run, not where on whose machine it lay.
-    return _local(name_of(path), card, folder)
+    return _local(name_of(path), card, folder, threads)
 
 
-def _released(name: str, folder: Path) -> LocalPredictor:
+def _released(name: str, folder: Path, threads: int | None) -> LocalPredictor:
     try:
         card = read_card(folder)
         card.weights.verify(folder)  # else the report would be of other weights than it says
     except (ValueError, OSError) as error:
         raise SourceError(f"{name}: {error}") from error
-    return _local(name, card, folder)
+    return _local(name, card, folder, threads)
 
 
-def _local(name: str, card: ModelCard, folder: Path) -> LocalPredictor:
+def _local(name: str, card: ModelCard, folder: Path, threads: int | None) -> LocalPredictor:
     # The reference engine: figures are of the weights, and packaging proves the other engines equal to it.
-    return LocalPredictor(name, card, open_engine("torch", card, folder, os.cpu_count() or 1))
+    return LocalPredictor(name, card, open_engine("torch", card, folder, threads or os.cpu_count() or 1))
 
 
 def _temporary(keep: ExitStack) -> Path:

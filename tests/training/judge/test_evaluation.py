@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from handler.card import read_card
+from scripts.commands import evaluate as command
 from tests.training.conftest import NO_PROGRESS, call
 from training.data.cases import find_pairs
 from training.data.slices import LabelledSlice, load_slices
@@ -219,3 +221,26 @@ def test_the_commands_work_together(smoke_run: Path, phantoms: Path, tmp_path: P
     assert wrong.code == 1
     assert "expected a URL" in wrong.error
     assert "Traceback" not in wrong.error
+
+
+def test_evaluate_leaves_cores_to_others(release: Path, smoke_run: Path, phantoms: Path, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    before, taken = torch.get_num_threads(), []
+
+    def watched(*asked: object, **named: object) -> object:
+        taken.append(named["threads"])
+        raise SourceError("seen")
+
+    try:
+        for source in (release, smoke_run / "last.ckpt"):
+            with ExitStack() as keep:
+                opened = open_predictor(str(source), keep, threads=1)
+            assert isinstance(opened, LocalPredictor)
+            assert opened.engine.threads == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.setattr(command, "open_predictor", watched)
+    asked = ["--data", str(phantoms), "--out", str(tmp_path / "e"), "--threads"]
+    assert CliRunner().invoke(command.app, [str(release), *asked, "1"]).exit_code == 1
+    assert CliRunner().invoke(command.app, [str(release), *asked, "0"]).exit_code == 2  # before anything is opened
+    assert taken == [1]
