@@ -31,7 +31,7 @@ def compared_section(first: str, second: str, compared: Compared) -> str:
     lines = [
         f"#### {second} less {first}",
         "",
-        f"{compared.slices:,} slices of {compared.patients} patients that both held out; patients are drawn for both alike.",
+        f"{compared.slices:,} slices of {compared.patients} patients that both held out, who are drawn for both alike.",
         "",
         f"| figure | {first} | {second} | difference (95 % interval) |",
         "|---|---|---|---|",
