@@ -163,7 +163,7 @@ class Crew:
         hand.end()
         left = list(held.tasks)
         if not held.ready:
-            self._barren += 1
+            self._barren += gone.blamed  # a node that goes says nothing of those to come
             if self._barren >= MOST_BARREN:
                 raise BulkError(f"{MOST_BARREN} workers ended before they could begin: {gone.why}")
         elif left:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from archive.programs import environment
-from bulk.cluster import VARIABLES, Cluster, RemoteWorker, prepared
+from bulk import simulated
+from bulk.cluster import VARIABLES, Cluster, RemoteWorker
 from bulk.row import LOST
 from bulk.run import Options, Summary, Watching, run
 from tests.bulk.conftest import Bulk, draw, files_of, lasting, rows
@@ -27,18 +28,8 @@ STARTED = {**VARIABLES, "RAY_AUTH_TOKEN": TOKEN}
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """A head without a CPU, and two nodes with one each."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in STARTED.items():
-            patch.setenv(name, value)
-        ray = prepared()
-        from ray.cluster_utils import Cluster as Nodes
-
-        found = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        for _ in range(2):
-            found.add_node(num_cpus=1)
+    with simulated.nodes(2, TOKEN) as found:
         yield found
-        ray.shutdown()
-        found.shutdown()
 
 
 def on_ray(

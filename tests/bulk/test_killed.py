@@ -186,7 +186,7 @@ class Scripted:
     def start(self) -> Hand:
         hand = ScriptedHand(self)
         if not self.pending:
-            self._events.append((hand, Gone("no model") if self.barren else Ready()))
+            self._events.append((hand, Gone("no model", self.blamed) if self.barren else Ready()))
             self.barren = max(0, self.barren - 1)
         self.pending = max(0, self.pending - 1)
         return hand
@@ -265,6 +265,7 @@ def test_workers_that_never_begin_end_the_run() -> None:
     assert len(outcomes(Scripted(set(), barren=2), 5)) == 5
     with pytest.raises(BulkError, match="ended before they could begin: no model"):
         outcomes(Scripted(set(), barren=3), 5)
+    assert len(outcomes(Scripted(set(), barren=5, blamed=False), 5)) == 5  # their nodes went
 
 
 def test_a_hand_that_never_begins_holds_nothing_up() -> None:

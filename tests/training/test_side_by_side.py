@@ -14,8 +14,9 @@ import pytest
 
 from archive.programs import environment
 from archive.store import ROOT
-from bulk.cluster import VARIABLES, prepared
+from bulk.cluster import prepared
 from bulk.errors import BulkError
+from bulk.simulated import nodes
 from scripts.commands import train_ray
 from scripts.commands.train_ray import Job, jobs_of, row_of, side_by_side
 from tests.waiting import until
@@ -47,19 +48,12 @@ def test_a_row_has_the_runs_own_figures(tmp_path: Path) -> None:
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Two nodes with a CPU each, beside a head without one."""
-    started = {**environment(), **VARIABLES, "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
-    for name, value in {**started, "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}"}.items():
+    for name, value in {**environment(), "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}"}.items():
         monkeypatch.setenv(name, value)
-    found = prepared()
-    from ray.cluster_utils import Cluster as Nodes
-
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(2):
-        nodes.add_node(num_cpus=1)
-    found.init(nodes.address, log_to_driver=False, configure_logging=False)
-    yield found
-    found.shutdown()
-    nodes.shutdown()
+    with nodes(2) as found:
+        ray = prepared()
+        ray.init(found.address, log_to_driver=False, configure_logging=False)
+        yield ray
 
 
 @pytest.mark.training
