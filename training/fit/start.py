@@ -17,6 +17,8 @@ from handler.card import SEQUENCES
 
 State = dict[str, Tensor]
 HUBS = ("none", "imagenet")  # sources of an encoder that are no files
+# What a classifier has behind the encoder, by the names that torchvision, timm and efficientnet-pytorch give it.
+CLASSIFIER = ("fc.", "_fc.", "classifier.", "conv_head.", "bn2.")
 
 # What the readers of weights raise for files that are something else.
 UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
@@ -32,7 +34,8 @@ def encoder_state(
     """`network`'s state with its encoder's tensors from `source`: "none", "imagenet" (downloaded by
     segmentation_models_pytorch from its hub) or a safetensors file. Raises StartWeightsError for what cannot be had.
 
-    A file's tensors carry the encoder's own names, or timm's (without smp's `model.`), in any float type. For a network
+    A file's tensors carry the encoder's own names, or timm's (without smp's `model.`), in any float type; those of the
+    classifier that the encoder was trained in are passed over where they have a name of CLASSIFIER. For a network
     that sees fewer `sequences` than the three that a file's first convolution takes, that convolution's are those of
     their places among red, green and blue, larger by as much as there are fewer. `slices`: see `widened`.
     """
@@ -42,7 +45,11 @@ def encoder_state(
     given = _downloaded(name) if source == "imagenet" else _read(weights_file(source), load_file)
     wanted = {key.removeprefix("encoder.") for key in state if key.startswith("encoder.")}
     prefix = "model." if not (given.keys() & wanted) else ""
-    given = {f"encoder.{prefix}{key}": value for key, value in given.items()}
+    given = {
+        f"encoder.{prefix}{key}": value
+        for key, value in given.items()
+        if prefix + key in wanted or not key.startswith(CLASSIFIER)
+    }
     return _replace(state, widened(_of_sequences(given, state, sequences, slices), state, slices), "encoder.", source)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -243,6 +244,22 @@ def test_encoder_weights_from_a_file_reach_the_encoder_only(tmp_path: Path) -> N
     save_file(given, tmp_path / "short.safetensors")
     with pytest.raises(StartWeightsError, match="1 tensors missing"):
         encoder_state(network, str(tmp_path / "short.safetensors"), "resnet18")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "whole"), [("resnet18", "resnet18"), ("tu-tf_efficientnet_lite0", "tf_efficientnet_lite0")]
+)
+def test_the_whole_classifier_of_a_hub_starts_an_encoder(encoder: str, whole: str, tmp_path: Path) -> None:
+    classifier = timm.create_model(whole)
+    save_file(classifier.state_dict(), tmp_path / "model.safetensors")
+    network = build(Architecture(encoder=encoder, decoder_channels=(16, 8, 8, 8, 8)))
+    state = encoder_state(network, str(tmp_path / "model.safetensors"), encoder)
+    prefix = "encoder." if encoder == "resnet18" else "encoder.model."
+    own = [name for name in state if name.startswith("encoder.") and not name.endswith("num_batches_tracked")]
+    assert all(torch.equal(state[name], classifier.state_dict()[name.removeprefix(prefix)]) for name in own)
+    save_file({**classifier.state_dict(), "other": torch.zeros(1)}, tmp_path / "more.safetensors")
+    with pytest.raises(StartWeightsError, match="1 unknown"):
+        encoder_state(network, str(tmp_path / "more.safetensors"), encoder)
 
 
 def test_timm_names_get_their_prefix(tmp_path: Path) -> None:
