@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from http import HTTPStatus
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 
-from web.contract.fields import MODEL, SEGMENT_PATH, Answer, RefusedError
+from web.contract.fields import MODEL, SEGMENT_PATH, RefusedError
 from web.contract.openapi import document
 from web.contract.translate import problem_code
 from web.health.cards import models_answer
 from web.health.metrics import KIND
 from web.incoming import answer_json, body, client, door, gone
 from web.readable import api_page, models_page, page, wanted
-from web.settings import Settings
-from web.types.entrance import REGIONS, Types
 from web.way.gate import GoneError
-from web.way.submission import Submission, read_submission
+from web.way.submission import read_submission
 from web.way.take import take
 
 api = Blueprint("api", __name__)
@@ -29,40 +26,15 @@ def segment() -> Response:
     """A scan in, the contract's answer out."""
     who, here = client(), door()
     query = request.query_string.decode("latin-1")
-    submission, model = of_model(read_submission(body(), dict(request.headers), query, (MODEL,)), here.settings)
+    submission = read_submission(body(), dict(request.headers), query, (MODEL,))
     try:
-        if model == here.settings.regions:
-            answer = _of_regions(submission, who)
-        else:
-            answer = take(here, submission, g.request_id, who, gone(), lambda name: setattr(g, "version", name))
+        answer = take(here, submission, g.request_id, who, gone(), lambda name: setattr(g, "version", name))
     except GoneError:
         g.code = "gone"
         return Response(status=HTTPStatus.REQUEST_TIMEOUT)  # which nobody reads
     if answer.status != 200:
         g.code = problem_code(answer)
     return Response(answer.body, answer.status, dict(answer.headers))
-
-
-def of_model(submission: Submission, settings: Settings) -> tuple[Submission, str]:
-    """``submission`` without the name of the model, and that name. Raises ``model_not_found`` for one that does not
-    segment."""
-    fields = dict(submission.fields)
-    model = fields.pop(MODEL, settings.model)
-    if model not in (settings.model, settings.regions):
-        raise RefusedError(
-            "model_not_found", f"No model {model[:40]!r}; expected {settings.model} or {settings.regions}."
-        )
-    return replace(submission, fields=fields), model
-
-
-def _of_regions(submission: Submission, who: str) -> Answer:
-    """Neither drift nor a version on trial sees it, as with types: they are the segmentation's."""
-    here = door()
-    here.metrics.observe_scan(len(submission.scan))
-    here.passports.check(submission)
-    regions: Types = current_app.extensions[REGIONS]
-    answer = regions(submission, g.request_id, who, gone())
-    return here.passports.signed(answer) if answer.status == 200 else answer
 
 
 @api.get("/api/v1/models")
@@ -74,6 +46,7 @@ def models() -> Response:
     if view.fleet is None:
         raise RefusedError("not_ready", f"{view.reason}; try again.", 5)
     answer = models_answer(here.settings.model, view.fleet, here.cards, here.standings)
+    answer["beside"] = here.regions.listed()
     if wanted():
         return models_page(answer)
     response = answer_json(answer)

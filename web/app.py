@@ -24,7 +24,6 @@ from web.packing import pack
 from web.page import page
 from web.readable import PAGES, problem_page, wanted
 from web.settings import Settings
-from web.types.entrance import REGIONS, TYPES, open_regions, open_types
 from web.types.routes import types
 
 logger = logging.getLogger(__name__)
@@ -37,8 +36,6 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__)
     app.extensions["brainseg"] = here = open_door(settings)
     app.extensions[JOBS] = open_jobs(here)
-    app.extensions[TYPES] = open_types(here)
-    app.extensions[REGIONS] = open_regions(here)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False  # no redirects: they would go to whatever host the request names
     app.register_blueprint(api)

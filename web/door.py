@@ -10,6 +10,7 @@ from typing import Any
 from web.access.origins import Origins
 from web.access.quota import Quota
 from web.access.who import Access
+from web.contract.fields import RefusedError
 from web.edge.admission import Admission
 from web.edge.edge import Edge
 from web.health.cards import Cards
@@ -26,6 +27,7 @@ from web.shares.shadow import Shadow
 from web.shares.shares import Shares
 from web.shares.trials import Trials
 from web.traces.spans import Traces, open_traces
+from web.types.entrance import Shared, Types, open_regions, open_types
 from web.way.forward import Forward
 from web.way.gate import Gate
 from web.way.passports import Passports
@@ -35,7 +37,8 @@ from web.way.wanted import Wanted
 
 @dataclass(frozen=True)
 class Door:
-    """What the routes and the connections work with. ``ending``: set when what is in work has to end."""
+    """What the routes and the connections work with. ``types``, ``regions``: the models beside the segmentation.
+    ``ending``: set when what is in work has to end."""
 
     settings: Settings
     access: Access
@@ -53,7 +56,19 @@ class Door:
     shares: Shares
     shadow: Shadow
     traces: Traces
+    types: Types
+    regions: Types
     ending: threading.Event
+
+    def beside(self, model: str | None) -> Types | None:
+        """The model that was named; None for the segmentation itself. Raises ``model_not_found`` for one that does not
+        segment."""
+        if model is None or model == self.settings.model:
+            return None
+        if model == self.regions.model:
+            return self.regions
+        known = f"{self.settings.model} or {self.regions.model}"
+        raise RefusedError("model_not_found", f"No model {model[:40]!r}; expected {known}.")
 
 
 def open_door(settings: Settings) -> Door:
@@ -75,9 +90,11 @@ def open_door(settings: Settings) -> Door:
     trials = Trials(settings.deployment.parent if settings.deployment else None)
     shadow = Shadow(server, watch, gate, wanted, trials, metrics, ending)
     shares = Shares(trials, watch, metrics, shadow.offer)
+    beside = Shared(settings, traces, metrics, ending)
     door = Door(
         settings, access, origins, edge, gate, watch, cards, standings, readiness, forward, metrics,
-        Passports(settings.passport_keys), drift, shares, shadow, traces, ending,
+        Passports(settings.passport_keys), drift, shares, shadow, traces, open_types(beside), open_regions(beside),
+        ending,
     )  # fmt: skip
     _gauges(door)
     return door

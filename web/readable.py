@@ -33,14 +33,19 @@ def problem_page(refusal: RefusedError) -> Response:
 
 def models_page(answer: Mapping[str, Any]) -> Response:
     """``answer``: of ``GET /api/v1/models``."""
-    versions = [version | {"judged": _judged(version["card"])} for version in reversed(answer["versions"])]
-    return page("models", model=answer["name"], versions=versions)
+    versions = [
+        version | {"model": model["name"], "judged": _judged(version["card"])}
+        for model in (answer, *answer["beside"])
+        for version in reversed(model["versions"])
+    ]
+    return page("models", versions=versions)
 
 
 def _judged(card: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The side of the card's metrics to be shown: its note and figures."""
     metrics = (card or {}).get("metrics") or {}
-    return next((metrics[side] for side in SIDES if metrics.get(side, {}).get("figures")), None)
+    sides = (metrics.get(side) or {} for side in SIDES)
+    return next((side for side in sides if any("value" in one for one in side.get("figures", ()))), None)
 
 
 def api_page(document: Mapping[str, Any]) -> Response:

@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from flask.testing import FlaskClient
+
+from web.app import create_app
+from web.settings import Settings
+
 Scripted = tuple[int, str, object]
 SCANS = ("/predictions", "/explanations")
 DIED: Scripted = (507, "application/json", {"code": 507, "type": "InternalServerException", "message": "Worker died."})
@@ -23,6 +28,7 @@ NO_WORKER: Scripted = (
     },
 )
 OK: Scripted = (200, "application/json", {"tumor_pixels": 5, "model": {"version": "1.0"}})
+NO_MODEL: Scripted = (404, "application/json", {"code": 404, "type": "ModelNotFoundException", "message": "…"})
 TOKEN_REFUSED: Scripted = (400, "application/json", {"code": 400, "type": "InvalidKeyException", "message": "Token …"})
 
 
@@ -30,7 +36,8 @@ TOKEN_REFUSED: Scripted = (400, "application/json", {"code": 400, "type": "Inval
 class Stage:
     """``predictions``: answers to come, the last for ever. ``statuses``: of the workers. ``seen``: (method, path,
     Authorization) of every request; ``headers``: of the last prediction; ``answer_headers``: beside those of each
-    answer; ``token``: the only one taken, None for any; ``versions``: the first is the default."""
+    answer; ``token``: the only one taken, None for any; ``versions``: the first is the default; ``absent``: models that
+    it has not, it has any other."""
 
     predictions: list[Scripted] = field(default_factory=lambda: [OK])
     statuses: list[str] = field(default_factory=lambda: ["READY"])
@@ -42,6 +49,7 @@ class Stage:
     versions: tuple[str, ...] = ("1.0",)
     goes_on: threading.Event = field(default_factory=threading.Event)
     held: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     url: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,6 +66,8 @@ class Stage:
             self.seen.append((method, path, authorization))
             if self.token is not None and authorization != f"Bearer {self.token}":
                 return TOKEN_REFUSED
+            if path.split("?")[0].split("/")[2] in self.absent:
+                return NO_MODEL
             if path.startswith(SCANS):
                 return self.predictions.pop(0) if len(self.predictions) > 1 else self.predictions[0]
             asked = path.split("?")[0].split("/")[3:4]
@@ -67,6 +77,11 @@ class Stage:
     def _described(self, version: str) -> dict[str, Any]:
         workers = [{"id": f"900{n}", "pid": self.pid, "status": status} for n, status in enumerate(self.statuses)]
         return {"modelVersion": version, "minWorkers": 1, "workers": workers, "jobQueueStatus": {"pendingRequests": 0}}
+
+
+def client_of(stage: Stage) -> FlaskClient:
+    """Of a front door before it, in this process."""
+    return create_app(Settings(stage.url, stage.url)).test_client()
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def test_the_handler_takes_what_the_document_offers(field: contract.Field) -> No
 
 def test_the_parameters_are_its_own_and_those_that_it_shares() -> None:
     named = [one["name"] for one in DOCUMENT["paths"]["/api/v1/explain"]["post"]["parameters"]]
-    assert named == ["version", "threshold", "intensity_range", "series", "register", "gate", *contract.FIELDS]
+    assert named == ["model", "version", "threshold", "intensity_range", "series", "register", "gate", *contract.FIELDS]
 
 
 class TestWay:

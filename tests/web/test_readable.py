@@ -27,6 +27,14 @@ def words(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
+def beside() -> dict[str, object]:
+    """The model of several classes, whose figures are of another kind."""
+    card = json.loads((MODEL_STORE / "brainseg-regions-0.1" / "model-card.json").read_text())
+    card["metrics"]["test"] = card["metrics"]["left out"]
+    version = {"version": "0.1", "default": True, "workers": {"wanted": 1, "ready": 1}, "card": card}
+    return {"name": "brainseg-regions", "default": "0.1", "versions": [version]}
+
+
 def models_html(app: Flask) -> str:
     """The page about the released versions."""
     cards = {
@@ -46,7 +54,8 @@ def models_html(app: Flask) -> str:
     ]
     versions.append(versions[0] | {"version": "<b>odd</b>", "card": None})
     with app.test_request_context("/api/v1/models"):
-        return models_page({"name": "brainseg", "default": "2.0", "versions": versions}).get_data(as_text=True)
+        answer = {"name": "brainseg", "default": "2.0", "versions": versions, "beside": [beside()]}
+        return models_page(answer).get_data(as_text=True)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -97,3 +106,5 @@ def test_the_models_page_has_the_figures_and_limits_of_the_cards(app: Flask) -> 
     assert f"{figure['name']} {figure['value']:.3f} {figure['low']:.3f} to {figure['high']:.3f}" in text
     assert "<b>odd</b>" not in html
     assert "Its card cannot be had just now." in text
+    assert "brainseg-regions 0.1 (default)" in text
+    assert "necrosis and non-enhancing core, oedema, enhancing tumour" in text

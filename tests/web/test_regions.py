@@ -6,30 +6,15 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.web.standin import Scripted, Stage, standing_in
-from web.app import create_app
+from tests.web.standin import Scripted, Stage, client_of, standing_in
 from web.contract import examples
-from web.settings import Settings
 
 HERE = {"Host": "localhost"}
 FOUND: Scripted = (200, "application/json", examples.SEGMENTATION)
 
 
-class Bare(Stage):
-    """A TorchServe without it."""
-
-    def answer(self, method: str, path: str, authorization: str) -> Scripted:
-        if "/brainseg-regions" in path:
-            return 404, "application/json", {"code": 404, "type": "ModelNotFoundException", "message": "…"}
-        return super().answer(method, path, authorization)
-
-
-def client_of(stage: Stage) -> FlaskClient:
-    return create_app(Settings(stage.url, stage.url)).test_client()
-
-
-def post(door: FlaskClient, query: str) -> TestResponse:
-    return door.post(f"/api/v1/segment{query}", data=b"\x89PNG scan", headers=HERE)
+def post(door: FlaskClient, query: str, path: str = "segment") -> TestResponse:
+    return door.post(f"/api/v1/{path}{query}", data=b"\x89PNG scan", headers=HERE)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +37,28 @@ def test_the_model_that_is_named_is_asked(query: str, path: str) -> None:
 
 
 def test_where_it_is_not_deployed_the_answer_says_so_and_segmentation_goes_on() -> None:
-    with standing_in(Bare()) as stage:
+    with standing_in(Stage(absent=("brainseg-regions",))) as stage:
         door = client_of(stage)
         reply = post(door, "?model=brainseg-regions")
         assert (reply.status_code, reply.get_json()["code"]) == (404, "model_not_found")
         assert "scripts/deploy" in reply.get_json()["detail"]
         assert post(door, "").status_code == 200
+
+
+def test_it_is_listed_beside_the_segmentation() -> None:
+    with standing_in(Stage(versions=("0.1", "0.2"))) as stage:
+        (beside,) = client_of(stage).get("/api/v1/models", headers=HERE).get_json()["beside"]
+    assert (beside["name"], beside["default"]) == ("brainseg-regions", "0.1")
+    assert [(one["version"], one["default"]) for one in beside["versions"]] == [("0.1", True), ("0.2", False)]
+    with standing_in(Stage(absent=("brainseg-regions",))) as stage:
+        assert client_of(stage).get("/api/v1/models", headers=HERE).get_json()["beside"] == []
+
+
+def test_its_answer_can_be_explained() -> None:
+    with standing_in(Stage([(200, "application/json", examples.EXPLANATION)])) as stage:
+        assert post(client_of(stage), "?model=brainseg-regions", "explain").status_code == 200
+        assert [path for method, path, _ in stage.seen if method == "POST"] == ["/explanations/brainseg-regions"]
+        assert post(client_of(stage), "?model=other", "explain").get_json()["code"] == "model_not_found"
 
 
 @pytest.mark.parametrize("name", ["brainseg-types", "other", "../brainseg"])

@@ -14,7 +14,7 @@ import handler.types.way as handlers
 from handler.pipeline import open_model
 from samples.make import FOLDER
 from tests.tiny import write_tiny_types
-from tests.web.standin import Scripted, Stage, standing_in
+from tests.web.standin import Scripted, Stage, client_of, standing_in
 from web.app import create_app
 from web.contract import examples
 from web.contract import types as contract
@@ -24,19 +24,6 @@ from web.settings import Settings
 DOCUMENT = document()
 HERE = {"Host": "localhost"}
 NAMED: Scripted = (200, "application/json", examples.CLASSIFICATION)
-
-
-class Bare(Stage):
-    """A TorchServe without a classifier."""
-
-    def answer(self, method: str, path: str, authorization: str) -> Scripted:
-        if "/brainseg-types" in path:
-            return 404, "application/json", {"code": 404, "type": "ModelNotFoundException", "message": "…"}
-        return super().answer(method, path, authorization)
-
-
-def client_of(stage: Stage) -> FlaskClient:
-    return create_app(Settings(stage.url, stage.url)).test_client()
 
 
 def post(door: FlaskClient, query: str = "") -> TestResponse:
@@ -83,7 +70,7 @@ def test_a_form_does_as_well() -> None:
 
 
 def test_where_no_classifier_is_the_answer_says_so_and_segmentation_goes_on() -> None:
-    with standing_in(Bare()) as stage:
+    with standing_in(Stage(absent=("brainseg-types",))) as stage:
         door = client_of(stage)
         reply = post(door)
         assert (reply.status_code, reply.get_json()["code"]) == (404, "model_not_found")

@@ -120,6 +120,13 @@ MODELS: dict[str, Any] = {
             "card": {"name": MODEL["name"], "version": VERSION, "threshold": 0.5, "min_lesion_pixels": 20},
         }
     ],
+    "beside": [
+        {
+            "name": "brainseg-regions",
+            "default": "0.1",
+            "versions": [{"version": "0.1", "default": True, "workers": {"wanted": 1, "ready": 1}, "card": None}],
+        }
+    ],
 }
 PASSPORT_KEYS: dict[str, Any] = {
     "keys": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from web.contract import examples
-from web.contract.fields import EXPLAIN_PATH, VERSION, Field
+from web.contract.fields import EXPLAIN_PATH, MODEL, VERSION, Field
 from web.contract.parts import EXPLAIN_CODES, answered, operation, problems
 
 METHODS = ("gradcam", "occlusion")
@@ -55,7 +55,7 @@ def explain_paths(segment: list[dict[str, Any]], body: dict[str, Any]) -> dict[s
         {"name": one.name, "in": "query", "description": one.about, "schema": dict(one.schema), "example": one.example}
         for one in OWN
     ]
-    shared = [one for one in segment if one["name"] in (VERSION, *SHARED)]
+    shared = [one for one in segment if one["name"] in (MODEL, VERSION, *SHARED)]
     about = (
         "A heat map of one slice, what it is of, and how far it can be believed: what the answer becomes when the most "
         "important tenth of the head is blanked, against a tenth at random. It shows what the network's answer hangs "

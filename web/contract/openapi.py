@@ -153,7 +153,8 @@ def _models() -> dict[str, Any]:
         "models",
         "Versions, default and model cards",
         {"200": versions, "304": unchanged} | problems((*GUARDED, "not_ready")),
-        about="Which versions there are, which answers by default, what each is and since when, and its model card.",
+        about="Which versions there are, which answers by default, what each is and since when, and its model card; "
+        "beside it, the models that the field `model` of a segmentation can name.",
         parameters=[known],
     )
 
@@ -224,12 +225,12 @@ def _paths() -> dict[str, Any]:
     )
     return {
         "/api/v1/segment": {"post": _segment()},
-        **explain_paths(parameters(), segment_body()),
+        **explain_paths([_MODEL, *parameters()], segment_body()),
         **classify_paths(parameters(), segment_body()),
         "/api/v1/models": {"get": _models()},
         "/api/v1/passport-keys": {"get": keys},
         "/api/v1/openapi.json": {"get": document},
-        **job_paths(parameters(), segment_body(), masks()),
+        **job_paths([_MODEL, *parameters()], segment_body(), masks()),
         **_health(),
     }
 

@@ -70,6 +70,12 @@ _DOUBT = {
 }
 _FOUND_ON_SLICE = {"pixels": _or_null(COUNT), "max_probability": _or_null(PROBABILITY)}
 _FOUND = {**_FOUND_ON_SLICE, "volume_ml": _said(_or_null(AMOUNT), "Null for a picture.")}
+_VERSION = {
+    "version": TEXT,
+    "default": {"type": "boolean"},
+    "workers": reference("Workers"),
+    "card": _or_null({"type": "object", "description": "The model card; null while no worker gives it."}),
+}
 
 SCHEMAS: dict[str, Any] = {
     "Form": {
@@ -309,15 +315,20 @@ SCHEMAS: dict[str, Any] = {
         name=TEXT,
         default=_said(TEXT, "The version that answers where none is named."),
         versions=_list(reference("Version")),
+        beside=_said(_list(reference("Beside")), "Models beside it that segment, to be asked by `model`."),
     ),
+    "Beside": _object(
+        "A model beside the segmentation, and its versions, newest last.",
+        name=TEXT,
+        default=_said(TEXT, "The version that answers where none is named."),
+        versions=_list(reference("BesideVersion")),
+    ),
+    "BesideVersion": _object("A version of a model beside it.", **_VERSION),
     "Version": _object(
         "A version, whether it is live, and since when (UTC, ISO 8601).",
-        version=TEXT,
-        default={"type": "boolean"},
+        **_VERSION,
         role=_one_of(*ROLES),
         since=_or_null(TEXT),
-        workers=reference("Workers"),
-        card=_or_null({"type": "object", "description": "The model card; null while no worker gives it."}),
     ),
     "Workers": _object("Processes of a version.", wanted=COUNT, ready=COUNT),
     "Readiness": _object(

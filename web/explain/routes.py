@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, g, request
 
 from web.contract.explain import FIELDS
-from web.contract.fields import EXPLAIN_PATH, Answer, RefusedError
+from web.contract.fields import EXPLAIN_PATH, MODEL, Answer, RefusedError
 from web.contract.translate import problem_code
 from web.incoming import body, client, door, gone
 from web.way.gate import GoneError
@@ -26,11 +26,11 @@ def explain() -> Response:
     who, here = client(), door()
     query = request.query_string.decode("latin-1")
     submission = replace(
-        read_submission(body(), dict(request.headers), query, FIELDS), long=True, service="explanations"
+        read_submission(body(), dict(request.headers), query, (*FIELDS, MODEL)), long=True, service="explanations"
     )
     here.metrics.observe_scan(len(submission.scan))
     try:
-        answer = here.forward(submission, g.request_id, who, gone())
+        answer = (here.beside(submission.model) or here.forward)(submission, g.request_id, who, gone())
     except GoneError:
         g.code = "gone"
         return Response(status=HTTPStatus.REQUEST_TIMEOUT)  # which nobody reads

@@ -42,9 +42,17 @@ def _order(version: Version) -> list[tuple[bool, int, str]]:
 
 
 def models_answer(model: str, fleet: Fleet, cards: Cards, standings: Standings) -> dict[str, Any]:
-    """The body of ``GET /api/v1/models``: the versions, newest last, which one is the default, what each is and since
-    when, and their cards."""
+    """The body of ``GET /api/v1/models`` but for ``beside``: the versions, newest last, which one is the default, what
+    each is and since when, and their cards."""
     roles = {version.version: standings.of(version.version, fleet.default) for version in fleet.versions}
+    answer = beside_answer(model, fleet, cards)
+    for one in answer["versions"]:
+        one |= {"role": roles[one["version"]].role, "since": roles[one["version"]].since}
+    return answer
+
+
+def beside_answer(model: str, fleet: Fleet, cards: Cards) -> dict[str, Any]:
+    """The same of a model beside it, whose roles nobody writes down for the front door."""
     return {
         "name": model,
         "default": fleet.default,
@@ -52,8 +60,6 @@ def models_answer(model: str, fleet: Fleet, cards: Cards, standings: Standings) 
             {
                 "version": version.version,
                 "default": version.version == fleet.default,
-                "role": roles[version.version].role,
-                "since": roles[version.version].since,
                 "workers": {"wanted": version.wanted, "ready": version.ready},
                 "card": cards.of(version),
             }

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from web.contract.fields import RefusedError
+from web.contract.fields import MODEL, RefusedError
 from web.contract.headers import SAFE_ID
 from web.way.submission import Submission, read_submission
 
@@ -39,6 +39,7 @@ class Order:
     long: bool
     webhook: str | None
     sticky: str = ""
+    model: str | None = None
 
     @property
     def name(self) -> str:
@@ -47,7 +48,9 @@ class Order:
 
     def submission(self, scan: bytes) -> Submission:
         """As it came."""
-        return Submission(scan, self.fields, self.accept, self.version, self.content_type, self.long, self.sticky)
+        return Submission(
+            scan, self.fields, self.accept, self.version, self.content_type, self.long, self.sticky, model=self.model
+        )
 
     def kept(self) -> dict[str, Any]:
         """As JSON, for :func:`order_of`."""
@@ -102,7 +105,7 @@ def read_order(
 ) -> tuple[Order, Submission]:
     """The same checks as before a scan is segmented; arguments as of :func:`web.way.submission.read_submission`.
     ``check_hook``: raises for a webhook that is not allowed. Raises as that does."""
-    found = read_submission(came, headers, query, also=(WEBHOOK,))
+    found = read_submission(came, headers, query, also=(WEBHOOK, MODEL))
     fields = dict(found.fields)
     hook = fields.pop(WEBHOOK, None)
     if hook is not None:
@@ -110,7 +113,7 @@ def read_order(
     submission = replace(found, fields=fields)
     order = Order(
         identity, owner, request_id, _digest(submission, hook), time.time(), len(found.scan), fields, found.accept,
-        found.version, found.content_type, found.long, hook, found.sticky,
+        found.version, found.content_type, found.long, hook, found.sticky, found.model,
     )  # fmt: skip
     return order, submission
 
@@ -118,5 +121,7 @@ def read_order(
 def _digest(submission: Submission, hook: str | None) -> str:
     digest = hashlib.sha256(submission.scan)
     asked = [sorted(submission.fields.items()), submission.accept, submission.version, submission.content_type, hook]
+    if submission.model is not None:
+        asked.append(submission.model)
     digest.update(json.dumps(asked).encode())
     return digest.hexdigest()

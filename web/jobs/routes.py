@@ -43,6 +43,7 @@ def _submit(identity: str | None) -> Response:
     own = identity_of(headers) if identity is None else check_identity(identity)
     query = request.query_string.decode("latin-1")
     order, submission = read_order(body(), headers, query, owner, own, g.request_id, found.hook.check)
+    door().beside(submission.model)
     door().passports.check(submission)
     return _accepted(found.submit(order, submission))
 

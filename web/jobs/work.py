@@ -97,9 +97,10 @@ class Work:
             else:
                 return answer
 
-    def _ready(self, version: str | None) -> int:
-        fleet = self._here.watch.view(patient=False).fleet
-        found = fleet.find(version) if fleet else None
+    def _ready(self, order: Order) -> int:
+        of = self._here.beside(order.model) or self._here
+        fleet = of.watch.view(patient=False).fleet
+        found = fleet.find(order.version) if fleet else None
         return found.ready if found else 0
 
     def _gone(self, name: str) -> bool:
@@ -136,7 +137,7 @@ class Work:
         while it is this one's turn."""
         while True:
             try:
-                with self._turns.turn(order.version, lambda: self._check(name)):
+                with self._turns.turn(order, lambda: self._check(name)):
                     scan, gone = self._store.body(name), lambda: self._gone(name)
                     if scan is None:
                         raise RefusedError("internal_error", "The body of the job is gone; send it again.")

@@ -94,12 +94,12 @@ class Calls:
     def _ModelReady(self, request: Any, context: Any, headers: dict[str, str], _: str) -> Any:  # noqa: N802
         self._here.access.client(*self._who(headers, context))
         check_model(self._here, request.name)
-        return MESSAGES["ModelReadyResponse"](ready=is_ready(self._here, request.version or None))
+        return MESSAGES["ModelReadyResponse"](ready=is_ready(self._here, request.name, request.version or None))
 
     def _ModelMetadata(self, request: Any, context: Any, headers: dict[str, str], _: str) -> Any:  # noqa: N802
         self._here.access.client(*self._who(headers, context))
         check_model(self._here, request.name)
-        versions = [one.version for one in fleet_with(self._here, request.version or None).versions]
+        versions = [one.version for one in fleet_with(self._here, request.name, request.version or None).versions]
         told = model_metadata(request.name, versions)
         tensors = {"inputs": [_described(INPUT)], "outputs": [_described(tensor) for tensor in OUTPUTS]}
         return MESSAGES["ModelMetadataResponse"](**told | tensors)
@@ -117,7 +117,9 @@ class Calls:
             here.edge.admission.grow(upload, request.ByteSize())
             check_model(here, request.model_name)
             asked = read_call(request)
-            submission = submission_of(asked, request.model_version or None, headers.get(STICKY.lower(), ""))
+            submission = submission_of(
+                asked, request.model_name, request.model_version or None, headers.get(STICKY.lower(), "")
+            )
             answer = take(here, submission, identity, upload.client, lambda: not context.is_active(), asks)
             if answer.status != 200:
                 code = problem_code(answer)

@@ -60,7 +60,7 @@ def model_ready(model: str, version: str | None = None) -> Response:
     """Of the live version whether it is proven, of one that is named whether its workers are there."""
     client()
     check_model(door(), model)
-    found = is_ready(door(), version)
+    found = is_ready(door(), model, version)
     told = {"name": model, "live": True, "ready": found} | ({} if version is None else {"version": version})
     return answer_json(told, 200 if found else 503)
 
@@ -71,7 +71,7 @@ def metadata(model: str, version: str | None = None) -> Response:
     """Versions, inputs and outputs."""
     client()
     check_model(door(), model)
-    versions = [one.version for one in fleet_with(door(), version).versions]
+    versions = [one.version for one in fleet_with(door(), model, version).versions]
     return answer_json(model_metadata(model, versions))
 
 
@@ -87,8 +87,8 @@ def infer(model: str, version: str | None = None) -> Response:
         if not plain:
             raise RefusedError("empty_body", "The request has no body; send the scan as the input 'scan'.")
         asked = read_asked(plain, header_length(request.headers.get(LENGTH_HEADER), len(plain)), grow)
-        check_model(here, asked.model or model)
-        submission = submission_of(asked, version, request.headers.get(STICKY, ""))
+        check_model(here, model, asked.model)
+        submission = submission_of(asked, model, version, request.headers.get(STICKY, ""))
         try:
             answer = take(here, submission, g.request_id, who, gone(), lambda name: setattr(g, "version", name))
         except GoneError:

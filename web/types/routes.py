@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 
 from web.contract.fields import CLASSIFY_PATH
 from web.contract.translate import problem_code
 from web.incoming import body, client, door, gone
-from web.types.entrance import TYPES, Types
 from web.way.gate import GoneError
 from web.way.submission import read_submission
 
@@ -22,9 +21,8 @@ def classify() -> Response:
     who, here = client(), door()
     submission = read_submission(body(), dict(request.headers), request.query_string.decode("latin-1"))
     here.metrics.observe_scan(len(submission.scan))
-    names: Types = current_app.extensions[TYPES]
     try:
-        answer = names(submission, g.request_id, who, gone())
+        answer = here.types(submission, g.request_id, who, gone())
     except GoneError:
         g.code = "gone"
         return Response(status=HTTPStatus.REQUEST_TIMEOUT)  # which nobody reads

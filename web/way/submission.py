@@ -14,6 +14,7 @@ from web.contract.fields import (
     KINDS,
     LONGEST_ACCEPT,
     LONGEST_VALUE,
+    MODEL,
     REQUEST_BYTES,
     VERSION,
     RefusedError,
@@ -45,7 +46,8 @@ class Submission:
     name -> text as sent, each name of :data:`web.contract.fields.FIELDS`. ``accept``: the client's Accept
     header. ``version``: None for the default. ``long``: see :mod:`web.way.length`. ``sticky``: requests with the same
     one are answered by the same version while two share them; empty: none was sent. ``service`` of TorchServe:
-    ``predictions`` or ``explanations``."""
+    ``predictions`` or ``explanations``. ``model``: that is named, where the request may name one; None for the
+    segmentation."""
 
     scan: bytes | memoryview
     fields: Mapping[str, str]
@@ -55,6 +57,7 @@ class Submission:
     long: bool = False
     sticky: str = ""
     service: str = "predictions"
+    model: str | None = None
 
     def headers(self) -> dict[str, str]:
         """The request's headers for TorchServe."""
@@ -169,11 +172,11 @@ def read_submission(
     if size > REQUEST_BYTES:
         raise RefusedError("too_large", f"The scan has {size} bytes; at most {REQUEST_BYTES} are taken.")
     fields = merge({"the query": asked, "a header": _header_fields(plain.items()), "the form": form}, also)
-    version = _version(fields.pop(VERSION, None))
+    version, model = _version(fields.pop(VERSION, None)), fields.pop(MODEL, None)
     accept = _accept(plain.get("accept", ""))
     long = any(map(is_long, scans.values()))
     sticky = plain.get(STICKY.lower(), "").strip()
     if set(scans) == {FILE_PART}:
-        return Submission(scans[FILE_PART], fields, accept, version, long=long, sticky=sticky)
+        return Submission(scans[FILE_PART], fields, accept, version, long=long, sticky=sticky, model=model)
     together, kind = write_form(scans)
-    return Submission(together, fields, accept, version, kind, long, sticky)
+    return Submission(together, fields, accept, version, kind, long, sticky, model=model)

@@ -21,9 +21,15 @@ def take(
     asks: Callable[[str], None],
 ) -> Answer:
     """The answer, a refusal of the handler among them. ``asks``: is told which version is asked, ``none`` where that is
-    not known. Raises as :meth:`web.way.forward.Forward.__call__` does."""
+    not known. Raises as :meth:`web.way.forward.Forward.__call__` and :meth:`web.door.Door.beside` do.
+
+    Neither drift nor a version on trial sees what a model beside is asked: they are the segmentation's."""
+    beside = here.beside(submission.model)
     here.metrics.observe_scan(len(submission.scan))
     here.passports.check(submission)
+    if beside is not None:
+        answer = beside(submission, request_id, client, gone)
+        return here.passports.signed(answer) if answer.status == 200 else answer
 
     def forward(asked: Submission, gone: Callable[[], bool]) -> Answer:
         expected = here.readiness.expected(asked.version)
