@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,6 +16,7 @@ from playwright.sync_api import Page, Route
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from archive.store import SAMPLES
+from handler.card import ModelCard
 from handler.explain.way import explain
 from handler.pipeline import Model, answer
 from web.app import create_app
@@ -57,7 +58,8 @@ def pages() -> Iterator[str]:
 
 @dataclass
 class Alone:
-    """Answers the requests of a page. ``card``: of the model, for the page to show. ``trust``: of a scan, by digest:
+    """Answers the requests of a page. ``card``: of the model, for the page to show; ``beside``: another model that
+    segments. ``trust``: of a scan, by digest:
     what differs from :data:`ACCEPTED`; ``slices``: those that are refused alone. ``refused``: digest -> code, once.
     ``held``: requests wait for :meth:`let_go`. ``cut``: the connection breaks."""
 
@@ -69,6 +71,7 @@ class Alone:
     asked: list[dict[str, str]] = field(default_factory=list)
     held: bool = False
     cut: bool = False
+    beside: Model | None = None
     waiting: list[Route] = field(default_factory=list)
 
     def listen(self, page: Page) -> None:
@@ -77,7 +80,8 @@ class Alone:
         page.route("**/api/v1/status", self._status)
         version = self.model.card.version
         known = [{"version": version, "card": self.card}]
-        models = json.dumps({"name": "brainseg", "default": version, "versions": known})
+        beside = [_listed(self.beside.card)] if self.beside else []
+        models = json.dumps({"name": "brainseg", "default": version, "versions": known, "beside": beside})
         page.route("**/api/v1/models", lambda route: route.fulfill(body=models, content_type="application/json"))
 
     def let_go(self) -> None:
@@ -106,9 +110,9 @@ class Alone:
         query = dict(parse_qsl(urlsplit(route.request.url).query))
         self.asked.append(query)
         coarse = {"method": "occlusion", "window": "64", "seconds": "300"}
-        fields = {name: value for name, value in query.items() if name != "version"} | coarse
+        fields = {name: value for name, value in query.items() if name not in ("model", "version")} | coarse
         headers = {f"X-BrainSeg-{name}": value for name, value in fields.items()}
-        found = explain(self.model, {"body": route.request.post_data_buffer or b""}, headers).answer
+        found = explain(self._asked(query), {"body": route.request.post_data_buffer or b""}, headers).answer
         route.fulfill(status=found.status, headers={"Content-Type": found.content_type}, body=found.body)
 
     def _reply(self, route: Route) -> None:
@@ -120,13 +124,20 @@ class Alone:
         if code:
             refusal = RefusedError(code, "as the test wants it")
             return route.fulfill(status=refusal.status, headers=refusal.headers(), body=refusal.body("an-id"))
-        fields = {f"X-BrainSeg-{name}": value for name, value in query.items() if name not in ("version", "gate")}
+        fields = {f"X-BrainSeg-{name}": value for name, value in query.items() if name not in ("model", "version", "gate")}
         headers = {"Content-Type": "application/octet-stream", "Accept": request.headers["accept"], **fields}
-        found = answer(self.model, {"body": scan}, headers).answer
+        found = answer(self._asked(query), {"body": scan}, headers).answer
         body = found.body
         if found.status == 200 and request.headers["accept"] == "application/json":
             body = json.dumps(self._trusted(json.loads(body), scan, query.get("gate", "on"))).encode()
         return route.fulfill(status=found.status, headers=dict(found.headers), body=body)
+
+    def _asked(self, query: Mapping[str, str]) -> Model:
+        if not query.get("model"):
+            return self.model
+        assert self.beside
+        assert query["model"] == self.beside.card.name
+        return self.beside
 
     def _trusted(self, given: dict[str, Any], scan: bytes, gate: str) -> dict[str, Any]:
         """The answer as a version with a gate gives it."""
@@ -146,6 +157,12 @@ class Alone:
         if whole and gate == "on":
             given |= dict.fromkeys(MEASURED) | {"verdict": "not_assessed"}
         return given | {"trust": trust}
+
+
+def _listed(card: ModelCard) -> dict[str, Any]:
+    """As the front door lists a model beside the segmentation."""
+    version = {"version": card.version, "default": True, "workers": {"wanted": 1, "ready": 1}, "card": asdict(card)}
+    return {"name": card.name, "default": card.version, "versions": [version]}
 
 
 def digest(scan: bytes) -> str:

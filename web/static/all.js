@@ -5,7 +5,7 @@ import { openVolume } from "./ask.js";
 import { rawOf } from "./entries.js";
 import { preparePicture } from "./picture.js";
 import { encodeGreyPng } from "./png.js";
-import { stem } from "./save.js";
+import { greyOf, stem } from "./save.js";
 import { table } from "./table.js";
 import { writeZip } from "./zip.js";
 
@@ -17,13 +17,13 @@ async function masksOf(item, options) {
   if (!item.assessed) return [];
   const { threshold, min_lesion_pixels: lesion, model } = item.answer;
   if (!item.complete) {
-    const fields = { threshold, min_lesion_pixels: lesion, version: model.version, ...(item.gate === "off" ? { gate: "off" } : {}) };
+    const fields = { threshold, min_lesion_pixels: lesion, model: item.model, version: model.version, ...(item.gate === "off" ? { gate: "off" } : {}) };
     return [["mask.tiff", await segment(item.file, fields, { ...options, accept: "image/tiff" })]];
   }
   const masks = [];
   for (let index = 0; index < item.count; index++) {
     if (item.refused(index)) continue;
-    const pixels = item.maskOf(index, { threshold, lesion }).map((value) => 255 * value);
+    const pixels = greyOf(item, index, { threshold, lesion });
     const name = item.count > 1 ? `mask-${String(index).padStart(3, "0")}.png` : "mask.png";
     masks.push([name, await encodeGreyPng(item.width, item.height, pixels)]);
   }

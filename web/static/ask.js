@@ -25,8 +25,8 @@ function bodyOf({ parts }) {
   return form;
 }
 
-async function askVolume(scan, { version, series, gate }, options) {
-  const body = bodyOf(scan), fields = { version, series, ...(gate === "off" ? { gate } : {}) };
+async function askVolume(scan, { model, version, series, gate }, options) {
+  const body = bodyOf(scan), fields = { model, version, series, ...(gate === "off" ? { gate } : {}) };
   try {
     return await segment(body, { ...fields, outputs: scan.local ? "none" : "scan" }, { ...options, accept: "application/zip" });
   } catch (error) {
@@ -51,13 +51,13 @@ async function answerOf(scan, raw) {
   return answer;
 }
 
-// `settings`: {version, series, gate}, each may be empty. Throws ApiError.
+// `settings`: {model, version, series, gate}, each may be empty. Throws ApiError.
 export async function ask(scan, settings, options) {
   const code = objection(scan);
   if (code) throw new ApiError(code, "");
   await pack(scan);
   const raw = scan.picture
-    ? await new Case(scan.picture, scan.name, settings.version, settings.gate).fetch({}, options)
+    ? await new Case(scan.picture, scan.name, settings).fetch({}, options)
     : await askVolume(scan, settings, options);
   return { raw, answer: await answerOf(scan, raw) };
 }

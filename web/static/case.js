@@ -6,7 +6,7 @@ import { decodePng } from "./png.js";
 import { readTiff } from "./tiff.js";
 
 const ANSWER_BYTES = 28 * 2 ** 20; // the server gives 32 MiB at most and estimates before it starts
-const BYTES_PER_PIXEL = { scan: 1.6 * 4 / 3, probability: 4 / 3 };
+const BYTES_PER_PIXEL = { scan: 1.6 * 4 / 3, probability: 4 / 3, mask: 0.02 * 4 / 3 };
 const KEPT_PIXELS = 60e6; // decoded slices in memory, five bytes a pixel
 
 const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -14,10 +14,11 @@ const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => characte
 const cost = (outputs) => outputs.reduce((sum, name) => sum + BYTES_PER_PIXEL[name], 0);
 
 // The richest pictures that fit into one answer for at least one slice, and how many slices then fit.
-function plan(pixels) {
-  const rich = Math.floor(ANSWER_BYTES / (pixels * cost(["scan", "probability"])));
-  if (rich) return { outputs: ["scan", "probability"], length: rich };
-  return { outputs: ["probability"], length: Math.max(1, Math.floor(ANSWER_BYTES / (pixels * cost(["probability"])))) };
+function plan(pixels, labelled) {
+  const drawn = labelled ? ["probability", "mask"] : ["probability"];
+  const fit = (outputs) => Math.floor(ANSWER_BYTES / (pixels * cost(outputs)));
+  const rich = ["scan", ...drawn];
+  return fit(rich) ? { outputs: rich, length: fit(rich) } : { outputs: drawn, length: Math.max(1, fit(drawn)) };
 }
 
 // The scan as the browser itself shows it, for pictures too large to be sent back.
@@ -37,10 +38,12 @@ async function ownPixels(file) {
 const gated = (gate) => (gate === "off" ? { gate } : {});
 
 export class Case {
-  // `gate`: "on" or "off". `answer`: the contract's, set by load() and remeasure(). `slices`: index -> {width, height,
-  // scan, steps}, decoded; `steps` is null where the model does not assess the slice.
-  constructor(file, name, version, gate = "on") {
-    Object.assign(this, { file, name, version, gate, answer: null, slices: new Map(), loading: new Map() });
+  // `model`, `version`: as the contract has them, empty for the usual ones; `gate`: "on" or "off". `answer`: the
+  // contract's, set by load() and remeasure(). `slices`: index -> {width, height, scan, steps, values, of}, decoded:
+  // `steps` is null where the model does not assess the slice; `values` is the mask of a model with labels, else null,
+  // and `of` the settings it was made with.
+  constructor(file, name, { model = "", version = "", gate = "on" }) {
+    Object.assign(this, { file, name, model, version, gate, answer: null, slices: new Map(), loading: new Map() });
   }
 
   async open(settings, options) {
@@ -50,7 +53,7 @@ export class Case {
   // The first answer, as it came.
   async fetch(settings, options) {
     const shape = await readTiff(this.file);
-    const { outputs, length } = plan(shape ? shape.width * shape.height : 1);
+    const { outputs, length } = plan(shape ? shape.width * shape.height : 1, this.model !== "");
     const whole = !shape || shape.slices <= length;
     try {
       return await this.send(settings, whole ? outputs : ["none"], undefined, options);
@@ -65,7 +68,10 @@ export class Case {
     this.answer = await this.take(raw, options);
     this.version = this.answer.model.version; // the default may change, and pictures must be of what was measured
     const poor = [...this.slices.values()].some(({ sent }) => !sent);
-    this.plan = { ...plan(this.width * this.height), ...(poor ? { outputs: ["probability"] } : {}) };
+    const { outputs, length } = plan(this.width * this.height, Boolean(this.labels));
+    this.plan = { outputs: poor ? outputs.filter((name) => name !== "scan") : outputs, length };
+    // One that nobody knew to have labels was not asked for its mask.
+    if (this.labels) for (const [index, { steps, values }] of this.slices) if (steps && !values) this.slices.delete(index);
     await this.ensure(this.richest, options);
   }
 
@@ -77,7 +83,17 @@ export class Case {
     const pixels = this.answer.slices.map((slice) => slice.tumor_pixels ?? -1);
     return Math.max(0, pixels.indexOf(Math.max(...pixels)));
   }
+  // What the values of the mask are; null where it is of tumour alone.
+  get labels() { return this.answer.labels ?? null; }
   get complete() { return this.slices.size === this.count; }
+
+  // Whether slice `index` is here, of a model with labels by the settings of the answer.
+  has(index) {
+    const slice = this.slices.get(index);
+    return Boolean(slice) && (!slice.values || slice.of === this.settled);
+  }
+
+  get settled() { return `${this.answer.threshold} ${this.answer.min_lesion_pixels}`; }
 
   get assessed() { return this.answer.verdict !== "not_assessed"; }
 
@@ -87,7 +103,7 @@ export class Case {
   }
 
   send(settings, outputs, slices, options) {
-    const fields = { ...settings, ...gated(this.gate), outputs: outputs.join(","), slices, version: this.version };
+    const fields = { ...settings, ...gated(this.gate), outputs: outputs.join(","), slices, model: this.model, version: this.version };
     return segment(this.file, fields, { ...options, raw: true });
   }
 
@@ -96,7 +112,7 @@ export class Case {
     const answer = JSON.parse(await raw.text());
     const drawn = answer.slices.filter(({ images }) => images.probability || images.scan);
     this.makeRoom(drawn.length, answer.input);
-    await Promise.all(drawn.map((slice) => this.keep(slice)));
+    await Promise.all(drawn.map((slice) => this.keep(slice, answer)));
     for (const slice of answer.slices) slice.images = {};
     if (options?.signal?.aborted) throw new ApiError("cancelled", "Cancelled."); // while it was decoded
     return answer;
@@ -106,29 +122,33 @@ export class Case {
     return this.take(await this.send(settings, outputs, slices, options), options);
   }
 
-  async keep({ index, images }) {
-    const probability = images.probability ? await decodePng(fromBase64(images.probability)) : null;
-    const picture = images.scan ? await decodePng(fromBase64(images.scan)) : null;
+  async keep({ index, images }, { labels, threshold, min_lesion_pixels }) {
+    const decoded = async (name) => (images[name] ? decodePng(fromBase64(images[name])) : null);
+    const [probability, picture] = [await decoded("probability"), await decoded("scan")];
+    const values = labels ? ((await decoded("mask"))?.data ?? null) : null;
     const { width, height } = probability ?? picture;
     const scan = picture ? picture.data : await ownPixels(this.file);
-    this.slices.set(index, { width, height, scan, steps: probability?.data ?? null, sent: Boolean(picture) });
+    const of = `${threshold} ${min_lesion_pixels}`;
+    this.slices.set(index, { width, height, scan, steps: probability?.data ?? null, values, of, sent: Boolean(picture) });
   }
 
   // Fetches the window around slice `index` when it is not there; each window costs the server a run.
   async ensure(index, options = {}) {
-    if (this.slices.has(index)) return;
+    if (this.has(index)) return;
     const { length, outputs } = this.plan;
     const first = Math.floor(index / length) * length;
     const span = `${first}-${Math.min(first + length, this.count) - 1}`;
     const { threshold, min_lesion_pixels } = this.answer;
-    if (!this.loading.has(first)) {
+    const window = `${first} ${this.labels ? this.settled : ""}`;
+    if (!this.loading.has(window)) {
       const asked = this.ask({ threshold, min_lesion_pixels }, outputs, span, options);
-      this.loading.set(first, asked.finally(() => this.loading.delete(first)));
+      this.loading.set(window, asked.finally(() => this.loading.delete(window)));
     }
-    await this.loading.get(first);
-    if (this.slices.has(index)) return;
+    await this.loading.get(window);
+    if (this.has(index)) return;
     const { width, height } = this; // nothing can be drawn of a slice that is not assessed
-    this.slices.set(index, { width, height, scan: this.count === 1 ? await ownPixels(this.file) : null, steps: null, sent: false });
+    const scan = this.count === 1 ? await ownPixels(this.file) : null;
+    this.slices.set(index, { width, height, scan, steps: null, values: null, of: "", sent: false });
   }
 
   // Only once the pictures are there: when they do not come, those on show are still wanted.
@@ -140,18 +160,20 @@ export class Case {
     }
   }
 
+  // Uint8Array, 1 where there is tumour; of a model with labels their values, as the server drew them.
   maskOf(index, { threshold, lesion }) {
-    const { steps, width, height } = this.slices.get(index);
+    const { steps, values, width, height } = this.slices.get(index);
     if (!steps) return new Uint8Array(width * height);
+    if (values) return values;
     return maskOf(steps, width, height, threshold, lesion);
   }
 
   // {pixels, highest, mean} of a slice with these settings, {refused} where it is not assessed; null where only the
-  // server could tell.
+  // server could tell, as it always is of a model with labels.
   figures(index, settings) {
     if (this.refused(index)) return { refused: true, pixels: 0, highest: 0, mean: null };
     const slice = this.slices.get(index);
-    if (slice) return measure(slice.steps, this.maskOf(index, settings));
+    if (slice && (!this.labels || (this.answered(settings) && this.has(index)))) return measure(slice.steps, this.maskOf(index, settings));
     if (!this.answered(settings)) return null;
     const { tumor_pixels: pixels, max_probability: highest } = this.answer.slices[index];
     return { pixels, highest, mean: null };
@@ -161,9 +183,14 @@ export class Case {
     return threshold === this.answer.threshold && lesion === this.answer.min_lesion_pixels;
   }
 
+  // Whether there can be a mask by these settings: of a model with labels only the server makes it.
+  drawable(settings) {
+    return !this.labels || this.answered(settings);
+  }
+
   // Whether figures() can tell of every slice.
   knows(settings) {
-    return this.complete || this.answered(settings);
+    return (this.complete && !this.labels) || this.answered(settings);
   }
 
   // Asks the server to measure with other settings, where not all slices are here to do so.

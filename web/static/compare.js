@@ -3,6 +3,7 @@
 import { Case } from "./case.js";
 import { $, percent, setText, show } from "./dom.js";
 import { drawDifference, drawOverlay } from "./draw.js";
+import { coloursOf } from "./labels.js";
 import { dice } from "./mask.js";
 import { Latest } from "./status.js";
 
@@ -25,7 +26,7 @@ export class Comparison {
   async open(first, version, settings) {
     this.close();
     $("compare").value = version;
-    const other = (this.coming = new Case(first.file, first.name, version));
+    const other = (this.coming = new Case(first.file, first.name, { model: first.model, version }));
     const asked = { threshold: settings.threshold, min_lesion_pixels: settings.lesion };
     try {
       await this.run.working(`Running version ${version}`, (options) => other.open(asked, options));
@@ -43,16 +44,17 @@ export class Comparison {
     const { other } = this;
     if (!other) return;
     const draw = ++this.draws;
+    if (!other.drawable(settings)) await other.remeasure(settings);
     await other.ensure(index);
-    if (draw !== this.draws || other !== this.other || !first.slices.has(index)) return;
+    if (draw !== this.draws || other !== this.other || !first.slices.has(index) || !other.drawable(settings)) return;
     const slice = first.slices.get(index);
     const one = first.maskOf(index, settings);
     const two = other.maskOf(index, settings);
     const names = [first, other].map((item) => `Version ${item.answer.model.version}`);
-    drawOverlay($("compare-first"), slice, one, settings.opacity, settings.contour);
-    drawOverlay($("compare-second"), slice, two, settings.opacity, settings.contour);
+    drawOverlay($("compare-first"), slice, one, coloursOf(first.labels), settings.opacity, settings.contour);
+    drawOverlay($("compare-second"), slice, two, coloursOf(other.labels), settings.opacity, settings.contour);
     drawDifference($("compare-difference"), slice, one, two);
-    const coverage = [one, two].map((mask) => percent(mask.reduce((sum, value) => sum + value, 0) / mask.length, 3));
+    const coverage = [one, two].map((mask) => percent(mask.reduce((sum, value) => sum + (value ? 1 : 0), 0) / mask.length, 3));
     setText("comparison-title", `${names[0]} and ${names[1].toLowerCase()}`);
     const silent = [first, other].findIndex((item) => item.refused(index));
     if (silent >= 0) setText("comparison-words", `${names[silent]} does not assess this slice.`);

@@ -1,6 +1,6 @@
 // Pictures onto canvases, pixel by pixel from the numbers: no scaling, no smoothing, no colour management.
 
-import { BOTH, HEAT, ONLY_FIRST, ONLY_SECOND, RED } from "./palette.js";
+import { BOTH, HEAT, ONLY_FIRST, ONLY_SECOND } from "./palette.js";
 
 // Calls `paint(out)`, out being the RGBA bytes, and shows the result on `canvas`.
 function put(canvas, width, height, paint) {
@@ -28,29 +28,30 @@ function blend(out, at, [r, g, b], opacity) {
   out[at + 2] = Math.floor(out[at + 2] * (1 - opacity) + b * opacity);
 }
 
-// Whether pixel i of the mask touches the outside, or the picture's border, by a side.
+// Whether pixel i of the mask touches another value, or the picture's border, by a side.
 function onEdge(mask, i, width, height) {
-  const x = i % width, y = (i - x) / width;
-  return !x || !y || x === width - 1 || y === height - 1 || !(mask[i - 1] && mask[i + 1] && mask[i - width] && mask[i + width]);
+  const x = i % width, y = (i - x) / width, own = mask[i];
+  return !x || !y || x === width - 1 || y === height - 1 || [i - 1, i + 1, i - width, i + width].some((other) => mask[other] !== own);
 }
 
 export function drawScan(canvas, { width, height, scan }) {
   put(canvas, width, height, (out) => copyScan(out, scan, 40));
 }
 
-export function drawMask(canvas, { width, height }, mask) {
+// `colours`: of the mask's values, [0] being none's.
+export function drawMask(canvas, { width, height }, mask, colours) {
   put(canvas, width, height, (out) => {
-    for (let i = 0; i < mask.length; i++) out[4 * i] = out[4 * i + 1] = out[4 * i + 2] = mask[i] ? 255 : 0;
+    for (let i = 0; i < mask.length; i++) for (let c = 0; c < 3; c++) out[4 * i + c] = colours[mask[i]][c];
   });
 }
 
-// `opacity` 0..1; at one half a filled overlay is the server's, pixel for pixel. A contour is thin, so it is drawn
-// twice as opaque.
-export function drawOverlay(canvas, { width, height, scan }, mask, opacity, contour) {
+// `colours`: as of drawMask(). `opacity` 0..1; at one half a filled overlay is the server's, pixel for pixel. A contour
+// is thin, so it is drawn twice as opaque.
+export function drawOverlay(canvas, { width, height, scan }, mask, colours, opacity, contour) {
   put(canvas, width, height, (out) => {
     copyScan(out, scan, 40);
     for (let i = 0; i < mask.length; i++) {
-      if (mask[i] && (!contour || onEdge(mask, i, width, height))) blend(out, 4 * i, RED, contour ? Math.min(1, 2 * opacity) : opacity);
+      if (mask[i] && (!contour || onEdge(mask, i, width, height))) blend(out, 4 * i, colours[mask[i]], contour ? Math.min(1, 2 * opacity) : opacity);
     }
   });
 }

@@ -7,11 +7,11 @@ const UNKEPT_BYTES = 256 * 2 ** 20; // of answers in memory, where they cannot b
 
 let made = 0;
 
-// `state`: waiting, running, done or failed; `code`, `message`: why it failed; `when`, `took`: when it was answered and
+// `model`, `version`: which to ask, both may be empty. `state`: waiting, running, done or failed; `code`, `message`: why it failed; `when`, `took`: when it was answered and
 // after how long, in ms; `answer`: the contract's without pictures; `raw`: as it came, a Blob, null once it is kept.
-export function newEntry(scan, version) {
+export function newEntry(scan, { model, version }) {
   const id = `${Date.now()}-${String(made++).padStart(5, "0")}`;
-  const settings = { version: version ?? "", series: "", gate: "on" };
+  const settings = { model, version, series: "", gate: "on" };
   return { id, name: scan.name, scan, state: "waiting", code: null, message: "", ...settings, when: null, took: 0, answer: null, raw: null };
 }
 

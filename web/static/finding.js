@@ -1,6 +1,8 @@
 // The finding in colour and in words: verdict, coverage, how sure.
 
 import { $, chance, describe, number, percent, plural, setText, show } from "./dom.js";
+import { partsOfSlice } from "./labels.js";
+import { modelText } from "./server.js";
 
 function sureWords(total, threshold) {
   if (!total.pixels) {
@@ -53,7 +55,7 @@ export function showFinding({ answer, name, count, assessed }, total, threshold)
   gauge("highest-bar", total.highest);
   gauge("mean-bar", total.mean);
   setText("sure-words", sureWords(total, threshold));
-  setText("model-version", answer.model.version);
+  setText("model-version", modelText(answer.model));
   setText("model-name", `${answer.model.architecture} · ${answer.model.digest.slice(0, 14)}…`);
 }
 
@@ -70,12 +72,14 @@ export function showWarnings(id, warnings) {
 }
 
 // `sizes`: of the regions in the mask, largest first.
-// `quality`: of the slice's mask, where it is known.
-export function showFacts({ answer, milliseconds, when, threshold }, figure, sizes, quality) {
+// `slice`: what the answer says of it, where it was made with these settings.
+export function showFacts({ answer, milliseconds, when, threshold, labels }, figure, sizes, slice) {
+  const quality = slice?.trust;
   const { width, height, format } = answer.input;
   const named = sizes.slice(0, 3).map(number).join(", ") + (sizes.length > 3 ? ", …" : "");
   const measured = [
     ["Tumour", plural(figure.pixels, "pixel")],
+    ...partsOfSlice(labels, slice?.labels),
     ["Coverage", percent(figure.pixels / (width * height), 3)],
     ["Connected regions", sizes.length ? `${sizes.length} (${named} px)` : "none"],
     ["Highest probability", chance(figure.highest)],

@@ -4,7 +4,8 @@ import { $, number, percent, plural, setText, show } from "./dom.js";
 import { VERDICTS, timeText } from "./finding.js";
 import { reasonWords } from "./reasons.js";
 import { reasonsOf, trustOf } from "./trust.js";
-import { ml } from "./volume.js";
+import { ml } from "./labels.js";
+import { modelText } from "./server.js";
 import { words } from "./words.js";
 
 const CLASSES = { tumor_detected: "tumor", no_tumor_detected: "clear", not_assessed: "grey" };
@@ -24,7 +25,7 @@ function say({ state, code, answer, when }) {
   const kind = CLASSES[answer.verdict], verdict = VERDICTS[answer.verdict], trust = trustOf(answer);
   const notes = [trust.gate === "off" && "gate off", trust.uncertain && "unsure"].filter(Boolean);
   const size = kind === "grey" ? reasonsOf(answer).map((reason) => reasonWords(reason).what).join(" ") : sizeOf(answer);
-  return { kind, verdict, more: [size, ...notes, `model ${answer.model.version}`, timeText(when)].filter(Boolean).join(" · ") };
+  return { kind, verdict, more: [size, ...notes, `model ${modelText(answer.model)}`, timeText(when)].filter(Boolean).join(" · ") };
 }
 
 const element = (name, properties) => Object.assign(document.createElement(name), properties);

@@ -4,7 +4,7 @@ import { showModel } from "./about.js";
 import { archive, asTable } from "./all.js";
 import { setKey } from "./api.js";
 import { ask } from "./ask.js";
-import { $, setText } from "./dom.js";
+import { $, setText, show } from "./dom.js";
 import { makeRoom, newEntry, rawOf, restore, save } from "./entries.js";
 import { openIntake } from "./intake.js";
 import { forget, sweep } from "./keep.js";
@@ -13,7 +13,7 @@ import { connectPicture, hidePicture, preparePicture, presentPicture } from "./p
 import { Queue } from "./queue.js";
 import { offer } from "./save.js";
 import { sortOut } from "./scans.js";
-import { loadVersions, lost, offerComparison, watchReady } from "./server.js";
+import { fieldOf, keyOf, loadVersions, lost, modelText, offerComparison, watchReady } from "./server.js";
 import { Latest, cancelAll, guarded, hideError, reconnected, showError, working } from "./status.js";
 import { connectVolume, drawForPaper, hideVolume, prepareVolume, presentVolume } from "./volume.js";
 
@@ -22,14 +22,18 @@ const SHOWN = "brainseg-shown"; // which entry is on show, over a reload
 const entries = []; // of this tab, see entries.js
 let shown = null; // the one on show
 let awaited = false; // the first answer of several scans is to be shown by itself
-let versions = new Map(); // version -> its model card, null where unknown
+let versions = new Map(); // what can be chosen, as loadVersions() has it
 let last = null; // what to do again, with other settings
 let saving = Promise.resolve(), cleared = false;
 const opening = new Latest();
 const list = new List({ onChoose: choose, onRetry: retry });
 const queue = new Queue(answer, changed);
 
-const chosenVersion = () => (versions.has($("version").value) ? $("version").value : "");
+// {model, version} of the picker; empty while nothing is known.
+function chosenModel() {
+  const { model = "", version = "" } = versions.get($("version").value) ?? {};
+  return { model, version };
+}
 
 // Asks the server for what `entry` says; it then holds the answer.
 async function answer(entry, options) {
@@ -53,7 +57,7 @@ async function take(files) {
   hideError();
   await guarded(async () => {
     const { scans, skipped } = await sortOut(files);
-    const found = scans.map((scan) => newEntry(scan, chosenVersion()));
+    const found = scans.map((scan) => newEntry(scan, chosenModel()));
     list.skip(skipped);
     if (found.length === 1) return analyse(found[0]);
     cancelAll();
@@ -133,9 +137,10 @@ async function present(entry, prepared, byHand) {
 }
 
 function nameVersions() {
-  const { version } = shown.answer.model;
-  offerComparison([...versions.keys()], version);
-  showModel(version, versions.get(version));
+  const { model } = shown.answer;
+  offerComparison(versions, model);
+  show($("scope"), !fieldOf(model)); // said of the usual model; another's card says it above
+  for (const prefix of ["", "volume-"]) showModel(prefix, modelText(model), versions.get(keyOf(model))?.card);
 }
 
 async function resume() {
@@ -174,7 +179,7 @@ function connect() {
   connectPicture();
   connectVolume();
   connectList();
-  $("version").addEventListener("change", () => shown && analyse(shown, { version: chosenVersion(), gate: "on" }));
+  $("version").addEventListener("change", () => shown && analyse(shown, { ...chosenModel(), gate: "on" }));
   for (const id of ["gate-off", "volume-gate-off"]) $(id).addEventListener("click", () => analyse(shown, { gate: "off" }));
   for (const id of ["print", "volume-print"]) $(id).addEventListener("click", () => print());
   addEventListener("beforeprint", drawForPaper);

@@ -79,8 +79,8 @@ export function measure(steps, mask) {
 export function dice(first, second) {
   let both = 0, sum = 0;
   for (let i = 0; i < first.length; i++) {
-    both += first[i] & second[i];
-    sum += first[i] + second[i];
+    both += first[i] && second[i] ? 1 : 0; // whatever the parts
+    sum += (first[i] ? 1 : 0) + (second[i] ? 1 : 0);
   }
   return sum ? (2 * both) / sum : 1;
 }

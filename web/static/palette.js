@@ -11,7 +11,7 @@ function colour(index) {
 // 256 colours, three bytes each.
 export const HEAT = Uint8Array.from(Array.from({ length: 256 }, (_, i) => colour(i)).flat());
 
-export const RED = [255, 0, 0];
+export const RED = [255, 0, 0], WHITE = [255, 255, 255];
 export const BOTH = [232, 238, 242];
 export const ONLY_FIRST = [255, 166, 43];
 export const ONLY_SECOND = [78, 168, 255];

@@ -5,7 +5,9 @@ import { Comparison } from "./compare.js";
 import { $, perFrame, settled, show } from "./dom.js";
 import { drawHeatmap, drawMask, drawOverlay, drawScale, drawScan } from "./draw.js";
 import { showFacts, showFinding, totalOf } from "./finding.js";
+import { coloursOf, showParts } from "./labels.js";
 import { regions } from "./mask.js";
+import { WHITE } from "./palette.js";
 import { openReadout } from "./readout.js";
 import { saveJson, saveMask, saveStack } from "./save.js";
 import { openSettings } from "./settings.js";
@@ -57,9 +59,9 @@ async function fetchSlice(item, index) {
 
 async function draw() {
   const item = current, { index } = stack;
-  if (!item) return;
-  if (!item.slices.has(index)) await fetchSlice(item, index);
-  if (item !== current || index !== stack.index) return;
+  if (!item || !item.drawable(settings)) return;
+  if (!item.has(index)) await fetchSlice(item, index);
+  if (item !== current || index !== stack.index || !item.drawable(settings)) return;
   stack.drawn();
   why.keepFor(item, index);
   offerMask();
@@ -68,13 +70,14 @@ async function draw() {
   drawScan($("scan"), slice);
   for (const id of OF_A_MASK) show($(id).closest("figure"), Boolean(slice.steps));
   if (slice.steps) {
-    drawMask($("mask"), slice, mask);
-    drawOverlay($("overlay"), slice, mask, settings.opacity, settings.contour);
+    const colours = coloursOf(item.labels);
+    drawMask($("mask"), slice, mask, item.labels ? colours : [colours[0], WHITE]);
+    drawOverlay($("overlay"), slice, mask, colours, settings.opacity, settings.contour);
     drawHeatmap($("heatmap"), slice);
     drawScale($("scale"), settings.threshold);
   }
   item.threshold = settings.threshold;
-  showFacts(item, item.figures(index, settings), regions(mask, slice.width, slice.height), item.answered(settings) ? item.answer.slices[index].trust : null);
+  showFacts(item, item.figures(index, settings), regions(mask, slice.width, slice.height), item.answered(settings) ? item.answer.slices[index] : null);
   if (item.count === 1) finish([item.figures(0, settings)]);
   await comparison.show(item, index, settings);
 }
@@ -83,6 +86,7 @@ function finish(figures) {
   const total = totalOf(figures);
   if (total) showFinding(current, total, settings.threshold);
   if (total) showTrust("", current.answer, current.answered(settings));
+  if (total) showParts("", current.answer);
   $("save-json").disabled = !total;
   if (current.count > 1) stack.showFigures(figures);
 }
@@ -91,23 +95,32 @@ const allFigures = () => Array.from({ length: current.count }, (_, index) => cur
 
 async function measureAll() {
   const item = current;
-  if (!item || item.count === 1) return;
+  if (!item || (item.count === 1 && !item.labels)) return;
   measuring.stop(); // with settings that are not on show any more
   finish(allFigures());
-  if (item.knows(settings)) return;
-  await measuring.working("Measuring all slices", (options) => item.remeasure(settings, options));
-  if (item === current) finish(allFigures());
+  if (!item.knows(settings)) {
+    await measuring.working(item.count > 1 ? "Measuring all slices" : "Measuring", (options) => item.remeasure(settings, options));
+    if (item === current) finish(allFigures());
+  }
+  if (item.labels) drawSoon(); // by the new mask
 }
 
 // What is to be shown of an entry, from its answer `raw`.
 export async function preparePicture(entry, raw, options) {
-  const item = new Case(entry.scan.picture, entry.name, entry.version, entry.gate);
+  const item = new Case(entry.scan.picture, entry.name, entry);
   await item.load(raw, options);
   return Object.assign(item, { milliseconds: entry.took, when: entry.when });
 }
 
+// What the canvases show, for those who do not see it.
+function nameCanvases(labels) {
+  $("mask").setAttribute("aria-label", labels ? "The mask, its parts in their colours" : "The mask: white where tumour was found");
+  $("overlay").setAttribute("aria-label", labels ? "The scan with the parts of the mask in their colours" : "The scan with the mask in red");
+}
+
 export function presentPicture(item) {
   current = item;
+  nameCanvases(item.labels);
   comparison.close();
   forgetType();
   why.close();
@@ -135,7 +148,7 @@ async function compare() {
 }
 
 export function connectPicture() {
-  openReadout(() => ({ slice: current?.slices.get(stack.shown), settings }));
+  openReadout(() => ({ slice: current?.slices.get(stack.shown), settings, labels: current?.labels }));
   $("types-ask").addEventListener("click", () => guarded(() => askType(() => ({ file: current?.file, index: stack.index }))));
   $("compare").addEventListener("change", () => guarded(compare));
   const ask = () => guarded(() => why.open(current, stack.index, settings.threshold));

@@ -14,16 +14,21 @@ export const stem = (name) => name.split("/").at(-1).replace(/(\.nii)?\.[^.]+$/,
 
 const round = (value, digits) => Number(value.toFixed(digits));
 
-// The mask of slice `index`, 0 or 255.
+// The mask of slice `index` as the server draws it: 0 or 255, of a model with labels their values.
+export function greyOf(item, index, settings) {
+  const mask = item.maskOf(index, settings);
+  return item.labels ? mask : mask.map((value) => 255 * value);
+}
+
 export async function saveMask(item, index, settings) {
-  const mask = item.maskOf(index, settings).map((value) => 255 * value);
+  const mask = greyOf(item, index, settings);
   const suffix = item.count > 1 ? `-slice-${index}` : "";
   offer(await encodeGreyPng(item.width, item.height, mask), `${stem(item.name)}${suffix}-mask.png`);
 }
 
 // The masks of all slices, which the server draws with the same settings.
 export async function saveStack(item, settings) {
-  const fields = { threshold: settings.threshold, min_lesion_pixels: settings.lesion, version: item.answer.model.version, ...(item.gate === "off" ? { gate: "off" } : {}) };
+  const fields = { threshold: settings.threshold, min_lesion_pixels: settings.lesion, model: item.model, version: item.answer.model.version, ...(item.gate === "off" ? { gate: "off" } : {}) };
   offer(await segment(item.file, fields, { accept: "image/tiff" }), `${stem(item.name)}-mask.tiff`);
 }
 

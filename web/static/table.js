@@ -29,6 +29,7 @@ const COLUMNS = {
   gate: ({ trust }) => trust?.gate,
   uncertain: ({ trust }) => trust?.uncertain,
   expected_dice: ({ trust }) => trust?.expected_dice,
+  model_name: ({ answer }) => answer?.model.name,
   model_version: ({ answer }) => answer?.model.version,
   model_digest: ({ answer }) => answer?.model.digest,
   sha256: ({ answer }) => answer?.input.sha256,
@@ -36,12 +37,26 @@ const COLUMNS = {
   notice: () => NOTICE,
 };
 
+// Further columns, of the parts that any of `answers` tells apart: name -> column, as COLUMNS has them.
+function partColumns(answers) {
+  const columns = {};
+  for (const [kind, list] of [["label", "labels"], ["region", "regions"]]) {
+    for (const name of new Set(answers.flatMap((answer) => answer[list] ?? []).map((part) => part.name))) {
+      const part = ({ answer }) => answer?.[list]?.find((one) => one.name === name);
+      columns[`${kind} ${name} pixels`] = (known) => part(known)?.pixels;
+      columns[`${kind} ${name} ml`] = (known) => part(known)?.volume_ml;
+    }
+  }
+  return columns;
+}
+
 // A row an entry; those without an answer say why.
 export function table(entries) {
-  const rows = entries.map((entry) => {
+  const known = entries.map((entry) => {
     const answer = entry.state === "done" ? entry.answer : null;
-    const known = { ...entry, answer, trust: answer && trustOf(answer) };
-    return Object.values(COLUMNS).map((column) => cell(column(known))).join(",");
+    return { ...entry, answer, trust: answer && trustOf(answer) };
   });
-  return `${[Object.keys(COLUMNS).join(","), ...rows].join("\r\n")}\r\n`;
+  const columns = { ...COLUMNS, ...partColumns(known.flatMap(({ answer }) => answer ?? [])) };
+  const rows = known.map((one) => Object.values(columns).map((column) => cell(column(one))).join(","));
+  return `${[Object.keys(columns).map(cell).join(","), ...rows].join("\r\n")}\r\n`;
 }

@@ -2,8 +2,23 @@
 
 let niivue = null; // the module, three megabytes: fetched with the first volume
 
-const RED = { R: [0, 255], G: [0, 74], B: [0, 74], A: [0, 255], I: [0, 255] };
+const TUMOUR = { R: [0, 255], G: [0, 74], B: [0, 74], A: [0, 255], I: [0, 255] };
 const SAMPLES = 200_000;
+
+// A NiiVue colour map, 0..255 over the values 0..n, with a step between each two: no value gets the mixed colour of two.
+export function stepsOf(colours) {
+  const most = colours.length - 1, map = { R: [], G: [], B: [], A: [], I: [] };
+  for (const [value, colour] of colours.entries()) {
+    const from = value ? Math.floor((255 * (value - 0.5)) / most) + 1 : 0;
+    const to = value < most ? Math.floor((255 * (value + 0.5)) / most) : 255;
+    for (const at of [from, to]) {
+      for (const [channel, key] of ["R", "G", "B"].entries()) map[key].push(colour[channel]);
+      map.A.push(value ? 255 : 0);
+      map.I.push(at);
+    }
+  }
+  return map;
+}
 
 export const VIEWS = { planes: 3, axial: 0, coronal: 1, sagittal: 2, surface: 4 };
 
@@ -43,13 +58,13 @@ export class Viewer {
       loadingText: "",
       logLevel: "error",
     });
-    this.nv.addColormap("tumour", RED);
-    this.nv.onLocationChange = ({ mm, values }) => this.onPlace([...mm].slice(0, 3), values?.[1]?.value > 0);
+    this.nv.onLocationChange = ({ mm, values }) => this.onPlace([...mm].slice(0, 3), Math.round(values?.[1]?.value ?? 0));
     await this.nv.attachToCanvas(this.canvas);
   }
 
-  // `scan` and `mask`: the bytes of NIfTI files on one grid; `mask` is null where there is none.
-  async open(scan, mask) {
+  // `scan` and `mask`: the bytes of NIfTI files on one grid; `mask` is null where there is none. `colours`: of the mask's
+  // values, [0] being none's.
+  async open(scan, mask, colours) {
     await this.start();
     for (const old of [...this.nv.volumes].reverse()) this.nv.removeVolume(old);
     const load = (bytes, name, options) => niivue.NVImage.loadFromFile({ file: new File([bytes], name), name, ...options });
@@ -57,7 +72,8 @@ export class Viewer {
     this.window = windowOf(image.img);
     [image.cal_min, image.cal_max] = this.window;
     this.nv.addVolume(image);
-    if (mask) this.nv.addVolume(await load(mask, "mask.nii.gz", { colormap: "tumour", opacity: this.opacity, cal_min: 0, cal_max: 1 }));
+    this.nv.addColormap("tumour", colours.length > 2 ? stepsOf(colours) : TUMOUR);
+    if (mask) this.nv.addVolume(await load(mask, "mask.nii.gz", { colormap: "tumour", opacity: this.opacity, cal_min: 0, cal_max: colours.length - 1 }));
     this.nv.updateGLVolume();
     return this.window;
   }

@@ -4,18 +4,20 @@ import { openVolume } from "./ask.js";
 import { ApiError } from "./api.js";
 import { $, describe, plural, setText, show } from "./dom.js";
 import { nameVerdict, showWarnings, timeText } from "./finding.js";
+import { coloursOf, ml, partName, showParts } from "./labels.js";
 import { offer, stem } from "./save.js";
+import { modelText } from "./server.js";
 import { showTrust } from "./trust.js";
 import { Viewer } from "./viewer.js";
 
 const CHANNELS = { flair: "FLAIR", t1: "T1", t1c: "T1 with contrast" };
-export const ml = (value) => `${value.toFixed(value < 10 ? 2 : 1)} ml`;
 const mm = (values) => values.map((value) => value.toFixed(0)).join(", ");
 
 let shown = null; // {entry, answer, files, archive, picture}
-const viewer = new Viewer($("planes"), (place, inside) =>
-  setText("place", `Crosshair at ${mm(place)} mm (right, front, head), ${inside ? "in the mask" : "not in the mask"}`),
-);
+const viewer = new Viewer($("planes"), (place, value) => {
+  const where = value ? `in ${partName(shown?.answer.labels, value) || "the mask"}` : "not in the mask";
+  setText("place", `Crosshair at ${mm(place)} mm (right, front, head), ${where}`);
+});
 
 function lesionRow(lesion, index) {
   const button = Object.assign(document.createElement("button"), { type: "button", className: "lesion" });
@@ -43,7 +45,8 @@ function showAnswer({ entry, answer, files }) {
   for (const one of document.querySelectorAll("#volume .of-a-mask")) show(one, assessed);
   setText("volume-ml", answer.tumor_volume_ml === null ? "–" : ml(answer.tumor_volume_ml));
   setText("volume-words", lesions.length ? `in ${plural(lesions.length, "lesion")} (voxels that touch by a corner belong together)` : "");
-  setText("volume-model", `Model ${answer.model.version}, ${answer.model.architecture}`);
+  setText("volume-model", `Model ${modelText(answer.model)}, ${answer.model.architecture}`);
+  showParts("volume-", assessed ? answer : {});
   const { geometry } = input;
   describe($("volume-facts"), [
     ["Grid", geometry ? geometry.size.join(" × ") : "unknown"],
@@ -87,7 +90,7 @@ export async function presentVolume(prepared) {
   showAnswer(shown);
   show($("volume-planes"), Boolean(picture));
   if (picture) {
-    const range = await viewer.open(picture, files.get("mask.nii.gz") ?? null);
+    const range = await viewer.open(picture, files.get("mask.nii.gz") ?? null, coloursOf(prepared.answer.labels));
     if (prepared !== shown) return;
     showWindow(range);
     openViewer();

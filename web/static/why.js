@@ -29,7 +29,7 @@ export class Why {
     this.run.stop();
     this.of = of;
     const gate = item.gate === "off" ? { gate: "off" } : {};
-    const fields = { version: item.version, threshold, question, slice: index, ...gate };
+    const fields = { model: item.model, version: item.version, threshold, question, slice: index, ...gate };
     let answer;
     try {
       answer = await this.run.working(`Asking what moves ${NAMES[question]}`, (options) => explain(item.file, fields, options));
