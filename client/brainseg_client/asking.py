@@ -25,6 +25,7 @@ class Asking(ABC):
         accept: str,
         method: str = "POST",
         path: str = "",
+        model: str | None = None,
     ) -> requests.Response: ...
 
     @staticmethod

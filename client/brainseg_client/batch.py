@@ -54,6 +54,7 @@ def _segment(client: Client, data: bytes, asked: Asked, stopped: Callable[[], bo
             outputs=("mask", "overlay") if pictures else (),
             slices=slices,
             tta=asked.tta,
+            model=asked.model,
         )
 
     return in_windows(fetch)
@@ -68,6 +69,7 @@ def _bundle(client: Client, data: bytes, asked: Asked, stopped: Callable[[], boo
         threshold=asked.threshold,
         min_lesion_pixels=asked.min_lesion_pixels,
         tta=asked.tta,
+        model=asked.model,
     )
     return unpacked(answer)
 

@@ -75,6 +75,7 @@ class Explains(Asking):
         version: str | None = None,
         threshold: float | None = None,
         gate: str | None = None,
+        model: str | None = None,
     ) -> Explanation:
         """What of one slice moves the answer: ``question`` ``verdict`` or ``area``, by ``method`` ``gradcam`` or
         ``occlusion``. ``slice``: counted from 0, to be given where there are several. ``scan`` and errors as of
@@ -89,5 +90,5 @@ class Explains(Asking):
             "gate": gate,
         }
         fields = fields_of(given)
-        reply = self._segment(scan, fields, version, "application/json", path=PATH)
+        reply = self._segment(scan, fields, version, "application/json", path=PATH, model=model)
         return self._read(lambda: explanation(reply.json()))

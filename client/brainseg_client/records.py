@@ -30,10 +30,12 @@ class Asked:
     threshold: float | None
     min_lesion_pixels: int | None
     tta: str | None = None
+    model: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As a record has it; what was asked before there was ``tta`` is what it was."""
-        return {name: value for name, value in asdict(self).items() if name != "tta" or value is not None}
+        """As a record has it; what was asked before there was ``tta`` or ``model`` is what it was."""
+        later = ("tta", "model")
+        return {name: value for name, value in asdict(self).items() if name not in later or value is not None}
 
 
 def pictures(found: Segmentation) -> dict[str, bytes]:

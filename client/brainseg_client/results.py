@@ -189,8 +189,11 @@ def segmentation(raw: Mapping[str, Any], request_id: str = "") -> Segmentation:
     )
 
 
-def versions(raw: Mapping[str, Any]) -> tuple[Version, ...]:
-    """From the JSON of ``GET /api/v1/models``; raises as :func:`segmentation`."""
+def versions(raw: Mapping[str, Any], model: str | None = None) -> tuple[Version, ...]:
+    """From the JSON of ``GET /api/v1/models``: those of ``model``, None for the segmentation itself; none of a model
+    that is not there. Raises as :func:`segmentation`."""
+    if model is not None and model != raw.get("name"):
+        raw = next((one for one in raw.get("beside", ()) if one["name"] == model), {"versions": ()})
     return tuple(
         Version(one["version"], one["default"], one["workers"]["wanted"], one["workers"]["ready"], one["card"])
         for one in raw["versions"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from brainseg_client.api import Client
 from brainseg_client.bar import counting
 from brainseg_client.batch import Batch, WriteError, run_batch
-from brainseg_client.errors import BrainSegError
+from brainseg_client.errors import BrainSegError, NotFoundError
 from brainseg_client.files import sweep, write_atomic
 from brainseg_client.interrupts import INTERRUPTED, hearing
 from brainseg_client.jobs import Job, JobError, plan_jobs
@@ -40,6 +40,7 @@ class Options:
     api_key_file: Path | None
     tta: str | None = None
     job: bool = False
+    model: str | None = None
 
 
 def say(text: str) -> None:
@@ -47,9 +48,15 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _version(client: Client, wanted: str | None) -> str:
-    """The version to ask for throughout, so that a new default in the middle does not mix two models."""
-    return wanted or next(one.version for one in client.models() if one.default)
+def _version(client: Client, wanted: str | None, model: str | None) -> str:
+    """The version to ask for throughout, so that a new default in the middle does not mix two models. Raises
+    :class:`NotFoundError` where the server has no such model."""
+    if wanted:
+        return wanted
+    found = next((one.version for one in client.models(model) if one.default), None)
+    if found is None:
+        raise NotFoundError("model_not_found", f"the server has no model {model or 'that segments'}")
+    return found
 
 
 def _rows(out: Path, jobs: Sequence[Job], batch: Batch) -> list[Record]:
@@ -69,6 +76,24 @@ def _write_tables(out: Path, rows: Sequence[Record]) -> None:
         raise WriteError(f"the tables cannot be written: {error.strerror or error}") from error
 
 
+def _parts(records: Sequence[Record]) -> list[str]:
+    """What there is of each part of the tumour, a line each; none of models that tell none apart."""
+    labelled = [record for record in records if record.get("labels")]
+    lines: dict[str, list[tuple[int, float | None]]] = {}
+    for record in labelled:
+        for label in record["labels"]:
+            if label["pixels"] is not None:
+                lines.setdefault(str(label["name"]), []).append((label["pixels"], label["volume_ml"]))
+    return [f"{shown(name)}: {_sizes(found)}" for name, found in lines.items()]
+
+
+def _sizes(found: Sequence[tuple[int, float | None]]) -> str:
+    scans = sum(pixels > 0 for pixels, _ in found)
+    volumes = [volume for _, volume in found if volume is not None]
+    size = f"{sum(volumes):.2f} ml" if len(volumes) == len(found) else f"{sum(pixels for pixels, _ in found)} pixels"
+    return f"{size} in {scans} of {len(found)} scans"
+
+
 def _tell(out: Path, jobs: Sequence[Job], batch: Batch, rows: Sequence[Record], asked: Asked) -> None:
     records = [batch.records[number] for number in sorted(batch.records)]
     for record in records:
@@ -83,6 +108,8 @@ def _tell(out: Path, jobs: Sequence[Job], batch: Batch, rows: Sequence[Record], 
         + (f"{other} not assessed, " if other else "")
         + f"{batch.failed} failed ({batch.kept} done before). Tables: {shown(str(out / SCANS))}, {SLICES}. {NOTICE}"
     )
+    for line in _parts(records):
+        print(line)
     strange = sum("asked" in row and row["asked"] != asked.as_json() for row in rows)
     if strange:
         say(f"{strange} rows of the tables are of earlier runs with other settings; the columns say which")
@@ -102,7 +129,8 @@ def _status(batch: Batch, left: int, told: bool) -> int:
 def _run(options: Options, jobs: Sequence[Job], client: Client) -> int:
     out = options.out
     sweep(out)
-    asked = Asked(_version(client, options.version), options.threshold, options.min_lesion_pixels, options.tta)
+    version = _version(client, options.version, options.model)
+    asked = Asked(version, options.threshold, options.min_lesion_pixels, options.tta, options.model)
     with hearing(client.stop_waiting) as told, counting("segmenting", len(jobs), sys.stderr) as advance:
         batch = run_batch(client, jobs, asked, options.parallel, advance, told)
     rows = _rows(out, jobs, batch)

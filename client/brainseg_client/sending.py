@@ -74,6 +74,7 @@ class Sending:
         accept: str,
         method: str = "POST",
         path: str = SEGMENT_PATH,
+        model: str | None = None,
     ) -> requests.Response:
         plain = {name: sendable(name, value) for name, value in fields.items()}
         if isinstance(scan, Mapping):
@@ -85,7 +86,7 @@ class Sending:
             headers["Content-Type"] = "application/octet-stream"
         check_size(len(data))
         headers["Accept"] = accept
-        query = {"version": version} if version else {}
+        query = {name: value for name, value in (("model", model), ("version", version)) if value}
         if self._as_jobs and path == SEGMENT_PATH:
             return self._as_job(data, headers, query)
         return self._patiently(lambda: self._send(method, path, data, headers, query))

@@ -33,6 +33,7 @@ class StudyOptions:
     store: bool
     patience: float
     api_key_file: Path | None
+    model: str | None = None
 
 
 def _run(options: StudyOptions, say: Callable[[str], None]) -> int:
@@ -41,7 +42,9 @@ def _run(options: StudyOptions, say: Callable[[str], None]) -> int:
     series = archive.mr_series(options.study)
     files = [one for uid in series for one in archive.instances(options.study, uid)]
     say(f"{len(files)} objects of {len(series)} MR series")
-    results = unpacked(client.archive(zipped(files), version=options.version, series=options.series))
+    results = unpacked(
+        client.archive(zipped(files), version=options.version, series=options.series, model=options.model)
+    )
     for name, data in results.items():
         write_atomic(options.out / name, data)
     objects = [data for name, data in sorted(results.items()) if name.endswith(".dcm")]
@@ -49,7 +52,8 @@ def _run(options: StudyOptions, say: Callable[[str], None]) -> int:
         archive.store(options.study, objects)
     answer = json.loads(results["result.json"])
     kept = f"{len(objects)} objects stored in the archive. " if options.store else ""
-    print(f"{answer['verdict']}, {answer['tumor_volume_ml']} ml. {kept}Results: {shown(str(options.out))}. {NOTICE}")
+    parts = "".join(f"{shown(one['name'])} {one['volume_ml']} ml. " for one in answer.get("labels") or ())
+    print(f"{answer['verdict']}, {answer['tumor_volume_ml']} ml. {parts}{kept}Results: {shown(str(options.out))}. {NOTICE}")
     return DONE
 
 

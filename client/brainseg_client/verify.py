@@ -22,6 +22,8 @@ from brainseg_client.passport import (
 from brainseg_client.segment import DONE, NO_SERVER, SOME_FAILED, USAGE, say
 from brainseg_client.volumes import Source, read_source
 
+USUAL = "brainseg"  # the model that answers where none is named; servers of before know no other
+
 
 @dataclass(frozen=True)
 class VerifyOptions:
@@ -42,8 +44,10 @@ def _scans(options: VerifyOptions) -> dict[str, bytes]:
 
 def _replayed(client: Client, passport: Passport, scans: Mapping[str, Source], keys: Mapping[str, str]) -> Passport:
     """Raises :class:`PassportError` or :class:`BrainSegError`."""
+    name = passport.content["model"].get("name", USUAL)
+    named = None if name == USUAL else str(name)
     scan = scans["file"] if set(scans) == {"file"} else scans
-    return read_passport(client.replay(scan, passport.version, passport.settings), keys)
+    return read_passport(client.replay(scan, passport.version, passport.settings, named), keys)
 
 
 def verify(options: VerifyOptions) -> int:

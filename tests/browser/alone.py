@@ -124,7 +124,8 @@ class Alone:
         if code:
             refusal = RefusedError(code, "as the test wants it")
             return route.fulfill(status=refusal.status, headers=refusal.headers(), body=refusal.body("an-id"))
-        fields = {f"X-BrainSeg-{name}": value for name, value in query.items() if name not in ("model", "version", "gate")}
+        apart = ("model", "version", "gate")
+        fields = {f"X-BrainSeg-{name}": value for name, value in query.items() if name not in apart}
         headers = {"Content-Type": "application/octet-stream", "Accept": request.headers["accept"], **fields}
         found = answer(self._asked(query), {"body": scan}, headers).answer
         body = found.body

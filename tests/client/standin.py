@@ -21,7 +21,16 @@ import numpy as np
 GREY = imagecodecs.png_encode(np.zeros((8, 8), np.uint8))
 COLOUR = imagecodecs.png_encode(np.zeros((8, 8, 3), np.uint8))
 BUSY = {"type": "about:blank", "title": "busy", "status": 503, "code": "queue_full", "detail": "The queue is full."}
-MODELS = {"versions": [{"version": "1.0", "default": True, "workers": {"wanted": 1, "ready": 1}, "card": None}]}
+_ONE = {"default": True, "workers": {"wanted": 1, "ready": 1}, "card": None}
+BESIDE = {"name": "brainseg-regions", "default": "0.1", "versions": [{"version": "0.1", **_ONE}]}
+MODELS = {"name": "brainseg", "default": "1.0", "versions": [{"version": "1.0", **_ONE}], "beside": [BESIDE]}
+PARTS = {  # of the model beside
+    "labels": [
+        {"value": 1, "name": "oedema", "colour": [0, 200, 0], "pixels": 7, "volume_ml": 0.5, "max_probability": 0.9},
+        {"value": 2, "name": "=core", "colour": [200, 0, 0], "pixels": 0, "volume_ml": 0.0, "max_probability": 0.2},
+    ],
+    "regions": [{"name": "whole", "labels": [1, 2], "pixels": 7, "volume_ml": 0.5, "max_probability": 0.9}],
+}
 VOLUME_FILES = {"mask.nii.gz": b"a mask", "seg.dcm": b"a SEG", "sr-volume.dcm": b"a report"}
 
 
@@ -43,6 +52,10 @@ class Door:
     problem: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
+
+    def parts(self) -> dict[str, Any]:
+        """Of the answer to the scan that came last."""
+        return PARTS if "model=brainseg-regions" in self.paths[-1] else {}
 
     def answer(self, scan: bytes, threshold: float, pictures: bool) -> dict[str, Any]:
         images = {"mask": base64.b64encode(GREY).decode(), "overlay": base64.b64encode(COLOUR).decode()}
@@ -67,6 +80,7 @@ class Door:
             "slices": [{**one, "images": images if pictures else {}}],
             "warnings": [],
             "timing_ms": {},
+            **self.parts(),
         }
 
     def bundle(self, scan: bytes, threshold: float) -> bytes:
