@@ -53,7 +53,8 @@ def _run(options: StudyOptions, say: Callable[[str], None]) -> int:
     answer = json.loads(results["result.json"])
     kept = f"{len(objects)} objects stored in the archive. " if options.store else ""
     parts = "".join(f"{shown(one['name'])} {one['volume_ml']} ml. " for one in answer.get("labels") or ())
-    print(f"{answer['verdict']}, {answer['tumor_volume_ml']} ml. {parts}{kept}Results: {shown(str(options.out))}. {NOTICE}")
+    found = f"{answer['verdict']}, {answer['tumor_volume_ml']} ml. {parts}"
+    print(f"{found}{kept}Results: {shown(str(options.out))}. {NOTICE}")
     return DONE
 
 
