@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -27,8 +28,8 @@ from prove.ways.store import StoreWay
 from web.contract.fields import HTTP_PROBLEMS, PROBLEMS
 
 INPUTS = "inputs"
-BATCH = 40
-# Of each hundred inputs, how many go which way.
+ROUND = 200  # inputs after which it looks whether its time is over
+# How many of a hundred inputs go which way.
 SHARES = {
     "TorchServe REST": 28, "front door REST": 28, "v2 REST": 14, "v2 gRPC": 14, "jobs": 6, "C-STORE": 5, "command": 5,
 }  # fmt: skip
@@ -95,17 +96,30 @@ def _over(usage: Usage) -> list[str]:
     ]
 
 
-@dataclass
 class Tally:
-    """What came of the inputs of one way. ``faults``, ``unknown``: what should not be, so named that it can be made
-    again."""
+    """What came of the inputs so far, as it is ``kept`` for another turn. ``codes``: how many by way and code;
+    ``faults``, ``unknown``: what should not be, so named that it can be made again; ``died``, ``over``: processes."""
 
-    codes: Counter[str]
-    faults: list[str]
-    unknown: list[str]
+    def __init__(self, kept: dict[str, Any]) -> None:
+        self._kept = kept
+        self.codes: dict[str, dict[str, int]] = kept.setdefault("codes", {name: {} for name in SHARES})
+        self.faults: list[str] = kept.setdefault("faults", [])
+        self.unknown: list[str] = kept.setdefault("unknown", [])
+        self.died: list[str] = kept.setdefault("died", [])
+        self.over: list[str] = kept.setdefault("over", [])
+
+    @property
+    def done(self) -> int:
+        """How many inputs were sent: those of the numbers below."""
+        return int(self._kept.setdefault("done", 0))
+
+    @done.setter
+    def done(self, count: int) -> None:
+        self._kept["done"] = count
 
     def take(self, way: str, one: Input, reply: Reply) -> None:
-        self.codes[reply.code] += 1
+        """One reply."""
+        self.codes[way][reply.code] = self.codes[way].get(reply.code, 0) + 1
         name = f"{way}, input {one.number} ({one.whole}): {reply.status} {reply.code}"
         if reply.status >= 500 or reply.status == 0:
             self.faults.append(name)
@@ -113,37 +127,48 @@ class Tally:
             self.unknown.append(name)
 
 
+def turns_of_ways() -> list[str]:
+    """A hundred names of ways, each as often as :data:`SHARES` has it and spread over all: input ``n`` goes by the one
+    at ``n % 100``."""
+    found: list[str] = []
+    due = dict.fromkeys(SHARES, 0)
+    for _ in range(sum(SHARES.values())):
+        due = {name: due[name] + share for name, share in SHARES.items()}
+        next_one = max(due, key=lambda name: due[name])
+        due[next_one] -= sum(SHARES.values())
+        found.append(next_one)
+    return found
+
+
 def send_all(server: Server, ways: Sequence[Way], ground: Ground, claims: Claims) -> None:
-    """The effort's inputs by ``ways``, and what came of it."""
-    total, begin, high = ground.effort[INPUTS], look(_processes(server, ways), server.temporary), 0
-    share = sum(SHARES[way.name] for way in ways)
-    tallies = {way.name: Tally(Counter(), [], []) for way in ways}
-    over: set[str] = set()
-    for way in ways:
-        count = max(1, total * SHARES[way.name] // share)
-        numbers = range(high, high + count)
-        high += count
-        for first in range(0, count, BATCH):
-            batch = list(inputs(ground.seed, numbers[first : first + BATCH], way.kinds))
-            for one, reply in zip(batch, way.send([one.data for one in batch]), strict=True):
-                tallies[way.name].take(way.name, one, reply)
+    """The effort's inputs by ``ways``, as far as this turn's time goes, and what came of all turns."""
+    begin, order, tally = look(_processes(server, ways), server.temporary), turns_of_ways(), Tally(ground.kept)
+    while tally.done < ground.effort[INPUTS] and not ground.late:
+        numbers = range(tally.done, min(tally.done + ROUND, ground.effort[INPUTS]))
+        for way in ways:
+            mine = [number for number in numbers if order[number % len(order)] == way.name]
+            batch = list(inputs(ground.seed, mine, way.kinds))
+            replies = way.send([one.data for one in batch]) if batch else []
+            for one, reply in zip(batch, replies, strict=True):
+                tally.take(way.name, one, reply)
             with contextlib.suppress(psutil.NoSuchProcess):  # it is seen at the end
-                over |= {role.split()[0] for role in _over(look(_processes(server, ways), server.temporary))}
-        codes = ", ".join(f"{code} {number}" for code, number in tallies[way.name].codes.most_common(6))
-        ground.tell(f"{way.name}: {count} sent; {codes}")
-        claims.shown(f"sent by {way.name}; answers by code", f"{count}: {codes}", "inputs")
-    _judge(server, ways, claims, list(tallies.values()), begin, over)
+                found = _over(look(_processes(server, ways), server.temporary))
+                tally.over += [role for role in found if role not in tally.over]
+        tally.done = numbers.stop
+        ground.tell(f"{tally.done} of {ground.effort[INPUTS]} sent; {len(tally.faults)} faults")
+    for name, codes in tally.codes.items():
+        most = ", ".join(f"{code} {count}" for code, count in Counter(codes).most_common(6))
+        claims.shown(f"sent by {name}; answers by code", f"{sum(codes.values())}: {most}", "inputs")
+    _judge(server, ways, claims, tally, begin)
 
 
-def _judge(
-    server: Server, ways: Sequence[Way], claims: Claims, tallies: Sequence[Tally], begin: Usage, over: set[str]
-) -> None:
-    claims.none("answered by a 5xx, or not at all", [name for tally in tallies for name in tally.faults], "inputs")
-    claims.none("refused without a code of the contract", [n for tally in tallies for n in tally.unknown], "inputs")
-    end = look(_processes(server, ways), server.temporary)
-    claims.none("processes that died (another id than before)", same_processes(begin, end), "processes")
+def _judge(server: Server, ways: Sequence[Way], claims: Claims, tally: Tally, begin: Usage) -> None:
+    claims.none("answered by a 5xx, or not at all", tally.faults, "inputs")
+    claims.none("refused without a code of the contract", tally.unknown, "inputs")
+    tally.died += same_processes(begin, look(_processes(server, ways), server.temporary))
+    claims.none("processes that died (another id than before)", tally.died, "processes")
     bounds = ", ".join(f"{role} {most}" for role, most in MOST.items())
-    claims.none(f"processes over their bound, MiB ({bounds})", sorted(over), "processes")
+    claims.none(f"processes over their bound, MiB ({bounds})", tally.over, "processes")
     whole = [data for _, data in dicom_series(phantom((32, 32, 6)), study="whole")]
     for way in ways:
         if isinstance(way, StoreWay):

@@ -6,7 +6,14 @@ from prove import doors, faults, fuzz, hostile, killed, memory, neighbours, orie
 from prove.proof import Part
 
 _ALL = (
-    Part("hostile", "damaged scans by every way in", hostile.run, {hostile.INPUTS: 10_000}, {hostile.INPUTS: 200}),
+    Part(
+        "hostile",
+        "damaged scans by every way in",
+        hostile.run,
+        {hostile.INPUTS: 10_000},
+        {hostile.INPUTS: 200},
+        hostile.INPUTS,
+    ),
     Part(
         "neighbours",
         "bad neighbours in a batch of eight",
@@ -22,7 +29,14 @@ _ALL = (
         {orientations.TURNS: 48, orientations.ASKED: 4},
     ),
     Part("doors", "who gets in", doors.run, {}, {}),
-    Part("killed", "worker, JVM and front door killed under load", killed.run, {killed.KILLS: 50}, {killed.KILLS: 3}),
+    Part(
+        "killed",
+        "worker, JVM and front door killed under load",
+        killed.run,
+        {killed.KILLS: 50},
+        {killed.KILLS: 3},
+        killed.KILLS,
+    ),
     Part(
         "memory",
         "thousands of mixed requests",
@@ -36,6 +50,7 @@ _ALL = (
         rollout.run,
         {rollout.KILLS: 50},
         {rollout.KILLS: 2},
+        rollout.KILLS,
     ),
     Part("faults", "a machine that fails", faults.run, {faults.REPEATS: 50}, {faults.REPEATS: 10}),
     Part("fuzz", "coverage-guided runs on each decoder", fuzz.run, {fuzz.SECONDS: 1800}, {fuzz.SECONDS: 10}),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 Value = float | int | str
 
@@ -31,7 +33,9 @@ class Proof:
 class Ground:
     """What a part stands on. ``store``: a model store with one release and its archive, to be served and written to;
     ``folder``: for whatever the part writes; ``effort``: how many of what, as the part's :class:`Part` has it;
-    ``tell``: takes a line for who waits; ``plots``: where pictures go that belong into the report."""
+    ``tell``: takes a line for who waits; ``plots``: where pictures go that belong into the report. ``kept``: what the
+    part's earlier turns came to (:class:`Part`), which it reads and brings up to date; ``ends``: when this turn is to
+    stop, as ``time.monotonic`` has it."""
 
     seed: int
     effort: Mapping[str, int]
@@ -39,17 +43,26 @@ class Ground:
     folder: Path
     plots: Path
     tell: Callable[[str], None] = lambda _line: None
+    kept: dict[str, Any] = field(default_factory=dict)
+    ends: float = math.inf
+
+    @property
+    def late(self) -> bool:
+        """Whether this turn's time is over."""
+        return time.monotonic() >= self.ends
 
 
 @dataclass(frozen=True)
 class Part:
-    """``whole`` and ``short``: its efforts, by name."""
+    """``whole`` and ``short``: its efforts, by name. ``turns``: which of them it counts up in several turns, if any.
+    Such a part has in ``kept`` of its ground how many are ``done``."""
 
     name: str
     about: str
     run: Callable[[Ground, Claims], None]
     whole: Mapping[str, int]
     short: Mapping[str, int]
+    turns: str = ""
 
 
 @dataclass

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from archive.store import ROOT
 from prove.proof import Proof
@@ -34,7 +35,8 @@ _ROOMS = (
 @dataclass(frozen=True)
 class Done:
     """A part that was run. ``digest``: of the code and the release it was run on; ``effort``: how many of what;
-    ``machine``: where; ``began``: UTC, ISO 8601."""
+    ``machine``: where; ``began``: UTC, ISO 8601; ``seconds``: of all its turns; ``kept``: what another turn goes on
+    from, and how many ``turns`` there were."""
 
     part: str
     seed: int
@@ -43,7 +45,8 @@ class Done:
     machine: str
     began: str
     seconds: float
-    rows: tuple[Proof, ...] = field(default=())
+    rows: tuple[Proof, ...] = ()
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -110,7 +113,8 @@ def page(done: Sequence[Done], whole: Whole, plots: Sequence[str] = ()) -> str:
         full = whole.get(one.part, {})
         amounts = "".join(f"{name} {count:,} of {full.get(name, count):,}; " for name, count in one.effort.items())
         text += [f"## {one.part}", "", f"`{one.rows[0].command if one.rows else ''}`", ""]
-        text += [f"Seed {one.seed}; {amounts}{one.began}, {one.seconds:.0f} s on {one.machine}.", ""]
+        turns = f" in {one.kept['turns']} turns" if one.kept.get("turns", 1) > 1 else ""
+        text += [f"Seed {one.seed}; {amounts}{one.began}, {one.seconds:.0f} s{turns} on {one.machine}.", ""]
         text += [table(one.rows), ""]
         text += [f"![{name}]({name})\n" for name in plots if name.partition(".")[0].partition("-")[0] == one.part]
     if missing := [name for name in whole if name not in {one.part for one in done}]:

@@ -8,8 +8,6 @@ import random
 import signal
 import subprocess
 import time
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from archive.store import ROOT, archive_path, default_version
 from brainseg_client import Client
 from prove.asking import get
 from prove.drawn.pictures import png
-from prove.killed import CLIENTS, Reader
+from prove.killed import CLIENTS, Kept, Reader
 from prove.proof import Claims, Ground
 from prove.releases import versioned
 from prove.server import Server, environment
@@ -123,12 +121,10 @@ def settle(stage: Stage) -> str:
         time.sleep(1)
 
 
-def take_turns(stage: Stage, ground: Ground, readers: Sequence[Reader], claims: Claims) -> None:
+def take_turns(stage: Stage, ground: Ground, scan: bytes, kept: Kept, claims: Claims) -> None:
     """Each kind whole once, then killed at moments that the seed chooses out of what it took."""
-    chance = random.Random(ground.seed)  # noqa: S311  to be made again, not to be secret
-    scan = readers[0].scans[0]
     took: dict[str, float] = {}
-    wrong: list[str] = []
+    wrong: list[str] = ground.kept.setdefault("wrong", [])
     for kind in ("release", "canary", "rollback"):
         begin = time.monotonic()
         ran = stage.done(*stage.words(kind))
@@ -138,10 +134,10 @@ def take_turns(stage: Stage, ground: Ground, readers: Sequence[Reader], claims: 
         wrong += [f"after a whole {kind}: {one}" for one in inconsistent(stage, scan)]
         ground.tell(f"{kind}: {took[kind]:.1f} s")
     claims.none("release, canary and rollback, whole: what went wrong", wrong)
-    killed: Counter[str] = Counter()
-    torn: list[str] = []
-    for number in range(ground.effort[KILLS]):
+    torn: list[str] = ground.kept.setdefault("torn", [])
+    while (number := kept.done) < ground.effort[KILLS] and not ground.late:
         kind = WORDS[number % len(WORDS)]
+        chance = random.Random(f"{ground.seed}/{number}")  # noqa: S311  to be made again, not to be secret
         moment = chance.uniform(0, took[kind])
         process = stage.start(*stage.words(kind))
         try:
@@ -149,13 +145,12 @@ def take_turns(stage: Stage, ground: Ground, readers: Sequence[Reader], claims: 
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         ended = process.wait()
-        killed[kind if ended < 0 else f"{kind}, done before"] += 1
         name = f"kill {number + 1}, {kind} after {moment:.1f} s"
         torn += [f"{name}: {fault}" for fault in [settle(stage)] if fault]
         torn += [f"{name}: {fault}" for fault in inconsistent(stage, scan)]
-        ground.tell(f"{name}: {sum(reader.answers for reader in readers)} answers, {len(torn)} faults")
-    told = ", ".join(f"{kind} {count}" for kind, count in killed.items())
-    claims.none(f"states that are not consistent after {ground.effort[KILLS]} kills ({told}) and the next deploy", torn)
+        kept.killed(kind if ended < 0 else f"{kind}, done before")
+        ground.tell(f"{name}: {len(torn)} faults")
+    claims.none(f"states that are not consistent after {kept.done} kills ({kept.told}) and the next deploy", torn)
 
 
 def prove(server: Server, ground: Ground, claims: Claims) -> None:
@@ -171,17 +166,18 @@ def prove(server: Server, ground: Ground, claims: Claims) -> None:
     stage = Stage(server, {first: write_record_of(kept), other: second}, limits)
     scans = [png(draw(number, 0.08).image) for number in range(SCANS)]
     right = [Client(server.door).segment(scan, outputs=()).tumor_pixels or 0 for scan in scans]
-    readers = [Reader(server.door, scans, right, own) for own in range(CLIENTS)]
+    readers, kept = [Reader(server.door, scans, right, own) for own in range(CLIENTS)], Kept(ground.kept)
     for reader in readers:
         reader.start()
     try:
-        take_turns(stage, ground, readers, claims)
+        take_turns(stage, ground, scans[0], kept, claims)
     finally:
         for reader in readers:
             reader.stop()
-    claims.at_least("answers that came meanwhile", CLIENTS, sum(one.answers for one in readers), "answers")
-    claims.none("requests lost or answered wrongly", [fault for one in readers for fault in one.faults], "requests")
-    claims.shown("longest that a client waited", round(max(one.gap for one in readers), 1), "s")
+    kept.read(readers)
+    claims.at_least("answers that came meanwhile", CLIENTS, kept.answers, "answers")
+    claims.none("requests lost or answered wrongly", kept.faults, "requests")
+    claims.shown("longest that a client waited", round(kept.gap, 1), "s")
 
 
 def write_record_of(archive: Path) -> Path:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
+import math
 import os
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archive.store import release_folder
@@ -23,7 +25,8 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True)
 class Wish:
     """What is asked for. ``parts``: names, none: all. ``count``: takes the place of each part's amounts, by their name.
-    ``again``: also what is recorded already."""
+    ``again``: also what is recorded already. ``minutes``: how long a turn may be of a part that can go on in
+    another."""
 
     parts: Sequence[str]
     out: Path
@@ -33,6 +36,7 @@ class Wish:
     short: bool = False
     again: bool = False
     count: Mapping[str, int] | None = None
+    minutes: float = math.inf
 
 
 def effort_of(part: Part, wish: Wish) -> dict[str, int]:
@@ -41,10 +45,10 @@ def effort_of(part: Part, wish: Wish) -> dict[str, int]:
     return {name: (wish.count or {}).get(name, number) for name, number in plain.items()}
 
 
-def command_of(part: Part, wish: Wish) -> str:
-    """What shows the same again."""
+def command_of(part: Part, wish: Wish, effort: Mapping[str, int]) -> str:
+    """What shows the same again, with this effort."""
     usual = part.short if wish.short else part.whole
-    own = [f"--count {name}={number}" for name, number in effort_of(part, wish).items() if number != usual[name]]
+    own = [f"--count {name}={number}" for name, number in effort.items() if number != usual[name]]
     return " ".join(["./scripts/prove", part.name, *(["--short"] if wish.short else []), f"--seed {wish.seed}", *own])
 
 
@@ -81,23 +85,40 @@ def prove(wish: Wish, tell: Tell) -> list[record.Done]:
                 continue
             store = store or make_store(folder / "store", wish.store, wish.version)
             tell(f"{part.name}: {part.about}")
-            done[part.name] = _one(
-                part, wish, Ground(wish.seed, effort, store, folder / part.name, wish.out, tell), digest
-            )
+            earlier = _to_go_on_from(part, wish, digest, effort, old)
+            ends = time.monotonic() + 60 * wish.minutes
+            kept = copy.deepcopy(dict(earlier.kept)) if earlier else {}
+            ground = Ground(wish.seed, effort, store, folder / part.name, wish.out, tell, kept, ends)
+            done[part.name] = _one(part, wish, ground, digest, earlier)
             record.write(wish.out, [done[name] for name in PARTS if name in done], whole)
     return [done[part.name] for part in parts]
 
 
-def _one(part: Part, wish: Wish, ground: Ground, digest: str) -> record.Done:
+def _to_go_on_from(
+    part: Part, wish: Wish, digest: str, effort: Mapping[str, int], old: record.Done | None
+) -> record.Done | None:
+    """What is recorded of ``part`` where it is the beginning of what is asked for."""
+    if old is None or not part.turns or wish.again or (old.seed, old.digest) != (wish.seed, digest):
+        return None
+    return old if 0 < int(old.kept.get("done", 0)) < effort[part.turns] else None
+
+
+def _one(part: Part, wish: Wish, ground: Ground, digest: str, earlier: record.Done | None) -> record.Done:
     ground.folder.mkdir(parents=True)
     ground.plots.mkdir(parents=True, exist_ok=True)
-    claims, where = Claims(part.name, wish.seed, command_of(part, wish)), machine()
-    began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
+    claims, where = Claims(part.name, wish.seed, ""), machine()
+    clock, effort = time.monotonic(), dict(ground.effort)
+    when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%MZ")
     try:
         part.run(ground, claims)
+        if part.turns:
+            effort[part.turns] = int(ground.kept["done"])
+            ground.kept["turns"] = int(ground.kept.get("turns", 0)) + 1
     except Exception as error:  # it is a failed claim, and the other parts go on
         ground.tell(traceback.format_exc())
         claims.none("the part ran to its end", [f"{type(error).__name__}: {error}"])
-    seconds = round(time.monotonic() - clock, 1)
-    when = began.strftime("%Y-%m-%dT%H:%MZ")
-    return record.Done(part.name, wish.seed, digest, ground.effort, where, when, seconds, tuple(claims.rows))
+        ground.kept.clear()  # nothing to go on from
+    seconds = round(time.monotonic() - clock + (earlier.seconds if earlier else 0), 1)
+    began = earlier.began if earlier else when
+    rows = tuple(replace(row, command=command_of(part, wish, effort)) for row in claims.rows)
+    return record.Done(part.name, wish.seed, digest, effort, where, began, seconds, rows, ground.kept)

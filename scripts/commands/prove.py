@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from pathlib import Path
@@ -39,6 +40,9 @@ def main(
     count: Annotated[
         list[str] | None, typer.Option(help="NAME=NUMBER instead of a part's own amount, such as inputs=500.")
     ] = None,
+    minutes: Annotated[
+        float, typer.Option(help="Where a part counts inputs or kills: stop after so long; the same command goes on.")
+    ] = math.inf,
     again: Annotated[bool, typer.Option("--again", help="Also what is recorded in --out already.")] = False,
     model_store: Annotated[Path, typer.Option(help="Where the release is that is served.")] = MODEL_STORE,
     version: Annotated[str | None, typer.Option(help="The release; else the store's default.")] = None,
@@ -49,7 +53,8 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers it started end too
     try:
         served = version or default_version(model_store)
-        wish = Wish(parts or [], out.resolve(), model_store.resolve(), served, seed, short, again, _counts(count or []))
+        places, own = (out.resolve(), model_store.resolve()), _counts(count or [])
+        wish = Wish(parts or [], *places, served, seed, short, again, own, minutes)
         done = prove(wish, lambda line: console.print(escape(line)))
     except (ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error)) from error

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from prove import fuzz, orientations
+from prove import fuzz, hostile, orientations
 from prove.doors import LEFT, left, slip
 from prove.drawn.volumes import ORIENTATIONS, phantom
 from prove.faults import refused
 from prove.fuzz import SECONDS
-from prove.hostile import Input, Tally
-from prove.killed import Manager
+from prove.hostile import SHARES, Input, Tally, turns_of_ways
+from prove.killed import Kept, Manager, Reader
 from prove.memory import Look, judge
 from prove.parts import PARTS
 from prove.proof import Claims, Ground
 from prove.server import Server
 from prove.usage import MIB, Taken, Usage, same_processes
 from prove.ways import Reply
+from prove.ways.http import HttpWay
 from tests.waiting import until
 
 
@@ -35,7 +40,7 @@ def test_no_amount_is_shared_by_name_unless_it_is_meant_to_be() -> None:
 
 
 def test_a_tally_tells_a_fault_from_a_refusal() -> None:
-    tally = Tally(Counter(), [], [])
+    tally = Tally({})
     one = Input(7, "png", "png-grey", b"")
     for reply in (
         Reply(200, "ok"),
@@ -49,6 +54,67 @@ def test_a_tally_tells_a_fault_from_a_refusal() -> None:
     assert len(tally.faults) == 2
     assert all("input 7 (png-grey)" in fault for fault in tally.faults)
     assert tally.unknown == ["front door REST, input 7 (png-grey): 400 odd"]
+    assert tally.codes["C-STORE"] == {"0xC000": 1}
+
+
+def test_each_hundred_inputs_go_every_way_and_so_do_few() -> None:
+    order = turns_of_ways()
+    assert Counter(order) == SHARES
+    assert set(order[:20]) == set(SHARES)
+
+
+class Counting(HttpWay):
+    """Sends nothing, and writes down what it was given."""
+
+    def __init__(self, name: str, sent: list[bytes]) -> None:
+        super().__init__(name, None)  # type: ignore[arg-type]
+        self._sent = sent
+
+    def send(self, scans: Sequence[bytes]) -> list[Reply]:
+        self._sent += scans
+        return [Reply(422, "corrupt_image") for _ in scans]
+
+
+def test_two_turns_send_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostile, "ROUND", 4)
+    monkeypatch.setattr(hostile, "_judge", lambda *_: None)
+    monkeypatch.setattr(hostile, "look", lambda *_: Usage({}, (0, 0)))
+    server: Any = SimpleNamespace(processes=dict, temporary=tmp_path)
+
+    def turn(sent: list[bytes], count: int, kept: dict[str, Any]) -> Claims:
+        claims = Claims("hostile", 1, "command")
+        ground = Ground(1, {hostile.INPUTS: count}, tmp_path, tmp_path, tmp_path, kept=kept)
+        hostile.send_all(server, [Counting(name, sent) for name in SHARES], ground, claims)
+        return claims
+
+    whole: list[bytes] = []
+    parts: list[bytes] = []
+    kept: dict[str, Any] = {}
+    whole_claims = turn(whole, 12, {})
+    turn(parts, 4, kept)
+    kept = json.loads(json.dumps(kept))  # as it is recorded
+    claims = turn(parts, 12, kept)
+    assert parts == whole
+    assert kept["done"] == 12
+    assert [row.seen for row in claims.rows] == [row.seen for row in whole_claims.rows]
+    over = Ground(1, {hostile.INPUTS: 99}, tmp_path, tmp_path, tmp_path, kept=kept, ends=0.0)
+    hostile.send_all(server, [], over, Claims("hostile", 1, "command"))
+    assert kept["done"] == 12
+
+
+def test_kills_add_up_over_turns(tmp_path: Path) -> None:
+    def reader(answers: int, gap: float, *faults: str) -> Reader:
+        return Reader("", [], [], 0, answers, gap, list(faults))
+
+    first = Kept(kept := {})
+    first.killed("worker")
+    first.read([reader(3, 1.5), reader(4, 0.5, "lost")])
+    second = Kept(json.loads(json.dumps(kept)))
+    second.killed("jvm")
+    second.killed("worker")
+    second.read([reader(5, 1.0, "wrong")])
+    assert (second.done, second.told, second.answers) == (3, "worker 2, jvm 1", 12)
+    assert (second.faults, second.gap) == (["lost", "wrong"], 1.5)
 
 
 def looks(growth: float, handles: int = 0, files: int = 0) -> list[Look]:

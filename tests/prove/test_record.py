@@ -42,6 +42,35 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def test_a_part_in_turns_goes_on_where_it_ended(wish: Wish, ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(ground: Ground, claims: Claims) -> None:
+        """Two things a turn, where its time is short."""
+        first, asked = ground.kept.setdefault("done", 0), ground.effort[COUNT]
+        ground.kept["done"] = min(asked, first + 2) if ground.late else asked
+        ran.append(f"{first}-{ground.kept['done']}")
+        claims.shown("done", ground.kept["done"])
+
+    part = Part("third", "in turns", work, {COUNT: 10}, {COUNT: 3}, COUNT)
+    monkeypatch.setattr(run, "PARTS", {"third": part})
+    short = replace(wish, short=False, minutes=0)
+    (done,) = prove(short, told)
+    assert (dict(done.effort), done.rows[0].command) == (
+        {COUNT: 2},
+        f"./scripts/prove third --seed 7 --count {COUNT}=2",
+    )
+    (done,) = prove(short, told)
+    assert record.read(wish.out)["third"] == done
+    page = (wish.out / record.PAGE_FILE).read_text()
+    assert "things 4 of 10; " in page
+    assert " in 2 turns on " in page
+    prove(replace(short, minutes=1), told)
+    prove(short, told)
+    assert ran == ["0-2", "2-4", "4-10"]
+    prove(replace(short, count={COUNT: 3}), told)  # less than is recorded: from the beginning
+    prove(replace(short, again=True), told)
+    assert ran[3:] == ["0-2", "0-2"]
+
+
 def told(_line: str) -> None:
     pass
 

@@ -67,6 +67,15 @@ def test_under_load_the_rest_is_probed_too(stage: Stage) -> None:
         stage.goes_on.set()
 
 
+def test_a_blank_scan_that_the_models_gate_refuses_is_an_answer(stage: Stage) -> None:
+    """A front door without sample scans was never ready before a model with a gate."""
+    refused = {"tumor_pixels": None, "verdict": "not_assessed", "model": {"version": "1.0"}}
+    stage.predictions = [(200, "application/json", refused)]
+    client = create_app(Settings(stage.url, stage.url)).test_client()
+    until(lambda: client.get("/readyz").status_code == 200, "the probe was answered")
+    assert stage.predicted() > 0
+
+
 def still(inside: Inside, folder: Path) -> bool:
     for path in folder.iterdir():
         os.utime(path, (0, 0))

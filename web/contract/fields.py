@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 OUTPUTS = ("scan", "mask", "overlay", "heatmap", "panel", "probability", "label_probabilities")
-VERDICTS = ("tumor_detected", "no_tumor_detected", "not_assessed")
+NOT_ASSESSED = "not_assessed"
+VERDICTS = ("tumor_detected", "no_tumor_detected", NOT_ASSESSED)
 # Why a scan is not assessed.
 REASONS = (
     *("not_a_brain", "nearly_black", "saturated", "other_plane", "other_contrast"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from web.contract.fields import NOT_ASSESSED
 from web.health.cards import Cards
 from web.health.fleet import Version
 from web.way.submission import Submission
@@ -52,7 +53,9 @@ class Probe:
             raise ProbeError(f"status {reply.status}")
         try:
             answer = json.loads(reply.body)
-            found, answered = int(answer["tumor_pixels"]), str(answer["model"]["version"])
+            pixels, answered = answer["tumor_pixels"], str(answer["model"]["version"])
+            # The model's gate gives no mask of what is no brain, such as the blank scan.
+            found = None if pixels is None and answer["verdict"] == NOT_ASSESSED else int(pixels)
         except (ValueError, KeyError, TypeError):
             raise ProbeError("the answer is not the contract's") from None
         if answered != version.version:
@@ -67,9 +70,10 @@ class Probe:
                 return known
         return None
 
-    def _compare(self, found: int, known: dict[str, Any] | None) -> None:
+    def _compare(self, found: int | None, known: dict[str, Any] | None) -> None:
         if known is None or "tumor_pixels" not in known:
             return
         expected = int(known["tumor_pixels"])
-        if abs(found - expected) > max(SLACK_PIXELS, SLACK_SHARE * expected):
-            raise ProbeError(f"{found} tumour pixels on the known scan; its model card says {expected}")
+        if found is None or abs(found - expected) > max(SLACK_PIXELS, SLACK_SHARE * expected):
+            told = "no mask" if found is None else f"{found} tumour pixels"
+            raise ProbeError(f"{told} on the known scan; its model card says {expected}")

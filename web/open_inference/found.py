@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from web.contract.fields import MIB, RefusedError
+from web.contract.fields import MIB, NOT_ASSESSED, RefusedError
 from web.open_inference.tensors import MASK, MEASUREMENTS, PROBABILITY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ANSWER_BYTES = 32 * MIB
-NOT_ASSESSED = "not_assessed"
 STEPS = 65535  # of the probability map
 # In bytes of the answer: binary, and at most in JSON, as ``255,`` and ``0.123456,``.
 SIZES = {MASK: (1, 4), PROBABILITY: (4, 9)}
