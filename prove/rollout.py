@@ -161,9 +161,9 @@ def prove(server: Server, ground: Ground, claims: Claims) -> None:
     limits.write_text(LIMITS, encoding="utf-8")
     second = versioned(archive_path(first, server.store), ground.folder / f"second-{other}.mar", other)
     write_record(second)
-    kept = ground.folder / f"first-{first}.mar"
-    kept.write_bytes(archive_path(first, server.store).read_bytes())
-    stage = Stage(server, {first: write_record_of(kept), other: second}, limits)
+    copied = ground.folder / f"first-{first}.mar"
+    copied.write_bytes(archive_path(first, server.store).read_bytes())
+    stage = Stage(server, {first: write_record_of(copied), other: second}, limits)
     scans = [png(draw(number, 0.08).image) for number in range(SCANS)]
     right = [Client(server.door).segment(scan, outputs=()).tumor_pixels or 0 for scan in scans]
     readers, kept = [Reader(server.door, scans, right, own) for own in range(CLIENTS)], Kept(ground.kept)
