@@ -17,7 +17,7 @@ from rich.table import Table
 from handler.files import write_atomic
 from progress.bars import counting
 from settings.mapping import SettingsError
-from training.data.cases import DataError, Pair, data_folder, find_pairs
+from training.data.cases import DataError, Listing, Pair, data_folder, find_pairs
 from training.data.seen import SPLIT_FILE, cases_seen_by, check_unseen
 from training.data.slices import load_slices
 from training.data.split import SIDES, LeakError, Split, read_split
@@ -65,7 +65,7 @@ def main(
                 return
             if whole:
                 predictor = _uncropped(predictor)
-            chosen, leaks = _pairs(find_pairs(data_folder(data)).pairs, side, split, source, predictor)
+            chosen, leaks = _pairs(_told(find_pairs(data_folder(data))).pairs, side, split, source, predictor)
             with counting("reading slices", len(chosen), console) as advance:
                 loaded = load_slices(chosen, advance)
             with counting("segmenting", len(loaded), console) as advance:
@@ -89,7 +89,7 @@ def main(
 def _volumes(predictor: LocalPredictor, data: Path, side: str, split_file: Path | None, source: str, out: Path) -> None:
     """Judges a network of several classes on volumes in the layout of BraTS. Raises as :func:`_pairs` does."""
     card = predictor.released_card
-    chosen, _ = _pairs(find_volumes(data).pairs, side, split_file, source, predictor)
+    chosen, _ = _pairs(_told(find_volumes(data)).pairs, side, split_file, source, predictor)
     folders = {pair.case: pair.image.parent for pair in chosen}
     labels = {int(value): int(label) for value, label in card.recipe["masks"]}
     loads = [partial(load_volume, case, folder, labels) for case, folder in folders.items()]
@@ -103,6 +103,12 @@ def _volumes(predictor: LocalPredictor, data: Path, side: str, split_file: Path 
         table.add_row(*map(escape, (f"{one:.3f}" if isinstance(one, float) else str(one) for one in row)))
     Console().print(table)
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.html'}")
+
+
+def _told(listing: Listing) -> Listing:
+    for line in listing.left_out():
+        console.print(f"evaluate: {escape(line)}", highlight=False, soft_wrap=True)
+    return listing
 
 
 def _uncropped(predictor: Predictor) -> Predictor:

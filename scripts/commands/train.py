@@ -83,7 +83,10 @@ def main(
         machine = Machine(accelerator, devices, precision, threads, workers)
         if not run.exists():
             _rehearse(chosen)
-        with counting("reading slices", len(find_slices(folder, chosen).pairs), console) as advance:
+        listing = find_slices(folder, chosen)
+        for line in listing.left_out():
+            console.print(f"train: {escape(line)}", highlight=False, soft_wrap=True)
+        with counting("reading slices", len(listing.pairs), console) as advance:
             last = train(chosen, folder, run, start, machine, advance, sides)
     except (
         DataError, SettingsError, StartWeightsError, RunError, InUseError, LeakError, TrainingDivergedError, OSError,

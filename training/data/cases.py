@@ -46,6 +46,14 @@ class Listing:
     def cases(self) -> tuple[str, ...]:
         return tuple(sorted({pair.case for pair in self.pairs}))
 
+    def left_out(self) -> list[str]:
+        """What to tell who uses the pairs alone: that files without their other half are not among them; a line, or
+        none."""
+        if not self.lonely:
+            return []
+        first = self.lonely[0].relative_to(self.root)
+        return [f"left out for want of image or mask: {len(self.lonely)} of the files, {first} for one (inspect-data)"]
+
 
 def institution_of(case: str) -> str:
     """The tissue source site in a TCGA case name, as "DU" in TCGA_DU_5851_19950428; "?" for another name."""

@@ -122,7 +122,8 @@ class NewCasesRecipe:
 
 @dataclass(frozen=True)
 class AugmentRecipe:
-    """Probabilities (0..1) and sizes of the random changes; see `training.data.augment`.
+    """Probabilities (0..1) and sizes of the random changes; see `training.data.augment`. Lengths of elastic changes and
+    of transplants are pixels of the network's grid, made for 256 a side: on a finer grid they are smaller in the head.
 
     `degrade` is that of each: a coil's uneven brightness, a coarser scan, noise. `transplant` is that of a piece of
     another slice; see `training.data.transplant`. `alone` is that of a slice that stands in for its own

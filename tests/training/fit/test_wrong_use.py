@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from scripts.commands import evaluate, train
 from settings.mapping import SettingsError
 from training.data.split import Split, read_split, write_split
 from training.fit.recipe import load_recipe
@@ -103,3 +104,21 @@ def test_a_release_that_is_not_what_its_card_says_is_not_judged(
     spoil(folder)
     with ExitStack() as keep, pytest.raises(SourceError, match=r"brainseg-0\.1: "):
         open_predictor(str(folder), keep)
+
+
+def test_files_without_their_other_half_are_told(phantoms: Path, release: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(phantoms, tmp_path / "data")
+    lost = sorted(data.rglob("*_mask.tif"))[0]
+    lost.unlink()
+    said = "left out for want of image or mask: 1 of the files"
+    wanted = ["--data", str(data), "--out", str(tmp_path / "e"), "--side", "all", "--no-slices"]
+    done = CliRunner().invoke(evaluate.app, [str(release), *wanted])
+    assert done.exit_code == 0, done.output
+    assert said in done.output
+    assert lost.name.replace("_mask", "") in done.output
+    never = ["--run", str(tmp_path / "run"), "--recipe", "smoke", "--init", "nowhere.ckpt"]
+    (tmp_path / "run").mkdir()  # nothing to rehearse
+    stopped = CliRunner().invoke(train.app, [*never, "--data", str(data), "--accelerator", "cpu"])
+    assert stopped.exit_code == 1
+    assert said in stopped.output
+    assert said not in CliRunner().invoke(train.app, [*never, "--data", str(phantoms), "--accelerator", "cpu"]).output
