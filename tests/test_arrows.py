@@ -136,9 +136,16 @@ def test_the_reader_of_imports(source: str, names: set[str]) -> None:
         "brainseg_client.command",
         "web.app",
         "handler.pipeline",
+        "scripts.commands.inspect_data",
     ],
 )
 def test_what_runs_beside_the_server_holds_no_torch(module: str) -> None:
     """Half a gigabyte in memory, and seconds of every start: packaging needs it, in a process of its own."""
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_what_does_not_train_does_not_wait_for_lightning() -> None:
+    """Four seconds, and as much of every start."""
+    code = "import sys, scripts.commands.evaluate, scripts.commands.release; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

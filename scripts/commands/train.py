@@ -13,12 +13,12 @@ from archive.rehearsal import rehearse
 from progress.bars import counting
 from settings.mapping import SettingsError
 from training.data.cases import DataError, data_folder
-from training.data.dataset import input_spec
 from training.data.sources import find_slices
 from training.data.split import Fold, LeakError
 from training.fit.alone import InUseError
+from training.fit.architecture import architecture_of, input_spec, network_of
+from training.fit.diverged import TrainingDivergedError
 from training.fit.machine import Machine
-from training.fit.module import TrainingDivergedError, architecture_of, network_of
 from training.fit.origin import RunError, Start
 from training.fit.recipe import Recipe, load_recipe
 from training.fit.run import Sides, train

@@ -14,7 +14,7 @@ from settings.mapping import SettingsError
 from training.data.cases import DataError
 from training.data.split import Fold
 from training.fit.alone import InUseError
-from training.fit.module import TrainingDivergedError
+from training.fit.diverged import TrainingDivergedError
 from training.fit.origin import RunError
 from training.fit.start import StartWeightsError
 from training.types.recipe import load_types_recipe

@@ -19,6 +19,7 @@ from training.data.sampler import Draw
 from training.data.slices import LabelledSlice
 from training.data.stacks import places
 from training.data.transplant import transplant
+from training.fit.architecture import input_spec
 from training.fit.recipe import Recipe
 
 Sample = tuple[Tensor, Tensor]
@@ -49,12 +50,6 @@ class Slice(Protocol):
 _DECOYS = 1 / 3
 # Pieces come from slices of about the same height in the head, as a share of it: no glioma grows in the jaw.
 _SAME_HEIGHT = 0.1
-
-
-def input_spec(recipe: Recipe) -> InputSpec:
-    """The handler's input specification of a recipe's model."""
-    model = recipe.model
-    return InputSpec(model.height, model.width, model.mean, model.std, model.sequences, model.depth)
 
 
 class TrainingSlices(Dataset[TrainingSample]):

@@ -9,7 +9,7 @@ from typing import Any
 from training.data.cases import DataError, Listing
 from training.data.slices import load_slice
 from training.judge import plots
-from training.judge.page import page, picture, table
+from training.judge.html import page, picture, table
 
 
 @dataclass(frozen=True)

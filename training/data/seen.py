@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_warn
-
 from handler.card import CARD_FILE, ModelCard, read_card
 from settings.mapping import SettingsError
 from training.data.split import LeakError, Split, case_of, read_split
@@ -64,6 +62,8 @@ def cases_kept_apart(origins: Sequence[str], split: Split) -> frozenset[str]:
     for source in origins:
         cases = cases_seen(source)
         if cases is None:
+            from lightning.pytorch.utilities import rank_zero_warn  # costs six seconds: where there is no other way
+
             rank_zero_warn(f"{source}: nothing tells which cases it was trained on; scores may measure memory")
         else:
             if not split.leaks:  # else cases are on several sides anyway, and every report says so

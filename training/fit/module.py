@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import segmentation_models_pytorch as smp
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from timm.layers.drop import DropPath
 from torch import Tensor
 
-from handler.card import Architecture
-from handler.depth import VOLUME, view_of
-from handler.network import build, layout_of
+from handler.depth import VOLUME
+from handler.network import layout_of
 from settings.mapping import SettingsError
-from training.data.dataset import input_spec
+from training.fit.architecture import input_spec, network_of
 from training.fit.average import AveragedNetwork
 from training.fit.convolution import weights_gradient_by_products
 from training.fit.depthwise import depthwise_in_full_precision
+from training.fit.diverged import TrainingDivergedError
 from training.fit.loss import SegmentationLoss
 from training.fit.recipe import Recipe
 from training.fit.region_loss import RegionLoss, found_in, truth_of
 from training.fit.schedule import factor
 from training.fit.slabs import answered
-
-
-class TrainingDivergedError(RuntimeError):
-    """The loss became NaN or infinite."""
-
-
-def architecture_of(recipe: Recipe) -> Architecture:
-    """The handler's description of a recipe's network."""
-    model, labelling = recipe.model, recipe.labelling
-    return Architecture(
-        decoder=model.decoder,
-        encoder=model.encoder,
-        decoder_channels=model.decoder_channels,
-        in_channels=len(model.sequences) * view_of(model.depth).planes,
-        logits_at=model.logits_at,
-        classes=labelling.channels if labelling else 1,
-    )
-
-
-def network_of(recipe: Recipe) -> torch.nn.Module:
-    """A recipe's network with random weights. Raises SettingsError where no such network can be built."""
-    model = recipe.model
-    try:
-        return build(architecture_of(recipe))
-    except (KeyError, RuntimeError, ValueError) as error:  # a name unknown to it or to timm, a depth the encoder lacks
-        alike = difflib.get_close_matches(model.encoder, smp.encoders.get_encoder_names())
-        reason = str(error.args[0]).split(", supported")[0]  # what follows is some sixty names
-        raise SettingsError(
-            f"recipe {recipe.name}: no {model.decoder} with encoder {model.encoder!r} and decoder_channels "
-            f"{list(model.decoder_channels)}: {reason}. Expected an encoder of segmentation_models_pytorch "
-            f"({', '.join(alike) or 'resnet34, vgg16, …'}), or tu- and the name of one of timm's"
-        ) from error
 
 
 class SegmentationModule(pl.LightningModule):

@@ -18,15 +18,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from handler.files import write_atomic
 from settings.mapping import SettingsError, from_mapping
-from training.data.dataset import (
-    Sample,
-    Slice,
-    TrainingSample,
-    TrainingSlices,
-    WholeSlabs,
-    WholeSlices,
-    input_spec,
-)
+from training.data.dataset import Sample, Slice, TrainingSample, TrainingSlices, WholeSlabs, WholeSlices
 from training.data.sampler import SliceSampler
 from training.data.seen import SPLIT_FILE, cases_kept_apart, new_cases
 from training.data.sources import find_slices, read_slices
@@ -42,10 +34,11 @@ from training.data.split import (
     write_split,
 )
 from training.fit.alone import alone_in
+from training.fit.architecture import input_spec, network_of
 from training.fit.line_progress import LineProgress
 from training.fit.log import OneLog
 from training.fit.machine import Machine
-from training.fit.module import SegmentationModule, network_of
+from training.fit.module import SegmentationModule
 from training.fit.origin import RunError, Start, check_same_start, record_start
 from training.fit.recipe import NewCasesRecipe, Recipe
 from training.fit.start import State, encoder_state, load_checkpoint, network_state

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from handler.card import CARD_FILE, Calibration, InputSpec, read_card
 from handler.network import build
-from training.data.dataset import input_spec
-from training.fit.module import architecture_of
+from training.fit.architecture import architecture_of, input_spec
 from training.fit.start import StartWeightsError, name_of, network_state, weights_file
 from training.release.card import read_checkpoint
 

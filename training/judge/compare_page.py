@@ -7,7 +7,8 @@ from html import escape
 from training.judge import plots
 from training.judge.compare import Comparison, Judged
 from training.judge.figures import Difference
-from training.judge.page import origin_line, page, picture, read_log, table
+from training.judge.html import page, picture, table
+from training.judge.page import origin_line, read_log
 
 MOST_NAMED = 20
 

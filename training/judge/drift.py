@@ -14,7 +14,7 @@ import numpy as np
 from handler.answer import NOTICE
 from handler.drift import COVERAGE_PERCENT, FORMAT, TENTHS, VERDICTS
 from training.judge import plots
-from training.judge.page import page, picture, table
+from training.judge.html import page, picture, table
 
 STATE_FILE = "drift.json"
 LEAST_SLICES = 100  # as the front door has it

@@ -12,7 +12,7 @@ from PIL import Image
 
 from handler.intensity import to_unit_rgb
 from training.data.slices import LabelledSlice
-from training.judge.page import picture
+from training.judge.html import picture
 from training.judge.predictor import Predictor
 from training.judge.scores import SliceScore
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.stats import rankdata
 
 Mask = NDArray[np.bool_]
 
@@ -46,7 +45,8 @@ def roc_auc(scores: NDArray[np.floating], positive: Mask) -> float:
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return float("nan")
-    ranks = rankdata(scores)
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # of equal ones the mean
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from training.judge.page import origin_line, page, table
+from training.judge.html import page, table
+from training.judge.page import origin_line
 
 NOTICE = "Research use only. Not a medical device."
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from handler.card import FileRecord, ModelCard
 from settings.mapping import from_mapping
-from training.data.dataset import input_spec
 from training.data.split import SIDES, Split
-from training.fit.module import architecture_of
+from training.fit.architecture import architecture_of, input_spec
 from training.fit.recipe import Recipe
 from training.fit.start import StartWeightsError, State, load_checkpoint, released_state, weights_file
 from training.judge.figures import Figure

@@ -22,8 +22,8 @@ from training.data.split import Fold
 from training.fit.alone import alone_in
 from training.fit.convolution import weights_gradient_by_products
 from training.fit.depthwise import depthwise_in_full_precision
+from training.fit.diverged import TrainingDivergedError
 from training.fit.log import OneLog
-from training.fit.module import TrainingDivergedError
 from training.fit.origin import RunError
 from training.fit.schedule import factor
 from training.fit.start import HUBS, encoder_state, name_of, weights_file

@@ -17,11 +17,12 @@ from settings.mapping import SettingsError
 from tests.training.conftest import SIZE
 from training.data.augment import Augment, build_shapes, cut_window, head_span, uneven
 from training.data.cases import DataError, data_folder, find_pairs
-from training.data.dataset import TrainingSlices, WholeSlices, input_spec
+from training.data.dataset import TrainingSlices, WholeSlices
 from training.data.inspection import inspect, inspection_page, summary
 from training.data.phantoms import PHANTOM_CASES, write_pair, write_phantoms
 from training.data.sampler import Draw, SliceSampler
 from training.data.slices import load_slice, load_slices
+from training.fit.architecture import input_spec
 from training.fit.recipe import AugmentRecipe, Recipe, load_recipe
 
 FULL = AugmentRecipe(flip=0.5, affine=1, elastic=1, intensity=1, missing_sequence=0.5, degrade=0.5)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from samples.phantom import draw
 from training.data.cases import find_pairs
-from training.data.dataset import TrainingSlices, heights, input_spec
+from training.data.dataset import TrainingSlices, heights
 from training.data.phantoms import write_phantoms
 from training.data.sampler import Draw
 from training.data.slices import load_slices
 from training.data.transplant import head_of, transplant
+from training.fit.architecture import input_spec
 from training.fit.recipe import AugmentRecipe, load_recipe
 
 SIZE = 192

@@ -17,12 +17,13 @@ from handler.volumes.infer import picture_of
 from handler.volumes.subject import read
 from training.data.augment import Augment, cut_window
 from training.data.cases import DataError, Pair
-from training.data.dataset import TrainingSlices, WholeSlices, input_spec
+from training.data.dataset import TrainingSlices, WholeSlices
 from training.data.phantom_volumes import CASES, write_phantom_volumes
 from training.data.sampler import Draw
 from training.data.sources import find_slices, read_slices
 from training.data.split import Fold, fold_of, fold_of_every_case, make_split
 from training.data.volumes import find_volumes, load_planes, load_volume, relabelled
+from training.fit.architecture import input_spec
 from training.fit.recipe import AugmentRecipe, SplitRecipe, load_recipe
 
 RECIPE = load_recipe("smoke-regions")

@@ -20,12 +20,12 @@ from settings.mapping import SettingsError
 from tests.tiny import TINY
 from tests.training.conftest import call, changed_recipe
 from training.data.cases import find_pairs
-from training.data.dataset import TrainingSlices, WholeSlabs, WholeSlices, input_spec
+from training.data.dataset import TrainingSlices, WholeSlabs, WholeSlices
 from training.data.phantoms import write_phantoms
 from training.data.sampler import Draw
 from training.data.slices import LabelledSlice, load_slices
 from training.data.stacks import places
-from training.fit.module import architecture_of
+from training.fit.architecture import architecture_of, input_spec
 from training.fit.recipe import load_recipe
 from training.fit.slabs import answered
 from training.fit.start import StartWeightsError, network_state

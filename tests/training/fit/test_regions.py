@@ -18,7 +18,7 @@ from tests.labelled import LABELS, REGIONS
 from tests.training.conftest import call, changed_recipe
 from training.data.phantom_volumes import write_phantom_volumes
 from training.data.split import read_split
-from training.fit.module import architecture_of, network_of
+from training.fit.architecture import architecture_of, network_of
 from training.fit.recipe import LossRecipe, load_recipe
 from training.fit.region_loss import RegionLoss, found_in, truth_of
 from training.fit.start import encoder_state

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from training.fit import run
+from training.fit.diverged import TrainingDivergedError
 from training.fit.machine import Machine
-from training.fit.module import SegmentationModule, TrainingDivergedError
+from training.fit.module import SegmentationModule
 from training.fit.origin import RunError, Start
 from training.fit.recipe import Recipe, Stage, load_recipe
 from training.fit.run import train

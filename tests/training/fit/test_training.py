@@ -20,11 +20,13 @@ from handler.network import build
 from settings.mapping import SettingsError
 from tests.training.conftest import begin, call, first_checkpoint
 from training.data.cases import find_pairs
-from training.data.dataset import WholeSlices, input_spec
+from training.data.dataset import WholeSlices
 from training.data.slices import load_slice
 from training.data.split import Split, read_split
+from training.fit.architecture import architecture_of, input_spec
+from training.fit.diverged import TrainingDivergedError
 from training.fit.loss import SegmentationLoss, soft_dice
-from training.fit.module import SegmentationModule, TrainingDivergedError, architecture_of
+from training.fit.module import SegmentationModule
 from training.fit.origin import RunError
 from training.fit.recipe import LossRecipe, Recipe, load_recipe
 from training.fit.run import prepare

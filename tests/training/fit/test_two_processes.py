@@ -10,9 +10,10 @@ import torch
 
 from tests.training.conftest import call
 from training.data.cases import find_pairs
-from training.data.dataset import WholeSlices, input_spec
+from training.data.dataset import WholeSlices
 from training.data.slices import load_slice
 from training.data.split import Split, read_split
+from training.fit.architecture import input_spec
 from training.fit.module import SegmentationModule
 from training.fit.recipe import load_recipe
 from training.judge.page import read_log

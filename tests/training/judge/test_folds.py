@@ -13,9 +13,9 @@ import pytest
 from handler.scan import ArraySource
 from tests.training.conftest import call
 from training.data.cases import find_pairs
-from training.data.dataset import input_spec
 from training.data.slices import load_slices
 from training.data.split import Fold, fold_of_every_case, write_split
+from training.fit.architecture import input_spec
 from training.fit.recipe import load_recipe
 from training.judge.calibrate import choose, fit_calibration
 from training.judge.folds import as_published, as_served, judge_part, largest_component, read_runs, settings_of

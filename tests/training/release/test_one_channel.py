@@ -17,7 +17,7 @@ from settings.mapping import SettingsError
 from tests.tiny import package_quietly
 from tests.training.conftest import NO_PROGRESS, call, changed_recipe
 from training.data.split import read_split
-from training.fit.module import architecture_of, network_of
+from training.fit.architecture import architecture_of, network_of
 from training.fit.recipe import load_recipe
 from training.release.publish import Order, publish
 
