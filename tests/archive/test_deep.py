@@ -69,7 +69,11 @@ def test_what_an_engine_does_not_take_is_said(engine: str, tmp_path: Path) -> No
         add_engines(released(tmp_path, *OVER), tmp_path, engine)
 
 
-@pytest.mark.parametrize("network", [BESIDE, OVER], ids=["neighbours", "volume"])
+@pytest.mark.parametrize(
+    "network",
+    # Half a minute, and packaged for real above.
+    [pytest.param(BESIDE, id="neighbours"), pytest.param(OVER, id="volume", marks=pytest.mark.long)],
+)
 def test_they_are_rehearsed_before_they_are_trained(network: tuple[Architecture, InputSpec]) -> None:
     lines = rehearse(build(network[0]), *network)
     assert lines[-1] == f"rehearsed: {network[0].label} can be packaged; onnxruntime would serve it"

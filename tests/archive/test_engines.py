@@ -29,7 +29,6 @@ from tests.tiny import TINY
 from training.release.folder import write_release
 
 pytestmark = pytest.mark.slow
-SMALL = Architecture(encoder="resnet18", decoder_channels=(16, 8, 8, 8, 8))
 CONVERTED = tuple(CONVERTERS)
 
 
@@ -38,7 +37,7 @@ def on_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convert, "plan", lambda: Plan(1, 2))
 
 
-def release(folder: Path, architecture: Architecture = SMALL, seed: int = 3) -> ModelCard:
+def release(folder: Path, architecture: Architecture = TINY, seed: int = 3) -> ModelCard:
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     card = ModelCard("brainseg", "9.0", FileRecord("w", "", 0), architecture, InputSpec(64, 64), crop=HeadCrop(0.1, 0))
@@ -153,7 +152,7 @@ def test_chance_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "_timed", timed)
     monkeypatch.setattr(measuring, "predict_slices", lambda *_, **__: None)
     rivals = [Busy("ncnn", 30, 4), Busy("onnxruntime", 20, 14), Busy("torch", 99, 4)]
-    found = measuring.measure(ModelCard("b", "1", FileRecord("w", "", 0), SMALL), rivals)
+    found = measuring.measure(ModelCard("b", "1", FileRecord("w", "", 0), TINY), rivals)
     assert fastest(found) == "onnxruntime"
     assert found["onnxruntime"] == Speed(20, 20)
     assert rivals[2].calls == 3 + 2 * measuring.FEWEST_ROUNDS  # it had no chance any more

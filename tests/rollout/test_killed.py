@@ -1,5 +1,5 @@
-"""``kill -9`` of the deploy command in each phase of a rollout: the stack restarts into a consistent state each time,
-and the next deploy cleans up. ``./scripts/test --long`` kills at ten moments, some phases twice, in three minutes."""
+"""``kill -9`` of the deploy command in phases of a rollout: the stack restarts into a consistent state each time,
+and the next deploy cleans up. ``./scripts/test --long`` kills at ten moments, in every phase, in three minutes."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ SEED = 20261123
 # Moments: the phase that must have been reached, and how many seconds after that at most. By the clock alone a busy
 # machine would meet only the first phases.
 ORDER = ("copying", "starting", "gating", "promoting", "watching", "retiring")
-EACH_PHASE = (
+# Before, while and after another version becomes the live one.
+THREE = (("gating", 3.0), ("promoting", 0.0), ("retiring", 0.5))
+TEN = (
+    *THREE,
     ("", 0.8),
     ("copying", 0.0),
     ("starting", 4.0),
-    ("gating", 3.0),
-    ("promoting", 0.0),
     ("watching", 2.0),
-    ("retiring", 0.5),
+    ("starting", 0.5),
+    ("gating", 0.5),
+    ("watching", 0.2),
 )
-TEN = (*EACH_PHASE, ("starting", 0.5), ("gating", 0.5), ("watching", 0.2))
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +103,9 @@ def _check_consistent(stage: Stage, lesion: bytes) -> None:
 @pytest.mark.parametrize(
     "moments",
     [
-        pytest.param(EACH_PHASE, id="in each phase"),
-        # Some phases twice: three minutes, more than ten on a busy machine.
-        pytest.param(TEN, id="at ten moments", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+        pytest.param(THREE, id="at three moments"),
+        # Each phase, some twice: three minutes, more than ten on a busy machine.
+        pytest.param(TEN, id="in each phase", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
 def test_killed_the_stack_restarts_consistently(
@@ -129,7 +131,7 @@ def test_killed_the_stack_restarts_consistently(
             flush=True,
         )
     print(f"\n{dict(phases)}", flush=True)
-    assert len(phases) >= 4
+    assert len(phases) >= min(4, len(moments) - 1)  # a moment may meet the phase behind it
     after = stage.deploy(archives[_other(stage)])
     assert after.code == Exit.DONE, after.out
     _check_consistent(stage, lesion)

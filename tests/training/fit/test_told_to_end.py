@@ -19,7 +19,11 @@ pytestmark = pytest.mark.training
 
 @pytest.mark.parametrize(
     ("number", "devices", "status"),
-    [(signal.SIGINT, 1, 130), (signal.SIGTERM, 1, 143), (signal.SIGTERM, 2, 143)],
+    [
+        (signal.SIGINT, 1, 130),
+        (signal.SIGTERM, 1, 143),
+        pytest.param(signal.SIGTERM, 2, 143, marks=pytest.mark.long),  # two processes, half a minute
+    ],
 )
 def test_a_run_that_is_told_to_end_says_that_it_is_not_done(
     number: signal.Signals, devices: int, status: int, phantoms: Path, tmp_path: Path
