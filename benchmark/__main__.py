@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,10 +28,11 @@ from benchmark.compare import SHORT, Comparison, Effort
 from benchmark.engines import measure_engines
 from benchmark.load import Load, LoadResult, Shot, run_load, summarise
 from benchmark.overnight import SHORT as SHORT_BULK
-from benchmark.overnight import Amount, measure_many, measure_rates
+from benchmark.overnight import Amount, begun, measure_many, measure_rates
 from benchmark.overnight import write as write_bulk
 from benchmark.servers import Target, flask_peer, stock_store, torchserve_with, unpacked
 from benchmark.waiting import default_waiting
+from bulk.errors import BulkError
 from handler.resources import Plan, plan
 from progress.bars import Bars
 from samples.make import stack_tiff
@@ -40,6 +43,14 @@ console = Console(soft_wrap=True, highlight=False)
 STACK_PAGES = 40
 WARM_UP = 25  # requests until Java has compiled what it runs often; before that it takes cores from the network
 TURNS = 3
+
+
+class Part(StrEnum):
+    """Of ``--bulk``."""
+
+    RATES = "rates"
+    NODES = "nodes"
+    MANY = "many"
 
 
 def _shot(target: Target, data: bytes) -> Shot:
@@ -133,20 +144,36 @@ def compare(
     console.print(escape(f"written to {output}"))
 
 
-def overnight(output: Path, store: Path, short: bool) -> None:
-    """``--bulk``: rates of the default version, then many tiny scans."""
-    amount = SHORT_BULK if short else Amount()
+def overnight(output: Path, store: Path, amount: Amount, parts: Sequence[Part]) -> None:
+    """``--bulk``: each of ``parts`` of the default version. Goes on with what ``output`` has. Raises ``ValueError``
+    where that is of something else, ``RuntimeError`` and :class:`BulkError` where something cannot be measured."""
     version = default_version(store)
     release, archive = release_folder(version, store), archive_path(version, store)
     if not is_current(archive, release):
         package(release, archive)
+    found, machine = begun(output, version, amount), reports.machine()
     with tempfile.TemporaryDirectory(prefix="bs-") as temporary, closing(Bars(console)) as bars:
         folder = Path(temporary)
-        with served("now", ROOT, folder / "state", store) as build:
-            found = measure_rates(version, store, build, folder, amount, bars("rates", 3 * amount.turns))
-        counts = (amount.finished // 20, amount.finished)
-        measure_many(version, store, folder, counts, found, bars("many scans", 2 * len(counts)))
-    console.print(Markdown(write_bulk(found, reports.machine(), output)))
+
+        def keeping(name: str, steps: int) -> Callable[[], None]:
+            advance = bars(name, steps)
+
+            def kept() -> None:
+                write_bulk(found, machine, output)
+                advance()
+
+            return kept
+
+        if Part.RATES in parts:
+            with served("now", ROOT, folder / "state", store) as build:
+                measure_rates(version, store, build, folder, found, keeping("rates", 3 * amount.turns))
+        if Part.NODES in parts:
+            from benchmark.nodes import measure_nodes  # wants Ray
+
+            measure_nodes(version, store, folder, found, keeping("nodes", 2 * amount.turns))
+        if Part.MANY in parts:
+            measure_many(version, store, folder, found, keeping("many scans", 2))
+    console.print(Markdown(write_bulk(found, machine, output)))
     console.print(escape(f"written to {output}"))
 
 
@@ -163,8 +190,13 @@ def main(
         bool, typer.Option("--short", help="With --against or --bulk: one small round, to see that all runs.")
     ] = False,
     bulk: Annotated[
-        bool, typer.Option("--bulk", help="Measure scripts/bulk against one core in process and the front door.")
+        bool, typer.Option("--bulk", help="Measure scripts/bulk; goes on with what OUTPUT/bulk.json has.")
     ] = False,
+    part: Annotated[
+        list[Part] | None,
+        typer.Option(help="Of --bulk: rates (one core, pool, front door), nodes (Ray's), many (tiny scans); else all."),
+    ] = None,
+    turns: Annotated[int, typer.Option(min=1, help="Of --bulk: turns of rates and nodes.")] = Amount().turns,
 ) -> None:
     """Measure engines, servers and peers in one run. Takes some minutes; let the machine be quiet."""
     model_store = model_store.resolve()  # peers run in the project's folder
@@ -175,7 +207,10 @@ def main(
             raise typer.BadParameter(str(error)) from error
         return
     if bulk:
-        overnight(output, model_store, short)
+        try:
+            overnight(output, model_store, SHORT_BULK if short else replace(Amount(), turns=turns), part or list(Part))
+        except (ValueError, RuntimeError, BulkError) as error:
+            raise typer.BadParameter(str(error)) from error
         return
     try:
         versions = some_versions(model_store)

@@ -2,7 +2,7 @@
 and what a run over finished work costs.
 
 Every turn does the same drawn slices anew, into a folder of its own. Opening the model is in no figure: overnight it is
-nothing, in a short turn it would be most."""
+nothing, in a short turn it would be most. What is measured is kept as it comes; the same command again goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmark.builds import Build
 from bulk.crew import Executor
 from bulk.pool import Alone, Pool
 from bulk.release import Opened, find
-from bulk.run import Options, Summary, Watching, run
+from bulk.run import Options, Showing, Summary, Watching, run
 from bulk.worker import Setup
 from handler.files import write_atomic
 from handler.resources import available_cores
@@ -34,6 +34,8 @@ from samples.make import png
 from samples.phantom import draw
 
 ONE, POOL, DOOR = "one core in process", "pool", "front door, 4 clients"
+NODES = {1: "1 node of Ray", 2: "2 nodes of Ray"}
+JSON = "bulk.json"
 CLIENTS = 4
 SIDE = 64  # of the many scans, which are about the driver and not about the network
 DRAWN = 64  # different heads; each slice gets a pixel of its own, so that no two are alike
@@ -41,32 +43,38 @@ DRAWN = 64  # different heads; each slice gets a pixel of its own, so that no tw
 
 @dataclass(frozen=True)
 class Amount:
-    """``slices``: of a turn; ``finished``: scans of the run that is repeated."""
+    """``slices``: of a turn; ``nodes``: likewise, of a simulated cluster; ``finished``: scans of the run that is
+    repeated."""
 
-    slices: int = 400
-    turns: int = 3
+    slices: int = 5_000
+    turns: int = field(default=3, compare=False)
     finished: int = 20_000
+    nodes: int = 1_000
 
 
-SHORT = Amount(40, 1, 200)
+SHORT = Amount(40, 1, 200, 40)
 
 
 @dataclass
 class Found:
-    """Slices a second by turn; seconds and largest resident MB of the runs over many scans, by their number."""
+    """Slices a second by turn, of ``amount``; seconds and largest resident MB of the runs over many scans, by their
+    number. ``beside``: cores that Ray and the driver used beside two nodes, by turn."""
 
     cores: int
+    version: str = ""
+    amount: Amount = SHORT
     rates: dict[str, list[float]] = field(default_factory=dict)
     first_seconds: dict[int, float] = field(default_factory=dict)
     second_seconds: dict[int, float] = field(default_factory=dict)
     driver_mb: dict[int, float] = field(default_factory=dict)
+    beside: list[float] = field(default_factory=list)
 
     def add(self, name: str, rate: float) -> None:
         self.rates.setdefault(name, []).append(rate)
 
     def ratio(self, one: str, other: str) -> float:
         """The median over the turns of ``one``'s rate by ``other``'s in the same turn."""
-        return statistics.median(a / b for a, b in zip(self.rates[one], self.rates[other], strict=True))
+        return statistics.median(a / b for a, b in zip(self.rates[one], self.rates[other], strict=False))
 
 
 class Clock:
@@ -112,25 +120,28 @@ def tiny(folder: Path, count: int) -> Path:
     return folder
 
 
-def bulk_run(opened: Opened, executor: Executor, source: Path, out: Path, clock: Clock, heads: bool = True) -> Summary:
+def bulk_run(
+    opened: Opened, executor: Executor, source: Path, out: Path, showing: Showing, heads: bool = True
+) -> Summary:
     """One run. Raises ``RuntimeError`` unless all of it was done or had been; of pictures that are no ``heads`` a
     refusal is an answer too."""
-    watching = Watching(clock.showing, lambda _line: None)
+    watching = Watching(showing, lambda _line: None)
     summary = run(Options(str(source), str(out)), opened, executor, watching)
     if summary.left or summary.lost or summary.again or (heads and summary.refused):
         raise RuntimeError(f"{summary.refused} of {summary.scans} scans were refused, {summary.left} left")
     return summary
 
 
-def _setup(opened: Opened, out: Path) -> Setup:
+def setup_of(opened: Opened, out: Path) -> Setup:
+    """What a worker of ``opened`` is started with."""
     return Setup(opened.sha256, opened.version, opened.model_digest, str(out))
 
 
 def _in_bulk(opened: Opened, archive: Path, source: Path, out: Path, workers: int) -> float:
     clock = Clock()
-    setup = _setup(opened, out)
+    setup = setup_of(opened, out)
     executor: Executor = Pool(workers, setup, str(archive)) if workers else Alone(setup, opened)
-    bulk_run(opened, executor, source, out, clock)
+    bulk_run(opened, executor, source, out, clock.showing)
     shutil.rmtree(out)
     return clock.rate
 
@@ -146,53 +157,56 @@ def _at_the_door(build: Build, source: Path, version: str) -> float:
 
 
 def measure_rates(
-    version: str, store: Path, build: Build, folder: Path, amount: Amount, advance: Callable[[], None]
-) -> Found:
-    """All three take turns over the same slices."""
-    archive = archive_path(version, store)
-    opened, source = find(archive, version), slices(folder / "slices", amount.slices)
-    found = Found(available_cores())
-    for turn in range(amount.turns):
-        out = folder / f"out-{turn}"
-        found.add(ONE, _in_bulk(opened, archive, source, out, 0))
-        advance()
-        found.add(POOL, _in_bulk(opened, archive, source, out, found.cores))
-        advance()
-        found.add(DOOR, _at_the_door(build, source, version))
-        advance()
-    return found
-
-
-def measure_many(
-    version: str, store: Path, folder: Path, counts: tuple[int, ...], found: Found, advance: Callable[[], None]
+    version: str, store: Path, build: Build, folder: Path, found: Found, kept: Callable[[], None]
 ) -> None:
-    """A run over each number of tiny scans and one more when all is done. The driver's memory is that of this process,
-    so the numbers have to grow."""
+    """All three take turns over the same slices; ``kept`` is called after each. Goes on where ``found`` ends."""
+    archive = archive_path(version, store)
+    opened, source = find(archive, version), slices(folder / "slices", found.amount.slices)
+    ways: dict[str, Callable[[Path], float]] = {
+        ONE: lambda out: _in_bulk(opened, archive, source, out, 0),
+        POOL: lambda out: _in_bulk(opened, archive, source, out, found.cores),
+        DOOR: lambda _out: _at_the_door(build, source, version),
+    }
+    for turn in range(found.amount.turns):
+        for name, measure in ways.items():
+            if len(found.rates.get(name, [])) <= turn:
+                found.add(name, measure(folder / f"out-{turn}"))
+                kept()
+
+
+def measure_many(version: str, store: Path, folder: Path, found: Found, kept: Callable[[], None]) -> None:
+    """A run over each of two numbers of tiny scans and one more when all is done; ``kept`` is called after both. The
+    driver's memory is that of this process, so the numbers have to grow. All of it anew, for it is one comparison."""
     archive = archive_path(version, store)
     opened = find(archive, version)
-    for count in counts:
+    for count in (found.amount.finished // 20, found.amount.finished):
         source, out = tiny(folder / f"many-{count}", count), folder / f"out-{count}"
         for seconds in (found.first_seconds, found.second_seconds):
             begin = time.perf_counter()
-            bulk_run(opened, Pool(found.cores, _setup(opened, out), str(archive)), source, out, Clock(), False)
+            bulk_run(
+                opened, Pool(found.cores, setup_of(opened, out), str(archive)), source, out, Clock().showing, False
+            )
             seconds[count] = time.perf_counter() - begin
-            advance()
         found.driver_mb[count] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        kept()
 
 
 def markdown(found: Found, machine: Mapping[str, Any]) -> str:
     """What came of it."""
     lines = ["# An archive in bulk", "", ", ".join(f"{name} {value}" for name, value in machine.items()), ""]
     if found.rates:
-        lines += ["| | slices a second, by turn |", "|---|---|"]
-        lines += [f"| {name} | {', '.join(f'{rate:.1f}' for rate in rates)} |" for name, rates in found.rates.items()]
-        efficiency = found.ratio(POOL, ONE) / found.cores
-        lines += [
-            "",
-            f"Pool against {found.cores} times one core: {100 * efficiency:.0f} % (to reach: 90). "
-            f"Pool against the front door: {found.ratio(POOL, DOOR):.2f}x (to reach: 1.5).",
-            "",
-        ]
+        lines += [f"| release {found.version} | slices of a turn | slices a second, by turn |", "|---|---|---|"]
+        for name, rates in found.rates.items():
+            count = found.amount.nodes if name in NODES.values() else found.amount.slices
+            lines.append(f"| {name} | {count} | {', '.join(f'{rate:.1f}' for rate in rates)} |")
+        lines.append("")
+    for name, other, times, most in ((POOL, ONE, found.cores, 0.9), (POOL, DOOR, 1, 1.5), (NODES[2], NODES[1], 1, 1.9)):
+        if found.rates.get(name) and found.rates.get(other):
+            against = f"{times} times {other}" if times > 1 else other
+            ratio = found.ratio(name, other) / times
+            lines += [f"{name} against {against}: {ratio:.2f}x (median of the turns; to reach: {most}).", ""]
+    if found.beside:
+        lines += [f"Ray and the driver used {statistics.median(found.beside):.2f} cores beside two nodes.", ""]
     if found.first_seconds:
         lines += ["| tiny scans | run, s | again, s | driver, largest MB |", "|---|---|---|---|"]
         lines += [
@@ -206,6 +220,25 @@ def write(found: Found, machine: Mapping[str, Any], folder: Path) -> str:
     """``bulk.json`` and ``bulk.md`` in ``folder``; the Markdown."""
     text = markdown(found, machine)
     body = {"machine": machine, **asdict(found)}
-    write_atomic(folder / "bulk.json", (json.dumps(body, indent=1) + "\n").encode())
+    write_atomic(folder / JSON, (json.dumps(body, indent=1) + "\n").encode())
     write_atomic(folder / "bulk.md", text.encode())
     return text
+
+
+def begun(folder: Path, version: str, amount: Amount) -> Found:
+    """What ``folder`` has of an earlier run with the same release, amount and cores; nothing yet where it has none.
+    Raises ``ValueError`` where what is there is of something else: that is not to be mixed, nor lost."""
+    empty, place = Found(available_cores(), version, amount), folder / JSON
+    if not place.exists():
+        return empty
+    body = json.loads(place.read_text(encoding="utf-8"))
+    body.pop("machine", None)
+    body["amount"] = Amount(**body.get("amount", {}))
+    for name in ("first_seconds", "second_seconds", "driver_mb"):
+        body[name] = {int(count): value for count, value in body[name].items()}
+    found = Found(**body)
+    for ours, theirs in ((empty.cores, found.cores), (version, found.version), (amount, found.amount)):
+        if ours != theirs:
+            raise ValueError(f"{place} is of {theirs}, not of {ours}: give another --output, or remove it")
+    found.amount = amount  # more turns are taken on
+    return found

@@ -10,14 +10,15 @@ from typing import Any
 
 from bulk.cluster import VARIABLES, prepared
 
-TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105  the variable's name
+VARIABLE = "RAY_AUTH_TOKEN"
+TOKEN = os.environ.get(VARIABLE) or secrets.token_hex(32)  # one a process: Ray 2.60.0 keeps the first that it reads
 
 
 @contextmanager
-def nodes(count: int, token: str = "") -> Iterator[Any]:
-    """``ray.cluster_utils.Cluster``: a head without a CPU and ``count`` nodes of one CPU each, with a token of their
-    own. Its ``address`` is for :class:`bulk.cluster.Cluster`. Raises as :func:`bulk.cluster.prepared`."""
-    ours = {**VARIABLES, TOKEN: token or secrets.token_hex(32)}
+def nodes(count: int) -> Iterator[Any]:
+    """``ray.cluster_utils.Cluster``: a head without a CPU and ``count`` nodes of one CPU each, with the token
+    :data:`TOKEN`. Its ``address`` is for :class:`bulk.cluster.Cluster`. Raises as :func:`bulk.cluster.prepared`."""
+    ours = {**VARIABLES, VARIABLE: TOKEN}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     ray = prepared()

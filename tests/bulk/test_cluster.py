@@ -21,14 +21,12 @@ from tests.bulk.poisoned import POISON
 from tests.bulk.poisoned_actor import PoisonedActor
 
 pytestmark = pytest.mark.long  # a minute: each node is half a dozen processes
-TOKEN = "0123456789abcdef" * 4
-STARTED = {**VARIABLES, "RAY_AUTH_TOKEN": TOKEN}
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """A head without a CPU, and two nodes with one each."""
-    with simulated.nodes(2, TOKEN) as found:
+    with simulated.nodes(2) as found:
         yield found
 
 
@@ -75,9 +73,10 @@ def test_nothing_is_reported_and_no_dashboard_runs(nodes: Any) -> None:
 
 def test_a_stranger_without_the_token_is_not_let_in(nodes: Any) -> None:
     code = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False); print(ray.cluster_resources())"
-    for token, expected in ((TOKEN, True), ("f" * 64, False)):
+    for token, expected in ((simulated.TOKEN, True), ("f" * 64, False)):
         done = subprocess.run(
             [sys.executable, "-c", code, nodes.address],
-            env={**environment(), **STARTED, "RAY_AUTH_TOKEN": token}, capture_output=True, timeout=300, check=False,
+            env={**environment(), **VARIABLES, simulated.VARIABLE: token},
+            capture_output=True, timeout=300, check=False,
         )  # fmt: skip
         assert (done.returncode == 0) is expected, done.stderr.decode()[-2000:]
