@@ -13,7 +13,7 @@ from typing import Any
 from bulk.book import Book, LeftOut
 from bulk.dicom import STUDY_HEAD, study_in
 from bulk.errors import BulkError
-from bulk.places import filesystem, local, read
+from bulk.places import filesystem, local, read, scheme_of
 from bulk.task import Part
 from handler.formats import FORMATS
 from handler.volumes.sniff import kind_of
@@ -23,15 +23,18 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nii", ".nii.gz", ".zip")
 DICOM, INDEX, METADATA = ".dcm", "DICOMDIR", "._"
 STRANGE = "no scan by its name or its first bytes"
 NOT_FOLLOWED = "a link to a folder: not followed"
+NAMELESS = "a folder without a name: not followed"
 HEAD = 540  # bytes by which a kind is known
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """``out``: the results' own folder, which is no source. ``skip``: a pattern of file names that are left out."""
+    """``out``: the results' own folder, which is no source. ``skip``: a pattern of file names that are left out.
+    ``out_address``: of results in a store, likewise no source."""
 
     out: Path | None
     skip: str
+    out_address: str = ""
 
 
 def _reason_of_name(name: str, wanted: Wanted) -> str:
@@ -130,12 +133,17 @@ def _store_stamp(info: dict[str, Any]) -> str:
     return "" if told is None else f"{info.get('size')}-{told}"
 
 
-def _remote(system: Any, folder: str) -> Iterator[dict[str, Any]]:
+def _remote(system: Any, folder: str, seen: str = "") -> Iterator[dict[str, Any]]:
+    """Files below ``folder``. One without a name, as ``a//b`` has, comes as ``seen`` again: it is given as it is."""
     for info in sorted(system.ls(folder, detail=True), key=lambda one: str(one["name"])):
-        if info["type"] == "directory":
-            yield from _remote(system, info["name"])
-        else:
+        name = str(info["name"])
+        if info["type"] != "directory":
+            if not name.endswith("/"):  # a folder's own mark, as consoles make
+                yield info
+        elif name.rstrip("/") == seen.rstrip("/"):
             yield info
+        else:
+            yield from _remote(system, name, name)
 
 
 def list_address(book: Book, address: str, wanted: Wanted) -> None:
@@ -146,10 +154,23 @@ def list_address(book: Book, address: str, wanted: Wanted) -> None:
         return
     system = filesystem(address)
     scheme = address.partition("://")[0]
+    top, results = (str(system._strip_protocol(one)) for one in (address, wanted.out_address))
+    same_store = scheme_of(wanted.out_address) == scheme.lower()
+
+    def is_result(name: str) -> bool:
+        return same_store and f"{name}/".startswith(f"{results}/")
+
+    if is_result(top):
+        raise BulkError("SOURCE lies in --out; results would be scans of the next run: give another --out")
     try:
-        for info in _remote(system, address):
+        for info in _remote(system, address, top):
             name = str(info["name"])
             shown = name if "://" in name else f"{scheme}://{name.lstrip('/') if scheme != 'memory' else name}"
+            if is_result(name):
+                continue
+            if info["type"] == "directory":
+                book.leave_out(LeftOut(shown, NAMELESS))
+                continue
             take(book, Part(shown, int(info.get("size") or 0), _store_stamp(info)), name.rpartition("/")[2], wanted)
     except Exception as error:  # each store's library has its own
         raise BulkError(f"{address} cannot be listed: {type(error).__name__}: {str(error)[:200]}") from error

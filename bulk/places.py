@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,23 @@ def local(address: str) -> Path | None:
     return Path(unquote(urlsplit(address).path)) if "://" in address else Path(address)
 
 
+def without_secret(address: str) -> None:
+    """Raises :class:`BulkError`, which does not show it, where ``address`` has a password: it would be in tables."""
+    if re.match(r"[^:/]+://[^/]*@", address):
+        raise BulkError(
+            "a name or password in an address is seen by others; put it where the store's library looks for it "
+            "(of s3:// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile)"
+        )
+
+
 def filesystem(address: str) -> Any:
     """fsspec's file system for ``address``. Raises :class:`BulkError` that names what to install."""
     scheme = scheme_of(address)
     try:
         import fsspec
 
-        return fsspec.filesystem(scheme)
+        # Without a cache of what was listed: it would hold every name, and not hear of what others write.
+        return fsspec.filesystem(scheme, use_listings_cache=False)
     except ImportError as error:
         wanted = BROUGHT_BY.get(scheme, "fsspec")
         raise BulkError(f"{scheme}:// needs the Python package {wanted}: .venv/bin/pip install {wanted}") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from bulk.errors import BulkError, NoRoomError
 from bulk.gallery import gallery
 from bulk.listing import Wanted
 from bulk.names import text_of
-from bulk.places import Destination, local
+from bulk.places import Destination, local, without_secret
 from bulk.reading import Refused, read_scan
 from bulk.release import PREFIX, Opened
 from bulk.report import Shown, write_left_out, write_report
@@ -142,13 +144,13 @@ class _Run:
                     key = outcome.key if isinstance(outcome, Done) else outcome.task.key
                     self._take(outcome, in_work.pop(key))
                     show(self.summary.done + self.summary.alike, self.summary.refused)
+            self.tables.flush()
         except NoRoomError as error:
             self.summary.full = str(error)
             return
         except BulkError:
             self.tables.flush()
             raise
-        self.tables.flush()
 
     def _take(self, outcome: Outcome, task: Task) -> None:
         summary = self.summary
@@ -178,8 +180,11 @@ def _pictures(destination: Destination, tables: Tables, book: Book, opened: Open
 
 def run(options: Options, opened: Opened, executor: Executor, watching: Watching) -> Summary:
     """Raises :class:`BulkError` where it cannot begin or go on; what was done until then is written."""
+    without_secret(options.source)
+    without_secret(options.out)
     destination, summary = Destination(options.out), Summary()
     out = destination.path.resolve() if destination.path else None
+    wanted = Wanted(out, options.skip, "" if out else destination.address)
     try:
         with ExitStack() as stack:
             stack.callback(executor.close)
@@ -187,8 +192,8 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
             folder = stack.enter_context(own_folder(PREFIX))
             book = Book(folder)
             stack.callback(book.close)
-            tables = Tables(destination, opened.version, book)
-            summary.scans = list_source(book, options.source, Wanted(out, options.skip), options.authorization)
+            tables = Tables(destination, opened.version, book, opened.model_digest)
+            summary.scans = list_source(book, options.source, wanted, options.authorization)
             waiting = book.waiting()
             summary.before = summary.scans - waiting
             summary.left_out = book.left_out_counts()
@@ -204,4 +209,8 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
                 write_report(destination, tables, opened.version, summary.left_out, pictures)
     except OSError as error:
         raise BulkError(f"{error.filename or options.out}: {error.strerror or error}") from error
+    except sqlite3.Error as error:
+        raise BulkError(
+            f"{tempfile.gettempdir()}: {error}; make room there, or set TMPDIR to another folder"
+        ) from error
     return summary

@@ -10,7 +10,7 @@ from pathlib import Path
 from bulk.book import Book
 from bulk.errors import BulkError
 from bulk.listing import Wanted, list_address, list_file, list_folder, take
-from bulk.places import local
+from bulk.places import local, without_secret
 from bulk.studies import is_studies, list_studies
 from bulk.task import Part
 
@@ -27,6 +27,11 @@ def list_source(book: Book, source: str, wanted: Wanted, authorization: str = ""
     elif path is None:
         list_address(book, source, wanted)
     elif path.is_dir():
+        if path.resolve() == wanted.out:
+            raise BulkError(
+                "SOURCE and --out are one folder; results would be scans of the next run: give another --out"
+            )
+        os.scandir(path).close()  # raises where nothing could be listed: that is no empty archive
         list_folder(book, path.absolute(), wanted)
     elif path.suffix.lower() in MANIFESTS and path.is_file():
         _manifest(book, path.absolute(), wanted)
@@ -41,10 +46,13 @@ def _rows(path: Path) -> Iterator[str]:
     if path.suffix.lower() == ".csv":
         with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
-            if COLUMN not in (reader.fieldnames or ()):
-                raise BulkError(f"{path} has no column {COLUMN}; it has {', '.join(reader.fieldnames or ()) or 'none'}")
-            for row in reader:
-                yield row[COLUMN] or ""
+            try:
+                if COLUMN not in (names := reader.fieldnames or ()):
+                    raise BulkError(f"{path} has no column {COLUMN}; it has {', '.join(names) or 'none'}")
+                for row in reader:
+                    yield row[COLUMN] or ""
+            except csv.Error as error:
+                raise BulkError(f"{path}, after line {reader.line_num}: {error}") from error
         return
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -66,14 +74,17 @@ def _manifest(book: Book, path: Path, wanted: Wanted) -> None:
         if not name:
             raise BulkError(f"{path}: row {number} has an empty {COLUMN}")
         found = local(name)
+        if "\0" in name:
+            raise BulkError(f"{path}: row {number} has a {COLUMN} with a zero byte")
+        without_secret(name)
         if found is None:
             take(book, Part(name, 0), name.rpartition("/")[2], plain)
             continue
         place = Path(os.path.normpath(path.parent / found))
-        if place.is_dir():
-            list_folder(book, place, plain)
-            continue
         try:
-            list_file(book, place, plain)
+            if place.is_dir():
+                list_folder(book, place, plain)
+            else:
+                list_file(book, place, plain)
         except OSError:
             book.listed(Part(os.fspath(place), 0))

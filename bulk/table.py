@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bulk.book import Book
-from bulk.errors import NoRoomError
+from bulk.errors import BulkError, NoRoomError
 from bulk.places import Destination, run_name
 from bulk.row import AGAIN, NAMES, Row, table
 
@@ -19,13 +19,21 @@ READ_ROWS = 4096
 
 
 def rows_of(destination: Destination, names: list[str], columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of Parquet files, some at a time."""
+    """The rows of Parquet files, some at a time. Raises :class:`BulkError` for a file that is none of a run's."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for name in names:
-        with pq.ParquetFile(io.BytesIO(destination.read(name))) as file:
-            for batch in file.iter_batches(READ_ROWS, columns=columns):
-                yield from batch.to_pylist()
+        try:
+            with pq.ParquetFile(io.BytesIO(destination.read(name))) as file:
+                if missing := set(columns or ()) - set(file.schema_arrow.names):
+                    raise pa.ArrowInvalid(f"it has no {', '.join(sorted(missing))}")
+                for batch in file.iter_batches(READ_ROWS, columns=columns):
+                    yield from batch.to_pylist()
+        except pa.ArrowException as error:
+            raise BulkError(
+                f"{name} in the results is no table of a run ({str(error)[:150]}): move it away and run again"
+            ) from error
 
 
 def inputs_table(rows: list[dict[str, object]]) -> Any:
@@ -46,9 +54,15 @@ class Tables:
     """Of one ``version``, in ``destination``; what it holds of earlier runs is told to ``book`` at once."""
 
     def __init__(
-        self, destination: Destination, version: str, book: Book, clock: Callable[[], float] = time.monotonic
+        self,
+        destination: Destination,
+        version: str,
+        book: Book,
+        model_digest: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._destination, self._book, self._clock = destination, book, clock
+        self._model_digest = model_digest
         self.folder = f"{TABLE}/{version}"
         self._run, self._number = run_name(), 0
         self._rows: list[dict[str, Any]] = []
@@ -57,11 +71,16 @@ class Tables:
         self._recall()
 
     def _recall(self) -> None:
-        for one in rows_of(self._destination, self._destination.names(INPUTS)):
+        for one in rows_of(self._destination, self._destination.names(INPUTS), ["path", "stamp", "sha256", "study"]):
             self._book.remember(one["path"], one["stamp"], one["sha256"], one["study"])
-        for (digest,) in (one.values() for one in rows_of(self._destination, self.parts(), ["input_sha256"])):
-            if digest:
-                self._book.was_done(digest)
+        for one in rows_of(self._destination, self.parts(), ["input_sha256", "model_digest"]):
+            if one["model_digest"] != self._model_digest:
+                raise BulkError(
+                    f"{self.folder} holds results of the weights {one['model_digest']}, but this version has "
+                    f"{self._model_digest}: give another --out"
+                )
+            if one["input_sha256"]:
+                self._book.was_done(one["input_sha256"])
         name = f"{self.folder}/{UNFINISHED}"
         for row in rows_of(self._destination, [one for one in self._destination.names(self.folder) if one == name]):
             if not row["input_sha256"] or not self._book.is_done(row["input_sha256"]):

@@ -167,3 +167,66 @@ def test_no_identifier_is_kept(book: Book, tmp_path: Path) -> None:
     kept = str(book.fresh())
     assert SENTINEL not in kept
     assert "1.2.826" not in kept
+
+
+def test_a_name_that_points_at_itself_is_left_out(book: Book, tmp_path: Path) -> None:
+    (tmp_path / "round.png").symlink_to("round.png")
+    (tmp_path / "up").symlink_to(tmp_path)
+    (tmp_path / "a.png").write_bytes(picture(1))
+    assert listed(book, tmp_path) == [("a.png",)]
+    assert {Path(one.address).name for one in book.left_out()} == {"round.png", "up"}
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_the_source_itself_ends_the_run(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "a.png").write_bytes(picture(1))
+    shut, whole = [str(tmp_path / "shut")], os.scandir
+
+    def scandir(place: str | Path) -> object:  # the tests may run as root, who is let in anywhere
+        if os.fspath(place) in shut:
+            raise PermissionError(13, "Permission denied", os.fspath(place))
+        return whole(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert listed(book, tmp_path) == [("a.png",)]
+    assert [one.reason for one in book.left_out()] == ["cannot be listed: Permission denied"]
+    shut.append(str(tmp_path))
+    with pytest.raises(PermissionError):
+        list_source(book, str(tmp_path), WANTED)
+
+
+def test_results_in_the_source_itself_are_refused(book: Book, tmp_path: Path) -> None:
+    with pytest.raises(BulkError, match="give another --out"):
+        list_source(book, str(tmp_path), Wanted(tmp_path.resolve(), ""))
+    memory = fsspec.filesystem("memory")
+    for name in ("/inside/a.png", "/inside/out/masks/mask.png", "/inside/outer.png"):
+        memory.pipe_file(name, picture(1))
+    try:
+        assert listed(book, "memory://inside", Wanted(None, "", "memory://inside/out")) == [("a.png",), ("outer.png",)]
+        with pytest.raises(BulkError, match="give another --out"):
+            list_source(book, "memory://inside", Wanted(None, "", "memory://inside"))
+    finally:
+        memory.rm("/inside", recursive=True)
+
+
+def test_a_manifest_by_a_hostile_hand(book: Book, tmp_path: Path) -> None:
+    """A row too long for a file system is a row; what cannot be a name at all ends the run with a word."""
+    (tmp_path / "a.png").write_bytes(picture(1))
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(f"path\n{'x' * 5000}.png\na.png\n./a.png\nsub/../a.png\n")
+    assert len(listed(book, manifest)) == 2
+    assert [one.reason for one in book.left_out()] == ["listed twice"] * 2
+    for content, said in (
+        (f"path\n{'x' * 200_000}\n".encode(), "field limit"),
+        (b"path\nb\0.png\n", r"zero byte|NUL"),
+        (b"path\ns3://who:secret@bucket/a.png\n", "put it where"),
+    ):
+        manifest.write_bytes(content)
+        with pytest.raises(BulkError, match=said) as found:
+            list_source(book, str(manifest), WANTED)
+        assert "secret@" not in str(found.value)
+    pq.write_table(pa.table({"path": ["b\0.png"]}), tmp_path / "list.parquet")
+    with pytest.raises(BulkError, match="zero byte"):
+        list_source(book, str(tmp_path / "list.parquet"), WANTED)

@@ -1,0 +1,92 @@
+"""What a run meets at its destination and around it: other weights, broken tables, no room, an impatient hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bulk import book as book_module
+from bulk import table as tables_module
+from bulk.errors import BulkError
+from tests.bulk.conftest import Bulk, draw, rows
+from tests.bulk.test_killed import driver, lives, written
+from tests.waiting import until
+
+
+def test_other_weights_of_the_same_version_are_not_mixed(bulk: Bulk, tmp_path: Path) -> None:
+    source, out = draw(tmp_path / "in", 1), tmp_path / "out"
+    bulk.alone(source, out)
+    other = Bulk(replace(bulk.opened, model_digest="sha256:other"), bulk.archive)
+    with pytest.raises(BulkError, match="sha256:other: give another --out"):
+        other.alone(source, out)
+    assert [row["model_digest"] for row in rows(out)] == [bulk.opened.model_digest]
+
+
+@pytest.mark.parametrize("folder", ["table/1.0", "inputs"])
+def test_a_table_that_is_none_ends_the_run_with_a_word(folder: str, bulk: Bulk, tmp_path: Path) -> None:
+    source, out = draw(tmp_path / "in", 1), tmp_path / "out"
+    strange = out / folder / "part-strange.parquet"
+    strange.parent.mkdir(parents=True)
+    strange.write_bytes(b"PAR1")
+    with pytest.raises(BulkError, match=r"part-strange\.parquet in the results is no table"):
+        bulk.alone(source, out)
+    pq.write_table(pa.table({"other": [1]}), strange)
+    with pytest.raises(BulkError, match="it has no"):
+        bulk.alone(source, out)
+    strange.unlink()
+    assert bulk.alone(source, out).done == 1
+
+
+def test_no_room_for_the_last_part_is_told_as_no_room(
+    bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = draw(tmp_path / "in", 2), tmp_path / "out"
+
+    def full(_self: object, name: str, _table: object) -> None:
+        raise OSError(28, "No space left on device", name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables_module.Destination, "write_table", full)
+        assert "No space left" in bulk.alone(source, out).full
+    assert bulk.alone(source, out).done == 2
+
+
+def test_no_room_for_the_runs_own_notes(bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's own error, of a book that may have so many pages."""
+    monkeypatch.setattr(book_module, "_TABLES", book_module._TABLES + "pragma max_page_count = 1;")
+    with pytest.raises(BulkError, match="full; make room there, or set TMPDIR"):
+        bulk.alone(draw(tmp_path / "in", 300), tmp_path / "out")
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown(bulk: Bulk, tmp_path: Path) -> None:
+    hidden = "s3://who:secret@bucket/scans"
+    for source, out in ((hidden, str(tmp_path)), (str(tmp_path), hidden)):
+        with pytest.raises(BulkError, match="put it where") as found:
+            bulk.alone(source, out)
+        assert "secret@" not in str(found.value)
+
+
+def test_told_twice_it_ends_at_once(bulk: Bulk, tmp_path: Path) -> None:
+    """Also with a scan in work that takes for ever; no worker stays."""
+    source, out = draw(tmp_path / "in", 200), tmp_path / "out"
+    process = driver(bulk, source, out)
+    until(lambda: written(out) > 0 or process.poll() is not None)
+    children = psutil.Process(process.pid).children(recursive=True)
+    for one in children:  # whoever is stopped never answers
+        if "resource_tracker" not in " ".join(one.cmdline()):
+            os.kill(one.pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(Exception, match="timed out"):
+        process.wait(2)  # it waits for what is in work, which does not come
+    process.send_signal(signal.SIGINT)
+    assert process.wait(300) == 130
+    until(lambda: not any(map(lives, children)), "workers stayed")
+    done = len(rows(out))
+    assert bulk.alone(source, out).done == 200 - done
