@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from archive.store import archive_path, release_folder
-from handler.card import FileRecord, InputSpec, ModelCard
+from handler.card import Architecture, FileRecord, InputSpec, ModelCard
 from handler.network import build
 from tests.tiny import TINY, package_quietly
 from training.release.folder import write_release
@@ -25,8 +25,10 @@ THRESHOLD, SMALLEST = 0.5, 6
 DRIFT = {"format": FORMAT, "counts": {name: [10] * bins for name, bins in QUANTITIES.items()}}  # to be held against
 
 
-def _weights(level: float) -> dict[str, torch.Tensor]:
-    network = build(TINY)
+def passing_on(architecture: Architecture) -> dict[str, torch.Tensor]:
+    """Weights of :data:`TINY`, with however many classes: its head's first channel is every second pixel of FLAIR; the
+    head itself is zero."""
+    network = build(architecture)
     state = {name: torch.zeros_like(tensor) for name, tensor in network.state_dict().items()}
     for name in state:
         if name.endswith("running_var"):
@@ -41,6 +43,11 @@ def _weights(level: float) -> dict[str, torch.Tensor]:
         for conv, source in (("conv1", channel), ("conv2", 0)):
             state[f"decoder.blocks.{block}.{conv}.0.weight"][0, source, 1, 1] = 1.0
             state[f"decoder.blocks.{block}.{conv}.1.weight"][0] = 1.0
+    return state
+
+
+def _weights(level: float) -> dict[str, torch.Tensor]:
+    state = passing_on(TINY)
     state["segmentation_head.0.weight"][0, 0, 1, 1] = GAIN
     state["segmentation_head.0.bias"][0] = -GAIN * level
     return state

@@ -3,6 +3,8 @@ phantoms drawn for them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,10 @@ from numpy.typing import NDArray
 from handler.card import Architecture, InputSpec, ModelCard
 from handler.labels import SIGMOID, SOFTMAX, Code, Label, Region
 from handler.pipeline import Model
+from tests.detector import passing_on
 from tests.handler.models import SmallEngine, card
+from tests.tiny import TINY
+from training.release.folder import write_release
 
 NECROSIS, OEDEMA, ENHANCING = 1, 2, 3
 LABELS = (
@@ -49,18 +54,37 @@ def brightness_rule(activation: str) -> torch.nn.Conv2d:
     """1 x 1 over FLAIR x: a region's logit is GAIN (x - its cut). Of softmax each label in the order of brightness has
     that much more than the one before, so that the largest changes at the cuts."""
     spec = InputSpec()
-    slopes = np.ones(3) if activation == SIGMOID else np.arange(1, 4)
-    cuts = np.array(CUTS) if activation == SIGMOID else np.cumsum(CUTS)
-    place = [0, 1, 2] if activation == SIGMOID else [OEDEMA, NECROSIS, ENHANCING]
     rule = torch.nn.Conv2d(3, 3 if activation == SIGMOID else 4, 1)
     with torch.no_grad():
         rule.weight.zero_()
         assert rule.bias is not None
         rule.bias.zero_()
-        for channel, slope, cut in zip(place, slopes, cuts, strict=True):
+        for channel, slope, cut in _lines(activation):
             rule.weight[channel, 1] = GAIN * slope * spec.std[1]
             rule.bias[channel] = GAIN * (slope * spec.mean[1] - cut)
     return rule.eval()
+
+
+def _lines(activation: str) -> list[tuple[int, float, float]]:
+    """(channel, slope, cut): its logit is GAIN (slope * FLAIR - cut)."""
+    if activation == SIGMOID:
+        return [(channel, 1.0, cut) for channel, cut in enumerate(CUTS)]
+    return [(label, n, sum(CUTS[:n])) for n, label in enumerate(BY_BRIGHTNESS, 1)]
+
+
+def write_labelled_detector(store: Path, name: str = "brainseg-regions", version: str = "0.1") -> Path:
+    """``store``/NAME-VERSION: a real network of :data:`LABELS` by softmax that computes the same as
+    :func:`brightness_rule`, on a grid of half the resolution."""
+    architecture = replace(TINY, classes=4)
+    state = passing_on(architecture)
+    for channel, slope, cut in _lines(SOFTMAX):
+        state["segmentation_head.0.weight"][channel, 0, 1, 1] = GAIN * slope
+        state["segmentation_head.0.bias"][channel] = -GAIN * cut
+    spec = InputSpec(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    card = labelled_card(name=name, version=version, architecture=architecture, input=spec)
+    folder = store / f"{name}-{version}"
+    write_release(folder, state, card)
+    return folder
 
 
 def labelled_model(activation: str = SOFTMAX, **changes: Any) -> Model:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,34 +23,49 @@ TIE = 0.002
 _SURE = -6.0
 
 
-def fit_scale(logits: Logits, masks: Masks, labelling: Labelling) -> float:
-    """The factor of all logits that makes the masks most likely (temperature scaling, Guo et al., ICML 2017), over the
-    pixels that are not surely clear. 1 where there is none with a label."""
+def fit_scale(logits: Logits, masks: Masks, labelling: Labelling) -> float | tuple[float, ...]:
+    """The factor of the logits that makes the masks most likely (temperature scaling, Guo et al., ICML 2017), over the
+    pixels that are not surely clear. 1 where there is none that has what is fitted.
+
+    Of a sigmoid one a region, each by its own channel. Of a softmax one for all: one a channel would change which is
+    the largest, and so the mask, for the sake of a calibration."""
     found = np.concatenate([values.reshape(values.shape[0], -1) for values in logits], axis=1).astype(np.float64)
     truth = np.concatenate([mask.ravel() for mask in masks])
-    against = found[1:] - found[:1] if labelling.activation == SOFTMAX else found
-    near = against.max(axis=0) > _SURE  # by what was said alone: by the truth too would bend the scale
+    if labelling.activation != SOFTMAX:
+        regions = zip(found, labelling.regions, strict=True)
+        return tuple(_fit_region(own, np.isin(truth, region.labels)) for own, region in regions)
+    near = (found[1:] - found[:1]).max(axis=0) > _SURE  # by what was said alone: by the truth too would bend the scale
     found, truth = found[:, near], truth[near]
     if not truth.any():
         return 1.0
-
-    def loss(scale: float) -> float:
-        if labelling.activation == SOFTMAX:
-            return float(-log_softmax(scale * found, axis=0)[truth, np.arange(len(truth))].mean())
-        signs = np.stack([np.where(np.isin(truth, region.labels), 1, -1) for region in labelling.regions])
-        return float(np.logaddexp(0, -signs * scale * found).mean())
-
-    return float(minimize_scalar(loss, bounds=SCALES, method="bounded").x)
+    return _best(lambda scale: -log_softmax(scale * found, axis=0)[truth, np.arange(len(truth))].mean())
 
 
-def choose_regions(logits: Logits, masks: Masks, labelling: Labelling, scale: float) -> tuple[Region, ...]:
+def _fit_region(found: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    near = found > _SURE
+    found, truth = found[near], truth[near]
+    if not truth.any():
+        return 1.0
+    signs = np.where(truth, 1, -1)
+    return _best(lambda scale: np.logaddexp(0, -signs * scale * found).mean())
+
+
+def _best(loss: Callable[[float], np.floating[Any]]) -> float:
+    return float(minimize_scalar(lambda scale: float(loss(scale)), bounds=SCALES, method="bounded").x)
+
+
+def choose_regions(
+    logits: Logits, masks: Masks, labelling: Labelling, scale: float | Sequence[float]
+) -> tuple[Region, ...]:
     """The regions, of a sigmoid each with the threshold of the highest Dice over all pixels; within :data:`TIE` of it
-    the one nearest 0.5. A softmax has no thresholds: its regions as they are."""
+    the one nearest 0.5. A softmax has no thresholds: its regions as they are. ``scale``: as :func:`fit_scale` has it,
+    or one for all."""
     if labelling.activation == SOFTMAX:
         return labelling.regions
     chosen = []
+    scales = np.broadcast_to(scale, len(labelling.regions))
     for index, region in enumerate(labelling.regions):
-        probability = [expit(scale * values[index]) for values in logits]
+        probability = [expit(scales[index] * values[index]) for values in logits]
         truth = [np.isin(mask, region.labels) for mask in masks]
         scores = {t: _dice([values > t for values in probability], truth) for t in THRESHOLDS}
         best = max(scores.values())

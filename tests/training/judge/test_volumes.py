@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
+from handler.card import Calibration, parse_card
+from handler.compose import probabilities
 from handler.labels import SIGMOID, SOFTMAX, Labelling
-from tests.labelled import LABELS, REGIONS
+from tests.labelled import LABELS, REGIONS, labelled_card
 from training.data.volumes import CaseVolume
 from training.judge.region_choice import choose_regions, fit_scale
 from training.judge.volumes import (
@@ -98,6 +100,25 @@ def test_a_network_that_is_too_sure_is_scaled_down() -> None:
     assert fit_scale([logits], [truth], SOFT) == pytest.approx(1 / 3, rel=0.1)
     assert fit_scale([logits], [np.zeros_like(truth)], SOFT) == 1
     assert choose_regions([logits], [truth], SOFT, 1.0) == SOFT.regions
+
+
+def test_each_region_of_a_sigmoid_has_a_scale_of_its_own() -> None:
+    """Two that are too sure by different factors; of the third there is nothing to fit by."""
+    rng = np.random.default_rng(0)
+    labelling = Labelling(LABELS, REGIONS[SIGMOID], SIGMOID)
+    truth = rng.integers(0, 3, (96, 96)).astype(np.uint8)  # no enhancing
+    logits = np.full((3, *truth.shape), -3.0, np.float32)
+    for channel, factor in enumerate((2.0, 4.0)):
+        inside = np.isin(truth, labelling.regions[channel].labels)
+        said = np.where(rng.random(truth.shape) < 0.8, inside, ~inside)
+        logits[channel] = factor * logit(0.8) * np.where(said, 1, -1)
+    scale = fit_scale([logits], [truth], labelling)
+    assert scale == pytest.approx((1 / 2, 1 / 4, 1), rel=0.1)
+    card = labelled_card(SIGMOID, calibration=Calibration(scale=scale))
+    assert parse_card(card.to_json()).calibration == card.calibration
+    found = probabilities(logits[None], card)[0]
+    assert found[:2].max(axis=(1, 2)) == pytest.approx(0.8, abs=0.02)
+    assert [one.threshold for one in choose_regions([logits], [truth], labelling, scale)][:2] == [0.5, 0.5]
 
 
 def test_each_region_gets_the_threshold_that_its_cases_want() -> None:
