@@ -65,7 +65,7 @@ def choose_regions(
     chosen = []
     scales = np.broadcast_to(scale, len(labelling.regions))
     for index, region in enumerate(labelling.regions):
-        probability = [expit(scales[index] * values[index]) for values in logits]
+        probability = [expit(float(scales[index]) * values[index]) for values in logits]
         truth = [np.isin(mask, region.labels) for mask in masks]
         scores = {t: _dice([values > t for values in probability], truth) for t in THRESHOLDS}
         best = max(scores.values())
