@@ -43,7 +43,9 @@ ROWS = """(id) => [...document.querySelectorAll(`#${id} tr`)].map((row) => [
 @pytest.fixture
 def three(alone: Alone) -> Model:
     """Served beside the segmentation."""
-    alone.beside = labelled_model(name=NAME, version="0.1", limits=("Trained on 4 patients.",))
+    whole = {"name": "whole tumour", "kind": "region", "dice": 0.767, "patients": 4}
+    metrics = {"choices": {"note": "none"}, "left out": {"side": "left out", "figures": [whole]}}
+    alone.beside = labelled_model(name=NAME, version="0.1", limits=("Trained on 4 patients.",), metrics=metrics)
     return alone.beside
 
 
@@ -218,6 +220,8 @@ def test_a_volume_has_a_legend_in_millilitres(open_alone: OpenPage, axe: str) ->
     assert whole[1] == driver.text("#volume-ml")
     assert f"{NAME} 0.1" in driver.text("#volume-model")
     assert "Trained on 4 patients." in driver.text("#volume-about")
+    assert "left out of a training like this one: whole tumour 0.77." in driver.text("#volume-about")
+    assert "Do not rely on the parts: there is no T1" in driver.text("#volume-parts")  # FLAIR came alone
     driver.page.click("#volume-lesions button")
     expect(driver.page.locator("#place")).to_contain_text("in necrosis and non-enhancing core")
     driver.page.locator("input[value=axial]").check(force=True)

@@ -13,7 +13,7 @@ function figure({ name, value, low, high }) {
 function figures(metrics) {
   const side = metrics.test ?? Object.values(metrics).find((one) => one?.figures);
   const regions = (side?.figures ?? []).filter((one) => one.kind === "region" && one.dice != null);
-  if (regions.length) return `Dice on ${plural(regions[0].patients, "patient")} (${side.side}): ${regions.map(({ name, dice }) => `${name} ${dice.toFixed(2)}`).join(", ")}.`;
+  if (regions.length) return `Dice on ${plural(regions[0].patients, "patient")}${side.side === "left out" ? " left out of a training like this one" : ""}: ${regions.map(({ name, dice }) => `${name} ${dice.toFixed(2)}`).join(", ")}.`;
   const known = (side?.figures ?? []).filter((one) => one.name in NAMES && one.value != null);
   if (!known.length) return "";
   const cases = Math.max(...known.map((one) => one.cases));

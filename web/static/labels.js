@@ -40,8 +40,10 @@ function row(marks, found) {
 }
 
 // A line a label of an answer and, below, a line a region, with the colours that it is made of. Hidden without labels.
-export function showParts(prefix, { labels, regions }) {
+export function showParts(prefix, { labels, regions, warnings = [] }) {
   show($(`${prefix}parts`), Boolean(labels));
+  const missing = warnings.find(({ code }) => code === "missing_sequence"); // another stands in for it: the parts mean little
+  setText(`${prefix}parts-missing`, missing ? `Do not rely on the parts: ${missing.detail}.` : "");
   if (!labels) return;
   const own = (region) => labels.filter(({ value }) => region.labels.includes(value));
   $(`${prefix}parts-labels`).replaceChildren(...labels.map((label) => row([label], label)));
