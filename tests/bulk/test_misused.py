@@ -6,15 +6,19 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
+import fsspec
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from bulk import book as book_module
 from bulk import table as tables_module
 from bulk.errors import BulkError
+from bulk.places import read
 from tests.bulk.conftest import Bulk, draw, rows
 from tests.bulk.test_killed import driver, lives, written
 from tests.waiting import until
@@ -71,6 +75,35 @@ def test_a_password_in_an_address_is_refused_and_not_shown(bulk: Bulk, tmp_path:
         with pytest.raises(BulkError, match="put it where") as found:
             bulk.alone(source, out)
         assert "secret@" not in str(found.value)
+
+
+class Store(MemoryFileSystem):  # type: ignore[misc]
+    """Reads as s3fs 2026.9.0 does: another second argument, and no range of an empty object."""
+
+    protocol = "likes3"
+    store: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("likes3://")))
+
+    def cat_file(self, path: str, version_id: object = None, start: object = None, end: object = None) -> bytes:
+        assert version_id is None
+        if start is not None and not self.info(path)["size"]:
+            raise OSError(22, "The requested range is not satisfiable")
+        return bytes(super().cat_file(path, start, end))
+
+
+def test_a_store_that_reads_as_s3_does() -> None:
+    fsspec.register_implementation("likes3", Store, clobber=True)
+    system = fsspec.filesystem("likes3")
+    system.pipe_file("/a", b"0123456789")
+    system.pipe_file("/empty", b"")
+    assert read("likes3:///a", 3) == b"0123"
+    assert read("likes3:///a", 30) == b"0123456789"
+    assert read("likes3:///empty", 3) == b""
+    with pytest.raises(FileNotFoundError):
+        read("likes3:///gone", 3)
 
 
 def test_told_twice_it_ends_at_once(bulk: Bulk, tmp_path: Path) -> None:

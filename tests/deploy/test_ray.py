@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,6 +127,22 @@ def test_the_parts_mean_each_other(built: list[Resource], job: Resource) -> None
     (actors,) = re.findall(r"--workers (\d+)", job["spec"]["entrypoint"])
     assert int(actors) == cores * worker["maxReplicas"]
     assert worker["minReplicas"] == worker["replicas"] == 0
+
+
+@pytest.mark.parametrize("recipe", ["deploy/Dockerfile", "deploy/ray/Dockerfile"])
+def test_what_an_image_is_made_of_is_there(recipe: str) -> None:
+    """It cannot be built where no container runs: what is copied, the level that is installed, the scripts it runs."""
+    text = (ROOT / recipe).read_text()
+    copied = [name for line in re.findall(r"^COPY (?:--\S+ )*(.+) \S+$", text, re.MULTILINE) for name in line.split()]
+    scripts = re.findall(r"(?<![\w/])scripts/[\w./-]+", text)
+    assert {"pyproject.toml", "constraints.txt", "scripts/bootstrap.sh", "scripts/package"} <= {*copied, *scripts}
+    for name in {*copied, *scripts} - {"scripts/"}:
+        assert (ROOT / name).exists(), name
+    (level,) = re.findall(r"brainseg_environment ([\w-]+)", text)
+    bootstrap = (ROOT / "scripts" / "bootstrap.sh").read_text()
+    (groups,) = re.findall(rf'^ +{level}\) groups="([\w ]*)"', bootstrap, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(groups.split()) <= project["optional-dependencies"].keys()
 
 
 @dataclass(frozen=True)
