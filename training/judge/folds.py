@@ -25,6 +25,7 @@ from training.fit.run import LAST, RECIPE_FILE
 from training.judge.calibrate import Choice, choose, fit_calibration
 from training.judge.predictor import SourceError, open_checkpoint
 from training.judge.scores import SliceScore, score_slice
+from training.release.card import read_checkpoint
 
 Begin = Callable[[str, int], Callable[[], None]]  # a title and a total -> what counts one
 PUBLISHED_THRESHOLD = 0.5
@@ -84,9 +85,14 @@ def read_runs(folders: Sequence[Path], listing: Listing, partial: bool = False) 
 
 def judge_part(run: Run, listing: Listing, begin: Begin, threads: int | None = None) -> Part:
     """Runs the network over its own test side, with so many threads, or one for each core. Raises LeakError if it, or
-    what it started from, has seen any of it."""
+    what it started from, has seen any of it, and SourceError where its training has not come to its end."""
+    trained = read_checkpoint(run.folder / LAST)
+    if trained.epochs < run.recipe.epochs:  # a part without validation cases never stops early
+        raise SourceError(
+            f"{run.folder} has trained {trained.epochs} of {run.recipe.epochs} epochs; go on with scripts/train first"
+        )
     with ExitStack() as keep:
-        predictor = open_checkpoint(run.folder / LAST, keep, "0", threads=threads)
+        predictor = open_checkpoint(run.folder / LAST, keep, "0", trained, threads)
         seen = cases_seen_by(predictor.released_card) or frozenset()
         if leaked := sorted(seen & set(run.split.test)):
             raise LeakError(f"{run.folder} was trained on {len(leaked)} cases that it is to be judged by, {leaked[0]}")

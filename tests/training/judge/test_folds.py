@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from handler.scan import ArraySource
 from tests.training.conftest import call
@@ -21,6 +22,7 @@ from training.judge.calibrate import choose, fit_calibration
 from training.judge.folds import as_published, as_served, judge_part, largest_component, read_runs, settings_of
 from training.judge.kinds import kinds_of
 from training.judge.marks import put_between
+from training.judge.predictor import SourceError
 
 pytestmark = pytest.mark.training
 SILENT = lambda title, total: lambda: None  # noqa: E731
@@ -100,6 +102,15 @@ def test_as_published_keeps_the_largest_of_a_volume(runs: list[Path], phantoms: 
     small = replace(part, slices=tuple(own), logits=tuple(logits))
     found = sorted(as_published(small), key=lambda score: score.number)
     assert [score.found for score in found] == [100, 100, 0]
+
+
+def test_a_part_that_still_trains_is_not_judged(runs: list[Path], phantoms: Path, tmp_path: Path) -> None:
+    begun = shutil.copytree(runs[0], tmp_path / "begun")
+    content = torch.load(begun / "last.ckpt", weights_only=True)
+    torch.save({**content, "epoch": content["epoch"] - 1}, begun / "last.ckpt")
+    listing = find_pairs(phantoms)
+    with pytest.raises(SourceError, match="begun has trained 2 of 3 epochs"):
+        judge_part(read_runs([begun, runs[1]], listing)[0], listing, SILENT)
 
 
 def test_largest_component() -> None:
