@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,9 @@ class ParityError(Exception):
 
 
 def parity_inputs(card: ModelCard) -> list[NDArray[np.float32]]:
-    """The fixed set: phantoms with and without lesion, noise, black, white; at the network's size and at others."""
-    side = SIDE_STEP * 8
+    """The fixed set: phantoms with and without lesion, noise, black, white; at the network's size (its longer side, of
+    128 to 256 pixels: large ones take no more than the proof needs) and at another."""
+    side = SIDE_STEP * min(8, max(4, ceil(max(card.input.height, card.input.width) / SIDE_STEP)))
     images = [
         (draw(seed, radius, side).image / 255).astype(np.float32) for seed, radius in ((1, 0.09), (2, 0.0), (3, 0.04))
     ]

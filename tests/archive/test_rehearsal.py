@@ -43,10 +43,10 @@ def test_a_network_that_does_not_see_the_box_of_a_small_head(monkeypatch: pytest
     class Deep(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first = torch.nn.Conv2d(3, 1, 65)
+            self.first = torch.nn.Conv2d(3, 1, 49)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.nn.functional.pad(self.first(images), (32, 32, 32, 32))
+            return torch.nn.functional.pad(self.first(images), (24, 24, 24, 24))
 
     monkeypatch.setattr("handler.network.build", lambda architecture: Deep())
     with pytest.raises(ValueError, match=r"unet-vgg16 cannot see \(1, 3, 32, 32\)"):
