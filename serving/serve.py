@@ -29,7 +29,7 @@ from serving.door import Door
 from serving.java import find_java_home
 from serving.ready import RefusedError, wait_front_door, wait_ready
 from serving.running import Running, StartError
-from serving.torchserve import Places, Ports
+from serving.torchserve import ARENAS, Places, Ports
 
 console = Console(soft_wrap=True, highlight=False)
 START_SECONDS = 300
@@ -99,7 +99,7 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
         console_log.replace(console_log.with_suffix(".log.1"))
     with console_log.open("ab") as output:
         process = subprocess.Popen(
-            door.command(running.places, ports), cwd=ROOT, env=environment(),
+            door.command(running.places, ports), cwd=ROOT, env={**environment(), **ARENAS},
             stdout=None if door.log_stdout else output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     running.processes.append((FRONT_DOOR, process))

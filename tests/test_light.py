@@ -56,11 +56,17 @@ def installed(python: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_without_a_gpu_the_cpu_build_is_taken_and_satisfies_the_pins(python: Path, index: Path) -> None:
+def test_without_a_gpu_the_cpu_build_is_taken_and_satisfies_the_pins(python: Path, index: Path, tmp_path: Path) -> None:
     assert f"the CPU build of torch, from {index}" in chosen(python, BRAINSEG_TORCH_INDEX=str(index))
     assert installed(python) == {name: f"{pin}+cpu" for name, pin in pins().items()}
     command = [str(python), "-I", "-m", "pip", "install", "--no-index", "--no-deps", "torch"]
     command += ["-c", str(ROOT / "constraints.txt")]
+    assert "already satisfied" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # Nor does the image fetch it once more, whose digest would be another.
+    by_digest = tmp_path / "hashes.txt"
+    by_digest.write_text(f"torch=={pins()['torch']} --hash=sha256:{'0' * 64}\n")
+    command = [str(python), "-I", "-m", "pip", "install", "--no-index", "--no-deps", "--require-hashes"]
+    command += ["-r", str(by_digest)]
     assert "already satisfied" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from archive.audit import AuditError, audit
 from archive.licences import not_allowed
+from archive.pins import serving_pins
 from archive.shipped import Shipped, shipped
 
 NOT_AUDITED = 3
@@ -20,12 +21,16 @@ console = Console(stderr=True, soft_wrap=True, highlight=False)
 @app.command()
 def main(
     listed: Annotated[bool, typer.Option("--list", help="Print every part: name, version, licence.")] = False,
+    pins: Annotated[bool, typer.Option("--pins", help="Print name==version of what the image installs.")] = False,
     faults: Annotated[
         bool, typer.Option("--audit", help="Ask the package index for known faults (pip-audit).")
     ] = False,
 ) -> None:
     """Checks what serving runs on: licences, and with --audit known faults. Status 1: a licence is not allowed or a
     fault is known; 3: the index could not be asked about some."""
+    if pins:
+        typer.echo("\n".join(serving_pins()))
+        return
     parts = shipped()
     if listed:
         for part in parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import replace
 from importlib import metadata
@@ -17,7 +18,9 @@ from archive import audit as audits
 from archive.audit import Audit, AuditError, audit, read
 from archive.bill import BILL_FILE, bill
 from archive.licences import not_allowed
+from archive.pins import HASHES, pinned, serving_pins
 from archive.shipped import Shipped, shipped
+from archive.store import ROOT
 from handler.card import ModelCard, parse_card
 from scripts.commands import supply
 from tests.rollout.stage import ARCHIVE
@@ -41,6 +44,21 @@ class TestParts:
     def test_what_lies_inside_torchserve_is_named(self) -> None:
         (netty,) = [part for part in shipped() if part.name == "netty-codec-http"]
         assert (netty.kind, netty.version.split(".")[:2]) == ("maven", ["4", "1"])
+
+
+class TestPins:
+    def test_the_image_installs_by_digest_what_is_pinned(self) -> None:
+        """After a change of pins: the command in docs/security.md."""
+        assert [f"{name}=={version}" for name, version in pinned(HASHES).items()] == serving_pins()
+        of_each = re.split(r"^(?=\S)", HASHES.read_text(), flags=re.MULTILINE)[1:]
+        assert all(re.search(r"--hash=sha256:[0-9a-f]{64}\b", one) for one in of_each)
+        assert "/" not in HASHES.read_text()  # no address: whoever installs says from where
+        dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
+        assert "--require-hashes --no-deps -r deploy/hashes.txt" in dockerfile
+
+    def test_they_are_printed_for_that_command(self) -> None:
+        printed = CliRunner().invoke(supply.app, ["--pins"])
+        assert printed.stdout.splitlines() == serving_pins()
 
 
 class TestLicences:
