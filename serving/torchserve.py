@@ -25,8 +25,7 @@ from serving.temporary import temporary_folder
 
 STOP_SECONDS = 20
 WORKER_START = ROOT / "serving" / "worker"
-# glibc keeps memory for each thread: of a worker 45 MB of 400 after large and small requests, and a front door, which has
-# some ninety, went on growing by 2 MB each thousand.
+# glibc keeps memory for each thread: 45 MB of a worker's 400 after large and small requests; a front door has ninety.
 ARENAS = {"MALLOC_ARENA_MAX": "2"}
 
 

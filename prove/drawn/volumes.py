@@ -8,87 +8,36 @@ from __future__ import annotations
 
 import gzip
 import io
-import itertools
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import imagecodecs
 import nibabel
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import (
-    UID,
-    EnhancedMRImageStorage,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    MRImageStorage,
-    generate_uid,
+from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from prove.drawn.frames import (
+    COMPRESSED,
+    JPEG_2000,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LS,
+    RLE,
+    encoded,
+    set_pixels,
 )
+from prove.drawn.scan import ORIENTATIONS, SENTINEL, Phantom, brightest, phantom, rotation
 
-SENTINEL = "ZZDOE^SENTINEL"
-# 48: which patient axis each grid axis runs along, and which way.
-ORIENTATIONS = [
-    np.array([[sign * (axis == row) for axis, sign in zip(axes, signs, strict=True)] for row in range(3)], float)
-    for axes in itertools.permutations(range(3))
-    for signs in itertools.product((1, -1), repeat=3)
-]
-
-
-def rotation(degrees: float, axis: tuple[float, float, float] = (1.0, 0.5, 0.25)) -> NDArray[np.float64]:
-    """By ``degrees`` about ``axis``: oblique scans."""
-    x, y, z = np.array(axis) / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    angle = np.radians(degrees)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-
-
-@dataclass(frozen=True)
-class Phantom:
-    """``landmarks``: indices i, j, k of the brightest voxel of each block."""
-
-    voxels: NDArray[np.int16]
-    affine: NDArray[np.float64]
-    landmarks: tuple[tuple[int, int, int], ...]
-
-    def landmarks_mm(self) -> NDArray[np.float64]:
-        return np.array([(self.affine @ (*index, 1.0))[:3] for index in self.landmarks])
-
-
-def phantom(
-    size: tuple[int, int, int] = (20, 24, 8),
-    spacing: tuple[float, float, float] = (0.9, 1.1, 5.0),
-    turn: NDArray[np.float64] | None = None,
-    origin: tuple[float, float, float] = (-31.0, 12.5, 40.0),
-    seed: int = 0,
-) -> Phantom:
-    """``size``: columns, rows, slices; ``turn``: 3 x 3, from grid axes to the patient's (one of :data:`ORIENTATIONS`,
-    turned further by :func:`rotation` for an oblique one)."""
-    generator = np.random.default_rng(seed)
-    voxels = generator.integers(50, 200, size[::-1]).astype(np.int16)
-    affine = np.eye(4)
-    affine[:3, :3] = (np.eye(3) if turn is None else turn) * spacing
-    affine[:3, 3] = origin
-    landmarks = tuple(
-        (int(size[0] * a), int(size[1] * b), int(size[2] * c))
-        for a, b, c in ((0.2, 0.3, 0.2), (0.7, 0.2, 0.6), (0.4, 0.8, 0.9))
-    )
-    for number, (i, j, k) in enumerate(landmarks):
-        voxels[k, j, i] = 1000 + 100 * number
-    return Phantom(voxels, affine, landmarks)
-
-
-def brightest(voxels: NDArray[np.float32], count: int = 3) -> list[tuple[int, int, int]]:
-    """i, j, k of the ``count`` brightest voxels of (slices, rows, columns), the darkest of them first: the landmarks in
-    the phantom's order, whatever the scale."""
-    found = np.argsort(voxels, axis=None)[-count:]
-    return [(int(i), int(j), int(k)) for k, j, i in (np.unravel_index(n, voxels.shape) for n in found)]
-
+__all__ = [
+    "COMPRESSED", "JPEG_2000", "JPEG_BASELINE", "JPEG_EXTENDED", "JPEG_LOSSLESS", "JPEG_LS", "ORIENTATIONS",
+    "RLE", "SENTINEL", "TIMES", "Change", "Phantom", "brightest", "dicom_enhanced", "dicom_series", "dicom_zip",
+    "encoded", "file_of", "nifti", "phantom", "place_slice", "rotation", "uid", "zipped",
+]  # fmt: skip
 
 # --- NIfTI -----------------------------------------------------------------------------------------------------------
 
@@ -148,13 +97,6 @@ def zipped(files: Iterable[tuple[str, bytes]], stored: bool = False) -> bytes:
 
 # --- DICOM -----------------------------------------------------------------------------------------------------------
 
-RLE = "1.2.840.10008.1.2.5"
-JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
-JPEG_LS = "1.2.840.10008.1.2.4.80"
-JPEG_2000 = "1.2.840.10008.1.2.4.90"
-COMPRESSED = (RLE, JPEG_LOSSLESS, JPEG_LS, JPEG_2000)  # lossless ones
 # Times in milliseconds by which a sequence is recognised.
 TIMES: dict[str, dict[str, object]] = {
     "flair": {"EchoTime": 120.0, "RepetitionTime": 9000.0, "InversionTime": 2500.0, "ScanningSequence": ["SE", "IR"]},
@@ -220,26 +162,6 @@ def place_slice(dataset: Dataset, scan: Phantom, k: int) -> None:
     dataset.SliceThickness = float(steps[2])
 
 
-def encoded(frame: NDArray[np.int16], transfer_syntax: str) -> bytes:
-    """One frame, compressed."""
-    unsigned = np.ascontiguousarray(frame.astype(np.uint16))
-    if transfer_syntax == JPEG_LOSSLESS:
-        return bytes(imagecodecs.jpeg8_encode(unsigned, lossless=True, bitspersample=16))
-    if transfer_syntax == JPEG_EXTENDED:
-        return bytes(imagecodecs.jpeg8_encode(unsigned, level=100, bitspersample=12))
-    if transfer_syntax == JPEG_BASELINE:
-        return bytes(imagecodecs.jpeg8_encode((unsigned // 8).astype(np.uint8), level=100))
-    if transfer_syntax == JPEG_LS:
-        return bytes(imagecodecs.jpegls_encode(unsigned))
-    if transfer_syntax == JPEG_2000:
-        return bytes(imagecodecs.jpeg2k_encode(unsigned, level=0, codecformat="j2k", reversible=True, mct=False))
-    halves = [(unsigned >> 8).astype(np.uint8), (unsigned & 255).astype(np.uint8)]
-    packed = [b"".join(bytes(imagecodecs.packbits_encode(row.tobytes())) for row in half) for half in halves]
-    packed = [part + bytes(len(part) % 2) for part in packed]
-    head = np.array([2, 64, 64 + len(packed[0]), *[0] * 13], "<u4").tobytes()
-    return head + packed[0] + packed[1]
-
-
 def file_of(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes:
     """A whole DICOM file (preamble, meta information) of ``dataset``."""
     meta = FileMetaDataset()
@@ -250,18 +172,6 @@ def file_of(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> 
     dataset.preamble = bytes(128)
     pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
     return buffer.getvalue()
-
-
-def _set_pixels(dataset: Dataset, frames: NDArray[np.int16], transfer_syntax: str) -> None:
-    if transfer_syntax in (*COMPRESSED, JPEG_BASELINE, JPEG_EXTENDED):
-        dataset.PixelData = encapsulate([encoded(frame, transfer_syntax) for frame in frames])
-        dataset["PixelData"].VR = "OB"
-        if transfer_syntax == JPEG_BASELINE:
-            dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-        return
-    order = ">" if transfer_syntax == ExplicitVRBigEndian else "<"
-    dataset.PixelData = frames.astype(f"{order}i2").tobytes()
-    dataset["PixelData"].VR = "OW"
 
 
 def dicom_series(
@@ -294,7 +204,7 @@ def dicom_series(
             setattr(dataset, keyword, value)
         dataset.SequenceVariant, dataset.ScanOptions, dataset.MRAcquisitionType = "NONE", "", "2D"
         place_slice(dataset, scan, k)
-        _set_pixels(dataset, frame[None], transfer_syntax)
+        set_pixels(dataset, frame[None], transfer_syntax)
         if change is not None:
             change(k, dataset)
         files.append((f"{SENTINEL}/{series}/{(k * 5) % count:03d}-{k}.dcm", file_of(dataset, transfer_syntax)))
@@ -367,7 +277,7 @@ def dicom_enhanced(
             frames.append(scan.voxels[k])
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
     dataset.NumberOfFrames = len(frames)
-    _set_pixels(dataset, np.stack(frames), transfer_syntax)
+    set_pixels(dataset, np.stack(frames), transfer_syntax)
     if change is not None:
         change(-1, dataset)
     return file_of(dataset, transfer_syntax)
