@@ -27,6 +27,10 @@ include-operation-id = "segment"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 404, {", ".join(map(str, CONTENT))}]
 
 [[operations]]
+include-operation-id = "classify"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 404, {", ".join(map(str, CONTENT))}]
+
+[[operations]]
 include-operation-id = "explain"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 504, {", ".join(map(str, CONTENT))}]
 """
