@@ -19,7 +19,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.server
 EFFORT = {
-    hostile.INPUTS: 35,
+    hostile.INPUTS: 20,  # each way has one at least
     neighbours.MUTATED: 1,
     orientations.TURNS: 3,
     orientations.ASKED: 1,
