@@ -20,7 +20,7 @@ from archive.programs import python
 from archive.store import KEY_FILE, MODEL_NAME
 from exchange.session import open_session
 from exchange.tokens import bearer
-from serving.torchserve import free_port
+from serving.ports import free_port
 
 START_SECONDS = 900  # it packages what it serves first
 ANSWER_SECONDS = 900

@@ -22,8 +22,9 @@ from exchange.tokens import bearer
 from handler.resources import Plan
 from serving import torchserve
 from serving.instance import owned
+from serving.ports import free_port, port_is_free
 from serving.ready import workers_ready
-from serving.torchserve import Ports, free_port
+from serving.torchserve import Ports
 
 START_SECONDS = 300
 PEERS = Path("benchmark") / "peers"
@@ -114,7 +115,7 @@ def flask_peer(release: Path, name: str) -> Iterator[Target]:
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=quiet, stderr=quiet) as process:
         try:
-            _wait(lambda: not torchserve.port_is_free(port), process, "the Flask peer")
+            _wait(lambda: not port_is_free(port), process, "the Flask peer")
             url = f"http://127.0.0.1:{port}/predict"
             send = lambda data: _session().post(url, files={"file": ("scan.png", data)}, timeout=600)  # noqa: E731
             yield Target(name, send, [process.pid])

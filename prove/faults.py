@@ -30,7 +30,7 @@ from prove.server import Server, environment
 from prove.stand import served
 from prove.usage import MIB
 from prove.ways.http import code_of
-from serving.torchserve import free_port
+from serving.ports import free_port
 from web.contract.fields import HTTP_PROBLEMS, PROBLEMS
 
 REPEATS = "repeats"  # requests while a fault lasts

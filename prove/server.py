@@ -16,7 +16,7 @@ import requests
 from archive.store import ROOT
 from exchange.tokens import bearer
 from prove.asking import get, post
-from serving.torchserve import free_port
+from serving.ports import free_port
 
 START_SECONDS = 600  # the first start converts and packages the released weights
 

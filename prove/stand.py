@@ -12,7 +12,7 @@ from archive.inputs import is_current
 from archive.mar import package
 from archive.store import DEFAULT_VERSION_FILE, archive_path, release_folder
 from prove.server import Server
-from serving.torchserve import free_port
+from serving.ports import free_port
 
 
 def make_store(folder: Path, store: Path, version: str) -> Path:

@@ -27,6 +27,7 @@ from serving import torchserve
 from serving.chosen import beside_to_serve, to_serve
 from serving.door import Door
 from serving.java import find_java_home
+from serving.ports import port_is_free
 from serving.ready import RefusedError, wait_front_door, wait_ready
 from serving.running import Running, StartError
 from serving.torchserve import ARENAS, Places, Ports
@@ -44,7 +45,7 @@ CONSOLE_BYTES = 2**20
 def check_ports(named: dict[str, int]) -> None:
     """Raises :class:`StartError` where a port (by the option that names it) is in use or named twice."""
     for option, port in named.items():
-        if not torchserve.port_is_free(port):
+        if not port_is_free(port):
             raise StartError(f"port {port} is in use. Stop what uses it, or choose another one with {option}.")
     if len(set(named.values())) < len(named):
         raise StartError(f"the ports must differ: {', '.join(f'{o} {p}' for o, p in named.items())}")

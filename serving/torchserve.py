@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from archive.store import KEY_FILE, MODEL_NAME, ROOT
 from handler.files import write_atomic
 from handler.resources import Plan
 from handler.wanted import FOLDER_VARIABLE
+from serving.ports import free_port
 from serving.temporary import temporary_folder
 
 STOP_SECONDS = 20
@@ -68,31 +68,6 @@ def make_places(state: Path, model_store: Path) -> Places:
     places = Places(state, temporary_folder(state), model_store.resolve())
     places.wanted.mkdir(mode=0o700)
     return places
-
-
-_named: set[int] = set()
-
-
-def free_port() -> int:
-    """A TCP port on loopback that is free now, another each time: the system may name one twice before it is used."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _named:
-            _named.add(port)
-            return port
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a server could listen on ``port`` on loopback."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def snapshot(

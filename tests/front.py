@@ -14,7 +14,7 @@ import requests
 
 from archive.store import ROOT, SAMPLES
 from prove.server import Server, environment
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.waiting import BOUND_SECONDS
 
 

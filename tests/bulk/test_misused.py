@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -106,6 +108,13 @@ def test_a_store_that_reads_as_s3_does() -> None:
         read("likes3:///gone", 3)
 
 
+def idle(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it does nothing for a second: it waits."""
+    before = psutil.Process(process.pid).cpu_times()
+    time.sleep(1)
+    return psutil.Process(process.pid).cpu_times() == before
+
+
 def test_told_twice_it_ends_at_once(bulk: Bulk, tmp_path: Path) -> None:
     """Also with a scan in work that takes for ever; no worker stays."""
     source, out = draw(tmp_path / "in", 200), tmp_path / "out"
@@ -115,6 +124,7 @@ def test_told_twice_it_ends_at_once(bulk: Bulk, tmp_path: Path) -> None:
     for one in children:  # whoever is stopped never answers
         if "resource_tracker" not in " ".join(one.cmdline()):
             os.kill(one.pid, signal.SIGSTOP)
+    until(lambda: idle(process))  # it has dealt out what they will not do
     process.send_signal(signal.SIGINT)
     with pytest.raises(Exception, match="timed out"):
         process.wait(2)  # it waits for what is in work, which does not come

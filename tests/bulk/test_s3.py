@@ -18,7 +18,7 @@ import requests
 from bulk import worker as worker_module
 from bulk.errors import BulkError
 from bulk.listing import NAMELESS
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.bulk.conftest import Bulk, picture
 from tests.waiting import until
 

@@ -23,7 +23,7 @@ from brainseg_client import (
     UnreachableError,
     in_windows,
 )
-from serving.torchserve import free_port
+from serving.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import requests
 import yaml
 
 from archive.store import ROOT
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.waiting import until
 
 RULES = ROOT / "deploy" / "prometheus" / "brainseg.rules.yml"

@@ -25,7 +25,7 @@ import yaml
 from archive.programs import environment
 from archive.store import ROOT
 from bulk.cluster import NEEDED, VARIABLES
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.bulk.conftest import draw, rows
 from tests.deploy.manifests import RAY, Resource, build, check, open_in, pods, unpack_kubectl
 from tests.rollout.stage import ARCHIVE

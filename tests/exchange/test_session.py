@@ -177,7 +177,7 @@ def test_nothing_of_ours_makes_requests_in_another_way() -> None:
     assert len(sources) > 100
     assert found == {}
     for text in [*(ROOT / "scripts").iterdir(), *(ROOT / "deploy").iterdir()]:
-        if text.is_file():
+        if text.is_file() and text.name != "hashes.txt":  # names and digests of packages
             allowed = BEFORE_ANYTHING.get(text.relative_to(ROOT).as_posix(), set())
             assert {way for way in OTHER_WAYS if way in text.read_text("utf-8")} <= allowed, text
 

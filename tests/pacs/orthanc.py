@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.waiting import until
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

@@ -21,9 +21,10 @@ from archive.store import ROOT
 from prove.drawn.pictures import tiff
 from prove.server import Server
 from prove.slow import ask_and_go, head, read_answer
+from serving.ports import free_port
 from serving.running import DOOR_END_SECONDS, Running
 from serving.temporary import INSIDE
-from serving.torchserve import free_port, make_places
+from serving.torchserve import make_places
 from tests.processes import lives
 from tests.proxy import Heard, hostile_environment, listening
 from tests.rollout.stage import ARCHIVE, RELEASE, appended, pausing

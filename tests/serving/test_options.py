@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from archive.store import ROOT
 from scripts.commands import serve
 from serving.door import Door
+from serving.ports import free_port
 from serving.running import Running
 from serving.serve import _start_front_door
-from serving.torchserve import Ports, free_port, make_places
+from serving.torchserve import Ports, make_places
 from tests.waiting import until
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - it is refused

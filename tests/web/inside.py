@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import requests
 from flask import Flask
 
-from serving.torchserve import free_port
+from serving.ports import free_port
 from web.app import create_app
 from web.door import Door
 from web.server import make_server, serve

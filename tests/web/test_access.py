@@ -13,7 +13,7 @@ import requests
 
 from archive.store import ROOT
 from brainseg_client import AccessError, BusyError, Client
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.front import Front
 from tests.waiting import until
 

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from archive.programs import environment
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.conftest import StartFront
 from tests.waiting import until
 from tests.web.inside import opened

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.browser.conftest import chromium
 from tests.kept import kept
 from tests.waiting import until

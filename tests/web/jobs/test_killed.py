@@ -16,7 +16,7 @@ import requests
 from archive.store import ROOT, SAMPLES
 from prove.server import environment
 from samples.make import LESION
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.rollout.stage import ARCHIVE
 from tests.waiting import BOUND_SECONDS
 from tests.web.workers import unpacked, working

@@ -13,7 +13,7 @@ import pytest
 
 from archive.store import ROOT
 from prove.server import environment
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.waiting import until
 from tests.web.jobs.stage import SCAN, with_jobs
 from tests.web.standin import OK, Stage, standing_in

@@ -10,7 +10,7 @@ import pytest
 
 from archive.store import SAMPLES
 from samples.make import LESION
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.conftest import StartFront
 from tests.web.open_inference.environment import environment_with, run
 from tests.web.open_inference.test_triton import rest

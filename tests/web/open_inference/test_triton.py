@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from archive.store import SAMPLES
 from samples.make import LESION
-from serving.torchserve import free_port
+from serving.ports import free_port
 from tests.conftest import StartFront
 from tests.waiting import until
 from tests.web.open_inference.environment import environment_with, run
