@@ -1,5 +1,5 @@
-"""Scans and results in an object store: a real server that speaks S3 (moto's), through fsspec and s3fs. docs/bulk.md
-has the command."""
+"""Scans and results in an object store: a real server that speaks S3 (moto's), through fsspec and s3fs.
+tests/bulk/test_store.py installs and runs it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.long,  # a server of its own, and a listing of 1,100 keys
     pytest.mark.skipif(
         not all(map(find_spec, PACKAGES)),
-        reason="needs the packages of tests/bulk/s3-packages.txt",
+        reason="run by tests/bulk/test_store.py, with packages of its own",
     ),
 ]
 BUCKET, SECRET = "scans", "not-to-be-seen"
