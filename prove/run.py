@@ -89,7 +89,8 @@ def prove(wish: Wish, tell: Tell) -> list[record.Done]:
             ends = time.monotonic() + 60 * wish.minutes
             kept = copy.deepcopy(dict(earlier.kept)) if earlier else {}
             ground = Ground(wish.seed, effort, store, folder / part.name, wish.out, tell, kept, ends)
-            done[part.name] = _one(part, wish, ground, digest, earlier)
+            outcome = _one(part, wish, ground, digest, earlier)
+            done = {**done, **record.read(wish.out), part.name: outcome}  # another command may have written meanwhile
             record.write(wish.out, [done[name] for name in PARTS if name in done], whole)
     return [done[part.name] for part in parts]
 

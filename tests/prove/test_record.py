@@ -89,6 +89,20 @@ def test_what_is_recorded_is_not_run_again(wish: Wish, ran: list[str]) -> None:
     assert ran[5:] == ["first", "second"]
 
 
+def test_two_commands_at_once_lose_nothing_of_each_other(
+    wish: Wish, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_: object) -> Path:
+        monkeypatch.setattr(run, "make_store", lambda folder, *_: folder)
+        prove(replace(wish, parts=("second",)), told)
+        return wish.out
+
+    monkeypatch.setattr(run, "make_store", meanwhile)
+    prove(replace(wish, parts=("first",)), told)
+    assert ran == ["second", "first"]
+    assert set(record.read(wish.out)) == {"first", "second"}
+
+
 def test_a_failed_claim_and_an_error_fail_the_part_and_the_others_go_on(wish: Wish, ran: list[str]) -> None:
     first, second = prove(replace(wish, short=False), told)
     assert (first.passed, second.passed) == (False, False)
