@@ -32,6 +32,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return made, folder / "data"
 
 
+@pytest.mark.slow  # it trains a gate
 def test_a_release_with_a_gate_is_made_and_works(release: tuple[Path, Path], tmp_path: Path) -> None:
     old, data = release
     before = (old / CARD_FILE).read_bytes()
