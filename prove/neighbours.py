@@ -71,6 +71,18 @@ def _without_time(reply: requests.Response) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "timing_ms"}
 
 
+def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Where two JSON values differ, as paths."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(one.keys() | other.keys()):
+            yield from differences(one.get(name), other.get(name), f"{place}/{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            yield from differences(left, right, f"{place}/{index}")
+    elif one != other:
+        yield place or "/"
+
+
 class Batch:
     """The archive of ``server`` once more, eight requests a batch; :attr:`wanted` fills it within a second."""
 
@@ -118,8 +130,10 @@ def compare(server: Server, archive: str, ground: Ground, claims: Claims) -> Non
             failed += [f"{name}: {spoiled.status_code}"] if spoiled.status_code >= 500 else []
             for index, (lone, reply) in enumerate(zip(alone, replies, strict=True)):
                 compared += 1
-                same = reply.status_code == 200 and _without_time(reply) == lone
-                differ += [] if same else [f"scan {index} beside {name}: {reply.status_code}"]
+                if reply.status_code != 200:
+                    differ.append(f"scan {index} beside {name}: {reply.status_code}")
+                elif (found := _without_time(reply)) != lone:
+                    differ.append(f"scan {index} beside {name}: {', '.join(differences(lone, found))}")
     finally:
         batch.close()
     claims.shown("kinds of bad neighbour; good answers compared, masks and probabilities too", f"{kinds}; {compared}")

@@ -23,6 +23,7 @@ from prove.fuzz import SECONDS
 from prove.hostile import SHARES, Input, Tally, turns_of_ways
 from prove.killed import Kept, Manager, Reader
 from prove.memory import Look, judge
+from prove.neighbours import differences
 from prove.parts import PARTS
 from prove.proof import Claims, Ground
 from prove.server import Server
@@ -223,3 +224,11 @@ def test_a_coverage_guided_run_that_fails_is_told(tmp_path: Path, monkeypatch: p
     fuzz.decode("png", Ground(1, {SECONDS: 1}, tmp_path, tmp_path, tmp_path), claims)
     assert [row.passed for row in claims.rows] == [False, False]
     assert "crash-1: Error: frogs" in str(claims.rows[0].seen)
+
+
+def test_an_answer_that_differs_is_told_by_where() -> None:
+    one = {"verdict": "a", "slices": [{"images": {"mask": "x"}}, {"images": {"mask": "y"}}], "only": 1}
+    other = {"verdict": "a", "slices": [{"images": {"mask": "x"}}, {"images": {"mask": "z"}}]}
+    assert list(differences(one, other)) == ["/only", "/slices/1/images/mask"]
+    assert list(differences(one, one)) == []
+    assert list(differences([1], [1, 2])) == ["/"]
