@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from archive.store import MODEL_NAME
 from bulk.errors import BulkError
+from bulk.names import key_of
 from bulk.places import Destination
 from bulk.row import LOST, SLOW
 from bulk.table import TABLE, rows_of
@@ -48,10 +50,10 @@ def cost_of(rows: Iterable[Mapping[str, Any]], core_hour: float, busy: float) ->
     return found
 
 
-def measured(out: str, version: str) -> Iterator[dict[str, Any]]:
+def measured(out: str, version: str, model: str = MODEL_NAME) -> Iterator[dict[str, Any]]:
     """The rows of a run's table. Raises :class:`BulkError` where there are none."""
     destination = Destination(out)
-    names = destination.names(f"{TABLE}/{version}")
+    names = destination.names(f"{TABLE}/{key_of(model, version)}")
     if not names:
-        raise BulkError(f"{out} has no table of version {version}; expected what scripts/bulk wrote there")
+        raise BulkError(f"{out} has no table of {model} {version}; expected what scripts/bulk wrote there")
     return rows_of(destination, names, COLUMNS)

@@ -43,7 +43,16 @@ def _shown(model: Model, data: bytes, sha256: str) -> Shown | None:
         return None
     volume = found["tumor_volume_ml"]
     caption = f"{found['tumor_pixels']} pixels" if volume is None else f"{volume:.1f} ml"
-    return Shown(sha256, caption, base64.b64decode(drawn["slices"][best]["images"]["overlay"]))
+    return Shown(
+        sha256, "; ".join((caption, *_parts(found))), base64.b64decode(drawn["slices"][best]["images"]["overlay"])
+    )
+
+
+def _parts(found: Mapping[str, Any]) -> list[str]:
+    """What there is of each label, if the model has any."""
+    labels = [one for one in found["labels"] or () if one["pixels"]]
+    sizes = (f"{one['pixels']}" if one["volume_ml"] is None else f"{one['volume_ml']:.1f} ml" for one in labels)
+    return [f"{one['name']} {size}" for one, size in zip(labels, sizes, strict=True)]
 
 
 def gallery(

@@ -1,8 +1,11 @@
-"""Names out of a file system, whatever bytes they are of, as text that SQLite and Parquet take, and back."""
+"""Names out of a file system, whatever bytes they are of, as text that SQLite and Parquet take, and back; and what a
+model's results lie under."""
 
 from __future__ import annotations
 
 import re
+
+from archive.store import MODEL_NAME
 
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 
@@ -27,3 +30,13 @@ def _character(one: str) -> str:
 def address_of(text: str) -> str:
     """What :func:`text_of` was given."""
     return _ESCAPE.sub(lambda found: "\\" if found[1] == "\\" else chr(0xDC00 + int(found[1][1:], 16)), text)
+
+
+def key_of(model: str, version: str) -> str:
+    """What results are found again under, beside their input's digest: of the segmentation itself its version, as
+    before there were others; of a model beside it what its release is called.
+
+    >>> key_of("brainseg", "2.0"), key_of("brainseg-regions", "0.1")
+    ('2.0', 'brainseg-regions-0.1')
+    """
+    return version if model == MODEL_NAME else f"{model}-{version}"

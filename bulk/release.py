@@ -9,12 +9,16 @@ from pathlib import Path
 from archive.digests import digest_of
 from archive.errors import UntrustedError
 from archive.layout import read_members
+from archive.store import MODEL_NAME, MODELS, TYPES_NAME
 from archive.verify import Release, read_release, verify
 from archive.workspace import own_folder
 from bulk.errors import BulkError
+from bulk.names import key_of
+from handler.labels import Label
 from handler.pipeline import Model, open_model
 
 PREFIX = "brainseg-bulk-"
+SEGMENTING = tuple(model for model in MODELS if model != TYPES_NAME)
 THREADS = 1  # of a worker: many scans at a time are faster than many threads on one
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -27,17 +31,40 @@ class Opened:
     sha256: str
     version: str
     model_digest: str
+    model: str = MODEL_NAME
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What its results lie under."""
+        return key_of(self.model, self.version)
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        return f"BrainSeg {self.version}" if self.model == MODEL_NAME else f"{self.model} {self.version}"
 
 
-def find(archive: Path, version: str) -> Opened:
-    """Raises :class:`BulkError` for an archive that is not to be trusted, or not of ``version``."""
+def find(archive: Path, version: str, model: str = MODEL_NAME) -> Opened:
+    """Raises :class:`BulkError` for an archive that is not to be trusted, not of ``model`` and ``version``, or of one
+    that makes no masks."""
     try:
         release: Release = read_release(archive)
     except UntrustedError as error:
         raise BulkError(str(error)) from error
-    if release.version != version:
-        raise BulkError(f"{archive.name} holds version {release.version}, expected {version}")
-    return Opened(release.content, release.sha256, version, release.card.weights.sha256)
+    card = release.card
+    if (card.name, card.version) != (model, version):
+        raise BulkError(f"{archive.name} holds {card.name} {card.version}, expected {model} {version}")
+    check_segments(model)
+    labels = card.labelling.labels if card.labelling else ()
+    return Opened(release.content, release.sha256, version, card.weights.sha256, model, labels)
+
+
+def check_segments(model: str) -> None:
+    """Raises :class:`BulkError` for a model that makes no masks."""
+    if model not in SEGMENTING:
+        named = f"{model} names a class for a slice and makes no masks" if model in MODELS else f"no model {model}"
+        raise BulkError(f"{named}; --model expects {' or '.join(SEGMENTING)}")
 
 
 def open_archive(content: bytes, sha256: str, engine: str = "auto") -> Model:

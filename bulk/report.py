@@ -1,4 +1,4 @@
-"""``report.html``: what is in the table of a version, in counts and pictures, without a name or a path."""
+"""``report.html``: what is in the table of a model's version, in counts and pictures, without a name or a path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import heapq
 import html
 import io
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,39 +13,27 @@ from typing import Any
 
 from bulk.book import LeftOut
 from bulk.names import text_of
+from bulk.parts import Parts, section
 from bulk.places import Destination
+from bulk.release import Opened
+from bulk.spread import Spread, bars, table
 from bulk.table import Tables, rows_of
 from handler.answer import NOTICE
 
 REPORT, LEFT_OUT = "report.html", "left-out.parquet"
 SLOWEST = 10
-BINS_A_TENFOLD = 4
 COLUMNS = ["input_sha256", "verdict", "error_code", "trust_reasons", "tumor_volume_ml", "tumor_coverage_percent",
-           "seconds", "slices", "bytes", "uncertain", "format"]  # fmt: skip
+           "seconds", "slices", "bytes", "uncertain", "format", "total_pixels", "labels", "regions",
+           "warnings"]  # fmt: skip
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
 h1,h2{line-height:1.2}table{border-collapse:collapse;margin:.5rem 0 1.5rem}
 td,th{border-bottom:1px solid #d0d7de;padding:.25rem .75rem;text-align:left;vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:.85em;word-break:break-all}
 .notice{border:1px solid #9a6700;background:#fff8e6;padding:.5rem .75rem}svg text{font-size:11px;fill:#1b1f24}
+.swatch{display:inline-block;width:.8em;height:.8em;margin-right:.4em;border:1px solid #57606a}
 .gallery{display:flex;flex-wrap:wrap;gap:1rem}.gallery img{max-width:14rem;display:block}
 """
-
-
-@dataclass
-class Spread:
-    """Values in bins of equal ratio, four a tenfold; those that are not above 0 apart."""
-
-    bins: Counter[int] = field(default_factory=Counter)
-    zeros: int = 0
-
-    def add(self, value: float | None) -> None:
-        if value is None:
-            return
-        if value > 0:
-            self.bins[math.floor(BINS_A_TENFOLD * math.log10(value))] += 1
-        else:
-            self.zeros += 1
 
 
 @dataclass
@@ -61,10 +48,12 @@ class Counts:
     formats: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
     uncertain: int = 0
     volumes: Spread = field(default_factory=Spread)
     coverage: Spread = field(default_factory=Spread)
     times: Spread = field(default_factory=Spread)
+    parts: Parts = field(default_factory=Parts)
     slowest: list[tuple[float, str, int]] = field(default_factory=list)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -77,11 +66,13 @@ class Counts:
         if row["error_code"]:
             self.refused[row["error_code"]] += 1
         self.unknown.update(row["trust_reasons"][:1])
+        self.warnings.update(set(row["warnings"]))
         self.uncertain += bool(row["uncertain"])
         self.volumes.add(row["tumor_volume_ml"])
         if row["tumor_volume_ml"] is None:
             self.coverage.add(row["tumor_coverage_percent"])
         self.times.add(row["seconds"])
+        self.parts.add(row)
         entry = (row["seconds"], str(row["input_sha256"]), row["slices"] or 0)
         (heapq.heappush if len(self.slowest) < SLOWEST else heapq.heappushpop)(self.slowest, entry)
 
@@ -95,45 +86,14 @@ class Shown:
     png: bytes
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    def cell(kind: str, number: int, value: object) -> str:
-        numeric = ' class="n"' if number else ""
-        return f"<{kind}{numeric}>{html.escape(str(value))}</{kind}>"
-
-    lines = ["".join(cell("th", number, name) for number, name in enumerate(head))]
-    lines += ["".join(cell("td", number, value) for number, value in enumerate(row)) for row in rows]
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>" if len(lines) > 1 else "<p>None.</p>"
-
-
-def _bars(spread: Spread, unit: str) -> str:
-    """A histogram as SVG; each bin named by where it begins."""
-    if not spread.bins:
-        return "<p>None.</p>"
-    low, high = min(spread.bins), max(spread.bins)
-    most, width, height = max(spread.bins.values()), 28, 120
-    parts = []
-    for place, number in enumerate(range(low, high + 1)):
-        count = spread.bins[number]
-        tall = round(height * count / most) if count else 0
-        x, begin = place * width, 10 ** (number / BINS_A_TENFOLD)
-        parts.append(f'<rect x="{x + 2}" y="{height - tall + 14}" width="{width - 4}" height="{tall}" fill="#0969da"/>')
-        if count:
-            parts.append(f'<text x="{x + 4}" y="{height - tall + 11}">{count}</text>')
-        parts.append(
-            f'<text x="{x + 4}" y="{height + 24}" transform="rotate(60 {x + 4} {height + 24})">{begin:.3g}</text>'
-        )
-    size = f'width="{(high - low + 1) * width + 40}" height="{height + 70}"'
-    zeros = f"<p>{spread.zeros} with 0 {html.escape(unit)}.</p>" if spread.zeros else ""
-    return f'<svg {size} role="img" aria-label="histogram, {html.escape(unit)}">{"".join(parts)}</svg>{zeros}'
-
-
 def _counted(counts: Mapping[str, int], head: str) -> str:
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    return _table((head, "scans"), ordered)
+    return table((head, "scans"), ordered)
 
 
-def page(version: str, counts: Counts, left_out: Mapping[str, int], gallery: Sequence[Shown] = ()) -> str:
+def page(opened: Opened, counts: Counts, left_out: Mapping[str, int], gallery: Sequence[Shown] = ()) -> str:
     """The report. Scans are named by digest alone."""
+    name = html.escape(opened.name)
     totals = [
         ("scans in the table", counts.rows),
         ("slices", counts.slices),
@@ -144,19 +104,21 @@ def page(version: str, counts: Counts, left_out: Mapping[str, int], gallery: Seq
     ]
     slowest = [(f"{seconds:.2f}", slices, sha256) for seconds, sha256, slices in sorted(counts.slowest, reverse=True)]
     parts = [
-        f"<h1>BrainSeg {html.escape(version)}: {counts.rows} scans</h1>",
+        f"<h1>{name}: {counts.rows} scans</h1>",
         f'<p class="notice">{NOTICE}</p>',
-        _table(("", ""), totals),
+        table(("", ""), totals),
         f"<h2>Verdicts</h2>{_counted(counts.verdicts, 'verdict')}",
         f"<h2>Refused, by reason</h2>{_counted(counts.refused, 'code')}",
         f"<h2>Not of the kind that the model knows, by main reason</h2>{_counted(counts.unknown, 'reason')}",
+        f"<h2>Warnings</h2>{_counted(counts.warnings, 'code')}",
         f"<h2>Listed, but no scan of this run</h2>{_counted(left_out, 'reason')}",
         f"<p>Which: <code>{LEFT_OUT}</code>.</p>" if left_out else "",
         f"<h2>Formats</h2>{_counted(counts.formats, 'format')}",
-        f"<h2>Tumour volume of volumes, ml</h2>{_bars(counts.volumes, 'ml')}",
-        f"<h2>Tumour coverage of pictures, %</h2>{_bars(counts.coverage, '%')}",
-        f"<h2>Seconds a scan</h2>{_bars(counts.times, 's')}",
-        f"<h2>The slowest</h2>{_table(('seconds', 'slices', 'input digest'), slowest)}",
+        f"<h2>Tumour volume of volumes, ml</h2>{bars(counts.volumes, 'ml')}",
+        f"<h2>Tumour coverage of pictures, %</h2>{bars(counts.coverage, '%')}",
+        section(counts.parts, opened.labels),
+        f"<h2>Seconds a scan</h2>{bars(counts.times, 's')}",
+        f"<h2>The slowest</h2>{table(('seconds', 'slices', 'input digest'), slowest)}",
     ]
     if gallery:
         parts.append('<h2>The largest tumours</h2><div class="gallery">')
@@ -167,7 +129,7 @@ def page(version: str, counts: Counts, left_out: Mapping[str, int], gallery: Seq
                 f'<figure><img alt="" src="data:image/png;base64,{picture}"><figcaption>{caption}</figcaption></figure>'
             )
         parts.append("</div>")
-    head = f'<meta charset="utf-8"><title>BrainSeg {html.escape(version)}</title><style>{STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>'
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}<p>{NOTICE}</p></body></html>\n"
 
 
@@ -182,12 +144,12 @@ def counted(destination: Destination, tables: Tables) -> Counts:
 def write_report(
     destination: Destination,
     tables: Tables,
-    version: str,
+    opened: Opened,
     left_out: Mapping[str, int],
     gallery: Sequence[Shown] = (),
 ) -> None:
     """Raises ``OSError``."""
-    text = page(version, counted(destination, tables), left_out, gallery)
+    text = page(opened, counted(destination, tables), left_out, gallery)
     destination.write(REPORT, text.encode())
 
 

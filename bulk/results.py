@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from archive.store import MODEL_NAME
 from brainseg_client.records import pictures, volume_files
 from brainseg_client.results import segmentation
-from bulk.row import NOT_ASSESSED, Row
+from bulk.names import key_of
+from bulk.row import NOT_ASSESSED, LabelFound, RegionFound, Row
 from handler.answer import REFUSED_HEADER, Answer
 from handler.outcome import Outcome
 
@@ -29,11 +31,12 @@ class Scan:
     bytes: int
     version: str
     model_digest: str
+    model: str = MODEL_NAME
 
     @property
     def folder(self) -> str:
         """Where its files go: by digest, 256 folders beside each other, for no store likes a million names in one."""
-        return f"{MASKS}/{self.version}/{self.sha256[:2]}/{self.sha256}"
+        return f"{MASKS}/{key_of(self.model, self.version)}/{self.sha256[:2]}/{self.sha256}"
 
 
 def failed(scan: Scan, code: str, detail: str, seconds: float, **more: Any) -> Row:
@@ -45,6 +48,19 @@ def _row(scan: Scan, code: str | None, detail: str | None, seconds: float, more:
     known = {**asdict(scan), **more}
     known["input_sha256"] = known.pop("sha256") or None
     return Row(error_code=code, error_detail=detail, seconds=seconds, **known)
+
+
+def _parts(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found by label and by region; None where the model has none, or nothing was assessed."""
+    if body["labels"] is None or body["verdict"] == NOT_ASSESSED:
+        return {}
+    figures = ("pixels", "volume_ml", "max_probability")
+    return {
+        "labels": tuple(
+            LabelFound(**{name: one[name] for name in ("value", "name", *figures)}) for one in body["labels"]
+        ),
+        "regions": tuple(RegionFound(**{name: one[name] for name in ("name", *figures)}) for one in body["regions"]),
+    }
 
 
 def _found(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +80,7 @@ def _found(body: Mapping[str, Any]) -> dict[str, Any]:
         "tumor_volume_ml_low": interval[0],
         "tumor_volume_ml_high": interval[1],
         "warnings": tuple(one["code"] for one in body["warnings"]),
+        **_parts(body),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +13,27 @@ NOT_ASSESSED = "not_assessed"
 UNREADABLE, NOT_WRITTEN, LOST, SLOW = "unreadable", "not_written", "worker_lost", "too_slow"
 # Codes after which the next run tries again: the scan was not to blame, or it cannot be known.
 AGAIN = frozenset({UNREADABLE, NOT_WRITTEN, "internal_error"})
+
+
+@dataclass(frozen=True)
+class LabelFound:
+    """One label of a mask: ``value`` in it, 1 to n. ``volume_ml``: of volumes; ``max_probability``: 0..1."""
+
+    value: int
+    name: str
+    pixels: int
+    volume_ml: float | None
+    max_probability: float
+
+
+@dataclass(frozen=True)
+class RegionFound:
+    """A union of labels; figures as of a label."""
+
+    name: str
+    pixels: int
+    volume_ml: float | None
+    max_probability: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,9 @@ class Row:
     tumor_volume_ml_high: float | None = None
     warnings: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    model: str | None = None
+    labels: tuple[LabelFound, ...] | None = None
+    regions: tuple[RegionFound, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,26 +113,29 @@ MEANING = {
     "tumor_volume_ml_high": "of the interval",
     "warnings": "codes",
     "outputs": "files, from DEST",
+    "model": "its name; null in rows of before there were others, which are of `brainseg`",
+    "labels": "of a model that tells parts of a tumour apart, each of them in the order of its values",
+    "regions": "of such a model, unions of labels",
 }
+# Columns that tables of before lack. New ones come last, here and in :class:`Row`: who reads the others goes on.
+LATER = frozenset({"model", "labels", "regions"})
 NAMES = tuple(one.name for one in fields(Row))
+STRUCTS = (LabelFound, RegionFound)
 
 
 def schema() -> pa.Schema:
     """The table's, in the order of :class:`Row`."""
     import pyarrow as pa
 
-    kinds = {
-        "str": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-        "tuple[str, ...]": pa.list_(pa.string()),
-    }
-    made = []
-    for one in fields(Row):
+    kinds = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+
+    def column(one: Field[Any], inside: bool = False) -> pa.Field:
         kind, _, null = str(one.type).partition(" | ")
-        made.append(pa.field(one.name, kinds[kind], nullable=bool(null)))
-    return pa.schema(made)
+        return pa.field(one.name, kinds[kind], nullable=inside or bool(null))
+
+    kinds |= {struct.__name__: pa.struct([column(one, inside=True) for one in fields(struct)]) for struct in STRUCTS}
+    kinds |= {f"tuple[{name}, ...]": pa.list_(kinds[name]) for name in ("str", *(one.__name__ for one in STRUCTS))}
+    return pa.schema([column(one) for one in fields(Row)])
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -99,7 +99,7 @@ def _set_apart(lost: Lost, opened: Opened, authorization: str) -> Row:
     size = sum(part.size for part in task.parts)
     path = text_of(task.parts[0].address)
     sha256 = _digest(task, authorization)
-    scan = Scan(sha256, path, len(task.parts), size, opened.version, opened.model_digest)
+    scan = Scan(sha256, path, len(task.parts), size, opened.version, opened.model_digest, opened.model)
     return failed(scan, lost.code, f"It ended two workers, one after the other: {lost.detail}.", 0.0)
 
 
@@ -192,7 +192,7 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
             folder = stack.enter_context(own_folder(PREFIX))
             book = Book(folder)
             stack.callback(book.close)
-            tables = Tables(destination, opened.version, book, opened.model_digest)
+            tables = Tables(destination, opened.key, book, opened.model_digest)
             summary.scans = list_source(book, options.source, wanted, options.authorization)
             waiting = book.waiting()
             summary.before = summary.scans - waiting
@@ -202,11 +202,11 @@ def run(options: Options, opened: Opened, executor: Executor, watching: Watching
             if waiting:
                 _Run(options, opened, book, tables, summary, watching).work(executor, waiting)
                 executor.close()
-                destination.sweep(f"{MASKS}/{opened.version}")
+                destination.sweep(f"{MASKS}/{opened.key}")
             if not summary.full:
                 write_left_out(destination, book.left_out())
                 pictures = _pictures(destination, tables, book, opened, options)
-                write_report(destination, tables, opened.version, summary.left_out, pictures)
+                write_report(destination, tables, opened, summary.left_out, pictures)
     except OSError as error:
         raise BulkError(f"{error.filename or options.out}: {error.strerror or error}") from error
     except sqlite3.Error as error:

@@ -10,26 +10,33 @@ from typing import Any
 from bulk.book import Book
 from bulk.errors import BulkError, NoRoomError
 from bulk.places import Destination, run_name
-from bulk.row import AGAIN, NAMES, Row, table
+from bulk.row import AGAIN, LATER, NAMES, Row, table
 
 TABLE, INPUTS, UNFINISHED = "table", "inputs", "unfinished.parquet"
+# Parts sort behind those of builds whose tables had fewer columns: pandas and DuckDB take the first file's columns for
+# all, and where one of those is missing in a later file DuckDB ends.
+BEHIND = "m"
 PART_ROWS = 512
 PART_SECONDS = 15.0
 READ_ROWS = 4096
 
 
 def rows_of(destination: Destination, names: list[str], columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of Parquet files, some at a time. Raises :class:`BulkError` for a file that is none of a run's."""
+    """The rows of Parquet files, some at a time; None for a column that was not known yet when a file was written.
+    Raises :class:`BulkError` for a file that is none of a run's."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     for name in names:
         try:
             with pq.ParquetFile(io.BytesIO(destination.read(name))) as file:
-                if missing := set(columns or ()) - set(file.schema_arrow.names):
-                    raise pa.ArrowInvalid(f"it has no {', '.join(sorted(missing))}")
-                for batch in file.iter_batches(READ_ROWS, columns=columns):
-                    yield from batch.to_pylist()
+                missing = set(columns or ()) - set(file.schema_arrow.names)
+                if strange := missing - LATER:
+                    raise pa.ArrowInvalid(f"it has no {', '.join(sorted(strange))}")
+                there = None if columns is None else [one for one in columns if one not in missing]
+                unknown = dict.fromkeys(missing)
+                for batch in file.iter_batches(READ_ROWS, columns=there):
+                    yield from ({**row, **unknown} for row in batch.to_pylist())
         except pa.ArrowException as error:
             raise BulkError(
                 f"{name} in the results is no table of a run ({str(error)[:150]}): move it away and run again"
@@ -51,20 +58,21 @@ def inputs_table(rows: list[dict[str, object]]) -> Any:
 
 
 class Tables:
-    """Of one ``version``, in ``destination``; what it holds of earlier runs is told to ``book`` at once."""
+    """Of one ``key`` (:func:`bulk.names.key_of`), in ``destination``; what it holds of earlier runs is told to ``book``
+    at once."""
 
     def __init__(
         self,
         destination: Destination,
-        version: str,
+        key: str,
         book: Book,
         model_digest: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._destination, self._book, self._clock = destination, book, clock
         self._model_digest = model_digest
-        self.folder = f"{TABLE}/{version}"
-        self._run, self._number = run_name(), 0
+        self.folder = f"{TABLE}/{key}"
+        self._run, self._number = f"{BEHIND}{run_name()}", 0
         self._rows: list[dict[str, Any]] = []
         self._read = 0
         self._written = clock()

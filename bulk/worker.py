@@ -6,6 +6,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field, replace
 
+from archive.store import MODEL_NAME
 from brainseg_client.volumes import zipped
 from bulk.names import text_of
 from bulk.places import Destination
@@ -34,6 +35,7 @@ class Setup:
     destination: str
     engine: str = "auto"
     authorization: str = field(default="", repr=False)
+    model: str = MODEL_NAME
 
 
 class Worker:
@@ -67,7 +69,8 @@ class Worker:
     def _scan(self, task: Task, sha256: str) -> Scan:
         size = sum(part.size for part in task.parts)
         path = text_of(task.parts[0].address)
-        return Scan(sha256, path, len(task.parts), size, self.setup.version, self.setup.model_digest)
+        setup = self.setup
+        return Scan(sha256, path, len(task.parts), size, setup.version, setup.model_digest, setup.model)
 
     def _segmented(self, scan: Scan, data: bytes, begin: float) -> Row:
         fields = VOLUME_FIELDS if is_volume(data) else FIELDS

@@ -26,6 +26,7 @@ MARKS = {
     "browser": "browser",
     "smoke_run": "training",
     "packaged": "slow",
+    "labelled_archive": "slow",
     "detector_store": "slow",
 }
 # The groups that take longest begin first, or the end would wait for one of them alone; rollouts wait more than they

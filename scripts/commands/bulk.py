@@ -14,13 +14,20 @@ import typer
 from rich.console import Console
 
 from archive.programs import environment, python
-from archive.store import MODEL_STORE, archive_path, default_version, release_folder
+from archive.store import (
+    MODEL_NAME,
+    MODEL_STORE,
+    archive_path,
+    default_version,
+    release_folder,
+    released_versions,
+)
 from brainseg_client.names import shown
 from bulk.crew import Executor
 from bulk.errors import BulkError
 from bulk.places import MEMORY, scheme_of
 from bulk.pool import Alone, Pool
-from bulk.release import Opened, find
+from bulk.release import Opened, check_segments, find
 from bulk.report import REPORT
 from bulk.run import Options, Summary, Watching, run
 from bulk.studies import VARIABLE
@@ -56,16 +63,29 @@ class Told:
         return self.to_stop
 
 
-def packaged(version: str, store: Path) -> Path:
+def version_of(model: str, store: Path) -> str:
+    """The one that answers when none is named: of a model beside the segmentation its newest. Raises
+    :class:`BulkError` or ``FileNotFoundError``."""
+    if model == MODEL_NAME:
+        return default_version(store)
+    versions = released_versions(store, model)
+    if not versions:
+        raise BulkError(f"no release of {model} in {store}: expected a folder such as {model}-0.1 with its model card")
+    return versions[-1]
+
+
+def packaged(version: str, store: Path, model: str = MODEL_NAME) -> Path:
     """The archive of ``version``, made where it is missing or stale. Raises :class:`BulkError`."""
-    if (release_folder(version, store) / "model-card.json").exists():
-        command = python("-m", "archive", version, "--if-stale", "--model-store", str(store))
+    archive = archive_path(version, store, model)
+    if (release_folder(version, store, model) / "model-card.json").exists():
+        command = python("-m", "archive", version, "--if-stale", "--model-store", str(store), "--model", model)
         done = subprocess.run(command, env=environment(), stdout=sys.stderr, check=False)
         if done.returncode:
-            raise BulkError(f"version {version} could not be packaged, see above")
-    elif not archive_path(version, store).exists():
-        raise BulkError(f"no version {version} in {store}")
-    return archive_path(version, store)
+            raise BulkError(f"{model} {version} could not be packaged, see above")
+    elif not archive.exists():
+        there = ", ".join(released_versions(store, model)) or "none"
+        raise BulkError(f"no version {version} of {model} in {store}; released there: {there}")
+    return archive
 
 
 def authorization_in(file: Path | None) -> str:
@@ -119,6 +139,12 @@ def main(
     ],
     out: Annotated[str, typer.Option(help="Folder or address for the results.")],
     version: Annotated[str | None, typer.Option(help="Model version; else the default one.")] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="A model beside the segmentation, such as brainseg-regions (parts of a tumour)."
+        ),
+    ] = MODEL_NAME,
     model_store: Annotated[Path, typer.Option(help="Holds releases and archives.")] = MODEL_STORE,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes, by default one a core; 0: this process alone.")
@@ -140,11 +166,12 @@ def main(
     Exit status: 0 all done, 1 some were refused, 2 wrong use, 4 results cannot be written, 130 interrupted."""
     stop = Told()
     try:
-        chosen = version or default_version(model_store)
-        archive = packaged(chosen, model_store)
-        opened = find(archive, chosen)
+        check_segments(model)
+        chosen = version or version_of(model, model_store)
+        archive = packaged(chosen, model_store, model)
+        opened = find(archive, chosen, model)
         authorization = authorization_in(authorization_file)
-        setup = Setup(opened.sha256, chosen, opened.model_digest, out, engine, authorization)
+        setup = Setup(opened.sha256, chosen, opened.model_digest, out, engine, authorization, model)
         executor = executor_of(workers, ray, setup, opened, archive, (source, out))
         watching = Watching(lambda total: rating("bulk", total, "scans", console), say, stop)
         summary = run(Options(source, out, skip, scan_seconds, gallery, authorization), opened, executor, watching)

@@ -13,11 +13,15 @@ import pyarrow.dataset as ds
 import pytest
 from PIL import Image
 
+from archive.store import REGIONS_NAME
 from bulk.pool import Alone, Pool
 from bulk.release import Opened, find
 from bulk.run import Options, Summary, Watching, run
 from bulk.worker import Setup
+from tests.labelled import write_labelled_detector
 from tests.rollout.stage import ARCHIVE
+from tests.sharing import shared_folder
+from tests.tiny import package_quietly
 
 Rows = list[dict[str, Any]]
 
@@ -76,7 +80,8 @@ class Bulk:
         self.lines: list[str] = []
 
     def setup(self, out: Path | str) -> Setup:
-        return Setup(self.opened.sha256, self.opened.version, self.opened.model_digest, str(out))
+        opened = self.opened
+        return Setup(opened.sha256, opened.version, opened.model_digest, str(out), model=opened.model)
 
     def alone(self, source: Path | str, out: Path | str, **options: Any) -> Summary:
         stopped = options.pop("stopped", lambda: False)
@@ -86,6 +91,23 @@ class Bulk:
 
     def pool(self, out: Path) -> Pool:
         return Pool(2, self.setup(out), str(self.archive))
+
+
+@pytest.fixture(scope="session")
+def labelled_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of :data:`tests.labelled.LABELS`, beside its release."""
+
+    def make(folder: Path) -> None:
+        release = write_labelled_detector(folder)
+        package_quietly(release, folder / f"{release.name}.mar")
+
+    return shared_folder(tmp_path_factory, "labelled", make) / f"{REGIONS_NAME}-0.1.mar"
+
+
+@pytest.fixture
+def labelled(labelled_archive: Path) -> Bulk:
+    """By a model that tells parts of a tumour apart."""
+    return Bulk(find(labelled_archive, "0.1", REGIONS_NAME), labelled_archive)
 
 
 @pytest.fixture

@@ -40,4 +40,4 @@ def test_the_command_reads_a_runs_table(bulk: Bulk, tmp_path: Path) -> None:
     assert "refused" in printed.output
     nothing = CliRunner().invoke(app, [str(tmp_path), "--core-hour", "1", "--version", "1.0"])
     assert nothing.exit_code == 2
-    assert "no table of version 1.0" in nothing.output
+    assert "no table of brainseg 1.0" in nothing.output

@@ -170,6 +170,10 @@ def test_reasons_are_of_the_tumour(both: Server) -> None:
     assert reply.json()["model"]["name"] == NAME
 
 
+def pixels_of(labels: list[dict[str, Any]] | None) -> list[int]:
+    return [one["pixels"] for one in labels or ()]
+
+
 @pytest.mark.parametrize("which", ["deep", "labelled"])
 def test_bulk_gives_the_same(both: Server, tmp_path: Path, which: str) -> None:
     archive, version, model = both.store / f"{NAME}-0.1.mar", "0.1", NAME
@@ -179,13 +183,14 @@ def test_bulk_gives_the_same(both: Server, tmp_path: Path, which: str) -> None:
     source.mkdir()
     (source / "s.tiff").write_bytes(STACK)
     (source / "h.png").write_bytes((FOLDER / HEALTHY).read_bytes())
-    opened = find(archive, version)
-    setup = Setup(opened.sha256, opened.version, opened.model_digest, str(out))
+    opened = find(archive, version, model)
+    setup = Setup(opened.sha256, opened.version, opened.model_digest, str(out), model=model)
     watching = Watching(showing, lambda _line: None, lambda: False)
     summary = run(Options(str(source), str(out)), opened, Alone(setup, opened), watching)
     assert (summary.done, summary.refused) == (2, 0)
     found = {Path(row["path"]).name: row for row in rows(out)}
     wanted = ask(both.door, STACK, model=model)
     assert found["s.tiff"]["tumor_pixels"] == wanted["tumor_pixels"]
+    assert pixels_of(found["s.tiff"]["labels"]) == pixels_of(wanted["labels"])
     (name,) = found["s.tiff"]["outputs"]
     np.testing.assert_array_equal(tifffile.imread(out / name), drawn(wanted["slices"]))
