@@ -68,9 +68,11 @@ def _unfinished(volume: Volume, mask: Mask, algorithm: Algorithm, kind: str) -> 
         content_description=NOTICE,
         omit_empty_frames=False,
     )
-    for described in dataset.SegmentSequence:
-        if described.SegmentNumber == 0:  # highdicom gives the background black, and OHIF 3.13.2 draws the tumor in it
-            described.pop("RecommendedDisplayCIELabValue", None)
+    if kind == "LABELMAP":
+        # A label map describes its background too, and readers that go by the place in the list (OHIF 3.13.2) take each
+        # segment's colour from the one before it, unless the background comes last.
+        background, *segments = dataset.SegmentSequence
+        dataset.SegmentSequence = [*segments, background]
     ask()
     put_back(dataset, frames)
     by_series = frames.by_series()

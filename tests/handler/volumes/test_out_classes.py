@@ -50,6 +50,8 @@ def test_each_segment_comes_back_where_its_label_is(source: str, kind: str) -> N
         assert seg_rules.broken(dataset, series.datasets, grid.shape[0]) == []
         read_back = highdicom.seg.Segmentation.from_dataset(dataset)
         volume = read_back.get_volume(combine_segments=True)
+        numbers = [described.SegmentNumber for described in dataset.SegmentSequence]
+        assert numbers == [1, 2, 3] + [0] * (kind == "LABELMAP"), "each in the place of its number, as OHIF counts them"
         for label in LABELS:
             found = in_mm(volume.array == label.value, (TO_LPS @ volume.affine)[:, [2, 1, 0, 3]])
             assert apart(found, in_mm(mask == label.value, grid.affine_ras)) < 0.01

@@ -1,4 +1,5 @@
-"""SEG and SR in OHIF over Orthanc, in Chromium: where the mask and the line are drawn, slice by slice.
+"""SEG and SR in OHIF over Orthanc, in Chromium: where the mask and the line are drawn, slice by slice, and in which
+colours the parts of a mask.
 
 What is compared is the box of what is drawn: a torn mask has the right number of pixels. Nothing in OHIF's page says
 when all is drawn, so the pictures do: each slice has a grey of its own, and a mask or line that has been loaded is seen
@@ -22,8 +23,10 @@ from handler.volumes import lesions
 from handler.volumes.out import seg, sr
 from tests.browser.conftest import chromium
 from tests.handler.volumes import ohif
+from tests.handler.volumes import test_out_classes as classes
 from tests.handler.volumes.series import ROOT, Series, classic, grid_of
 from tests.handler.volumes.test_out_seg import ALGORITHM
+from tests.labelled import ENHANCING, LABELS, NECROSIS, OEDEMA
 from tests.waiting import until
 
 # A whole viewer drawn without a GPU, slice by slice: minutes. Its own adapter is asked every day (test_out_viewers.py).
@@ -37,15 +40,22 @@ WINDOW = 1000
 LESION = np.s_[3:6, 40:70, 100:140]
 SLICES = 8
 # Columns, rows, and how far the upper half of the slices is moved up: unequal steps.
-STUDIES = {"192x176": (192, 176, 0.0), "181x217": (181, 217, 0.0), "unequal steps": (192, 176, 0.4)}
+ONE = {"192x176": (192, 176, 0.0), "181x217": (181, 217, 0.0), "unequal steps": (192, 176, 0.4)}
+THREE = {"three labels, BINARY": (192, 176, 0.0), "three labels, LABELMAP": (181, 217, 0.0)}
+STUDIES = ONE | THREE
+# Of the three: first and last row, first and last column, in each slice of the lesion.
+PARTS = {OEDEMA: (40, 70, 100, 140), ENHANCING: (46, 64, 106, 134), NECROSIS: (51, 59, 112, 128)}
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """Of one slice: where coloured pixels are, in pixels of the scan: first and last row, first and last column."""
+    """Of one slice: where coloured pixels are, in pixels of the scan: first and last row, first and last column.
+    ``parts``: of the pixels whose colour is nearest to a label's, by its value."""
 
     colored: int
-    box: tuple[float, float, float, float]
+    box: Box
+    parts: dict[int, Box]
 
 
 def value_of(index: int) -> int:
@@ -76,6 +86,15 @@ def study(name: str) -> Series:
     return series
 
 
+def mask_of(name: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """Bool, of three labels uint8, the smaller parts written over the larger."""
+    mask = np.zeros(shape, np.uint8 if name in THREE else bool)
+    mask[LESION] = True
+    for value, (top, bottom, left, right) in PARTS.items() if name in THREE else ():
+        mask[LESION[0], top:bottom, left:right] = value
+    return mask
+
+
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory, playwright_driver: Playwright) -> Iterator[Page]:
     """A page before OHIF with all studies, their SEG and reports."""
@@ -85,12 +104,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory, playwright_driver: Playwrig
     with ohif.orthanc(tmp_path_factory.mktemp("orthanc")) as pacs, ohif.viewer(pacs) as address:
         for name in STUDIES:
             series = study(name)
-            mask = np.zeros(series.volume.grid.shape, bool)
-            mask[LESION] = True
-            segmentation = seg.encode(series.volume, mask, ALGORITHM)
-            found = lesions.measure(mask, series.volume.grid)
-            reports = sr.encode(series.volume, found, segmentation, ALGORITHM)
-            sent = [segmentation, *reports.values()]
+            mask = mask_of(name, series.volume.grid.shape)
+            segmentation = seg.encode(series.volume, mask, classes.ALGORITHM if name in THREE else ALGORITHM)
+            sent = [segmentation]
+            if name in ONE:
+                found = lesions.measure(mask, series.volume.grid)
+                sent += sr.encode(series.volume, found, [found.tumor_volume_ml], segmentation, ALGORITHM).values()
             for dataset in series.datasets:
                 file = io.BytesIO()
                 dataset.save_as(file, enforce_file_format=True)
@@ -184,13 +203,32 @@ def drawn_in(picture: np.ndarray, grey: float, columns: int, rows: int) -> Shown
     colored[:, : across[0]] = colored[:, across[-1] :] = False  # the viewer's own colours are beside the picture
     colored[:40] = colored[-60:] = False
     if not colored.any():
-        return Shown(0, (0.0, 0.0, 0.0, 0.0))
-    y, x = np.nonzero(colored)
-    box = ((y.min() - top, y.max() + 1 - top), (x.min() - across[0], x.max() + 1 - across[0]))
-    return Shown(int(colored.sum()), (*(float(v / scale) for v in box[0]), *(float(v / scale) for v in box[1])))
+        return Shown(0, (0.0, 0.0, 0.0, 0.0), {})
+
+    def box(pixels: np.ndarray) -> Box:
+        y, x = np.nonzero(pixels)
+        sides = (y.min() - top, y.max() + 1 - top, x.min() - across[0], x.max() + 1 - across[0])
+        first, last, left, right = (float(side / scale) for side in sides)
+        return first, last, left, right
+
+    nearest = nearest_label(picture)
+    parts = {one.value: colored & (nearest == one.value) for one in LABELS}
+    return Shown(int(colored.sum()), box(colored), {value: box(part) for value, part in parts.items() if part.any()})
 
 
-@pytest.mark.parametrize("name", list(STUDIES))
+def nearest_label(picture: np.ndarray) -> np.ndarray:
+    """Of each pixel (h, w, 3) the value of the label whose hue is nearest, whatever grey lies under it."""
+
+    def hue(colours: np.ndarray) -> np.ndarray:
+        above = colours - colours.min(axis=-1, keepdims=True)
+        return above / np.maximum(above.max(axis=-1, keepdims=True), 1)
+
+    wanted = hue(np.array([one.colour for one in LABELS], float))
+    far = np.abs(hue(picture.astype(float))[..., None, :] - wanted).sum(axis=-1)
+    return np.array([one.value for one in LABELS])[far.argmin(axis=-1)]
+
+
+@pytest.mark.parametrize("name", list(ONE))
 def test_the_mask_is_drawn_where_the_lesion_is(opened: Page, name: str) -> None:
     shown = look(opened, name, seg.SERIES_NUMBER)
     boxes = {index: tuple(round(side, 1) for side in each.box) for index, each in shown.items() if each.colored}
@@ -211,3 +249,30 @@ def test_the_diameter_is_drawn_on_its_slice(opened: Page, name: str, tmp_path: P
     (box,) = drawn.values()
     # Its number stands to the right of it, so its right side is not looked at.
     assert box[:3] == pytest.approx((40.5, 69.5, 100.5), abs=1.5)
+
+
+@pytest.mark.parametrize("name", list(THREE))
+def test_each_part_is_listed_and_drawn_in_its_colour(opened: Page, name: str) -> None:
+    shown = look(opened, name, seg.SERIES_NUMBER)
+    drawn = {index: each.parts for index, each in shown.items() if each.colored}
+    boxes = {
+        index: {v: tuple(round(side, 1) for side in box) for v, box in parts.items()} for index, parts in drawn.items()
+    }
+    print(f"{name}: rows and columns of each part as OHIF draws it, by slice: {boxes}; where they are: {PARTS}")
+    opened.locator("[data-cy=panelSegmentation-btn]").first.click()
+    row = opened.locator("[data-cy=data-row]")
+    row.nth(len(LABELS) - 1).wait_for()
+    listed = {}
+    for one in row.all():
+        colour = one.locator("[data-cy=data-row-colorhex]").evaluate("dot => getComputedStyle(dot).backgroundColor")
+        listed[one.locator("[data-cy=data-row-title]").inner_text()] = [int(n) for n in re.findall(r"\d+", colour)]
+    print(f"{name}: OHIF lists {listed}")
+    listed.pop("Background", None)  # a label map has it, and nothing is drawn of it
+    assert list(listed) == [one.name for one in LABELS]
+    for one in LABELS:
+        assert listed[one.name] == pytest.approx(one.colour, abs=2)
+    assert sorted(drawn) == list(range(SLICES))[LESION[0]]
+    for parts in drawn.values():
+        assert sorted(parts) == sorted(PARTS)
+        for value, box in parts.items():
+            assert box == pytest.approx(PARTS[value], abs=1.0)
