@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import io
-import resource
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import psutil
 import requests
 import tifffile
 
@@ -25,10 +24,10 @@ from prove.asking import get, post
 from prove.disks import NoDiskError, remount, small_disk
 from prove.drawn.whole import whole_pictures
 from prove.killed import serves
-from prove.proof import Claims, Ground
+from prove.proof import Claims, Ground, Proof
+from prove.scarce import little_memory
 from prove.server import Server, environment
 from prove.stand import served
-from prove.usage import MIB
 from prove.ways.http import code_of
 from serving.ports import free_port
 from web.contract.fields import HTTP_PROBLEMS, PROBLEMS
@@ -36,7 +35,6 @@ from web.contract.fields import HTTP_PROBLEMS, PROBLEMS
 REPEATS = "repeats"  # requests while a fault lasts
 BACK = "-3d"
 _FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"  # of Debian's package
-_CGROUPS = Path("/sys/fs/cgroup")
 BACK_SECONDS = 300.0
 
 
@@ -227,40 +225,6 @@ def large() -> bytes:
     return buffer.getvalue()
 
 
-@contextlib.contextmanager
-def little_memory(process: psutil.Process, mib: int) -> Iterator[str]:
-    """``process`` may take ``mib`` MiB more than it has: by a control group where one may be made, which kills it, else
-    by a limit of its addresses, at which it is refused. Gives the way's name."""
-    group = _CGROUPS / f"brainseg-prove-{process.pid}"
-    try:
-        group.mkdir()
-        if not (group / "memory.max").exists():  # a plain folder: no control groups are mounted there
-            raise OSError(f"{_CGROUPS} has no control groups")
-        (group / "memory.max").write_text(str(mib * MIB))  # what it has already stays with the group it came from
-        (group / "memory.swap.max").write_text("0")
-        (group / "cgroup.procs").write_text(str(process.pid))
-    except OSError:
-        with contextlib.suppress(OSError):
-            group.rmdir()
-        size = process.memory_info().vms + mib * MIB
-        resource.prlimit(process.pid, resource.RLIMIT_AS, (size, size))
-        yield "RLIMIT_AS"
-        return
-    try:
-        yield "cgroup"
-    finally:
-        _leave(group)
-
-
-def _leave(group: Path) -> None:
-    parent = group.parent / "cgroup.procs"
-    for number in (group / "cgroup.procs").read_text().split():
-        with contextlib.suppress(OSError):
-            parent.write_text(number)
-    with contextlib.suppress(OSError):
-        group.rmdir()
-
-
 def no_memory(ground: Ground, claims: Claims) -> None:
     """The worker meets its limit in a large scan."""
     scan = whole_pictures()["png-grey"]
@@ -276,11 +240,29 @@ def no_memory(ground: Ground, claims: Claims) -> None:
         claims.equal("it is ready", True, serves(server))
 
 
+FAULTS: tuple[Callable[[Ground, Claims], None], ...] = (port_taken, read_only, full_disk, clock_back, no_memory)
+
+
 def run(ground: Ground, claims: Claims) -> None:
-    """One fault after the other; one that ends with an error does not keep the next from being tried."""
-    faults: tuple[Callable[[Ground, Claims], None], ...] = (port_taken, read_only, full_disk, clock_back, no_memory)
-    for fault in faults:
-        try:
-            fault(ground, claims)
-        except (RuntimeError, OSError, requests.RequestException) as error:
-            claims.none(f"{fault.__name__} ran to its end", [f"{type(error).__name__}: {error}"[:400]])
+    """One fault after the other, as far as this turn's time goes; one that ends with an error does not keep the next
+    from being tried."""
+    rows: dict[str, Any] = ground.kept.setdefault("rows", {})
+    count = ground.effort[REPEATS]
+    if ground.kept.setdefault("repeats", count) != count:
+        rows.clear()  # of fewer requests
+        ground.kept["repeats"] = count
+    for fault in FAULTS:
+        name = fault.__name__
+        if name not in rows and not ground.late:
+            own = Claims(claims.part, claims.seed, claims.command)
+            try:
+                fault(ground, own)
+            except (RuntimeError, OSError, requests.RequestException) as error:
+                own.none(f"{name} ran to its end", [f"{type(error).__name__}: {error}"[:400]])
+            rows[name] = [asdict(row) for row in own.rows]
+            ground.tell(f"{name}: {sum(row.passed is False for row in own.rows)} of {len(own.rows)} claims failed")
+        if name in rows:
+            claims.rows += [Proof(**row) for row in rows[name]]
+        else:
+            claims.skipped(name.replace("_", " "), "not begun")
+    ground.kept["done"] = count if len(rows) == len(FAULTS) else 0

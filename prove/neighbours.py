@@ -112,35 +112,54 @@ class Batch:
 
 
 def compare(server: Server, archive: str, ground: Ground, claims: Claims) -> None:
-    """Every kind of bad neighbour, at a place of the batch that changes."""
-    batch, before = Batch(server, archive), server.worker_pids()
-    differ: list[str] = []
-    failed: list[str] = []
-    compared = kinds = 0
+    """Every kind of bad neighbour, at a place of the batch that changes, as far as this turn's time goes."""
+    batch, before, kept = Batch(server, archive), server.worker_pids(), ground.kept
+    for name in ("differ", "failed", "died"):
+        kept.setdefault(name, [])
+    for name in ("kinds", "compared"):
+        kept.setdefault(name, 0)
+    count = ground.effort[MUTATED]
+    neighbours = list(bad(ground.seed, count))
     try:
         whole = good()
         alone = [_without_time(batch.send((scan, {}))) for scan in whole]
-        for number, (name, neighbour) in enumerate(bad(ground.seed, ground.effort[MUTATED])):
-            place = number % SIZE
-            asked: list[Asked] = [(scan, {}) for scan in whole]
-            asked.insert(place, neighbour)
-            replies = batch.together(asked)
-            spoiled = replies.pop(place)
-            kinds += 1
-            failed += [f"{name}: {spoiled.status_code}"] if spoiled.status_code >= 500 else []
-            for index, (lone, reply) in enumerate(zip(alone, replies, strict=True)):
-                compared += 1
-                if reply.status_code != 200:
-                    differ.append(f"scan {index} beside {name}: {reply.status_code}")
-                elif (found := _without_time(reply)) != lone:
-                    differ.append(f"scan {index} beside {name}: {', '.join(differences(lone, found))}")
+        for number, (name, neighbour) in list(enumerate(neighbours))[kept["kinds"] :]:
+            if ground.late:
+                break
+            _beside(batch, name, neighbour, number % SIZE, (whole, alone), kept)
     finally:
         batch.close()
-    claims.shown("kinds of bad neighbour; good answers compared, masks and probabilities too", f"{kinds}; {compared}")
-    claims.none("good answers that differ from the lone one", differ, "answers")
-    claims.none("bad neighbours answered by a 5xx", failed, "requests")
-    claims.equal("workers are the same processes", True, server.worker_pids() == before)
-    ground.tell(f"{compared} answers beside {kinds} kinds of neighbours")
+    kept["done"] = max(0, kept["kinds"] - (len(neighbours) - count))
+    kept["died"] += [] if server.worker_pids() == before else [f"before kind {kept['kinds']}"]
+    told = f"{kept['kinds']}; {kept['compared']}"
+    claims.shown("kinds of bad neighbour; good answers compared, masks and probabilities too", told)
+    claims.none("good answers that differ from the lone one", kept["differ"], "answers")
+    claims.none("bad neighbours answered by a 5xx", kept["failed"], "requests")
+    claims.equal("workers are the same processes", True, not kept["died"])
+    ground.tell(f"{kept['compared']} answers beside {kept['kinds']} kinds of neighbours")
+
+
+def _beside(
+    batch: Batch,
+    name: str,
+    neighbour: Asked,
+    place: int,
+    good_ones: tuple[list[bytes], list[Any]],
+    kept: dict[str, Any],
+) -> None:
+    whole, alone = good_ones
+    asked: list[Asked] = [(scan, {}) for scan in whole]
+    asked.insert(place, neighbour)
+    replies = batch.together(asked)
+    spoiled = replies.pop(place)
+    kept["kinds"] += 1
+    kept["failed"] += [f"{name}: {spoiled.status_code}"] if spoiled.status_code >= 500 else []
+    for index, (lone, reply) in enumerate(zip(alone, replies, strict=True)):
+        kept["compared"] += 1
+        if reply.status_code != 200:
+            kept["differ"].append(f"scan {index} beside {name}: {reply.status_code}")
+        elif (found := _without_time(reply)) != lone:
+            kept["differ"].append(f"scan {index} beside {name}: {', '.join(differences(lone, found))}")
 
 
 def run(ground: Ground, claims: Claims) -> None:

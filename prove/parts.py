@@ -20,6 +20,7 @@ _ALL = (
         neighbours.run,
         {neighbours.MUTATED: 200},
         {neighbours.MUTATED: 5},
+        neighbours.MUTATED,
     ),
     Part(
         "orientations",
@@ -27,6 +28,7 @@ _ALL = (
         orientations.run,
         {orientations.TURNS: 48, orientations.ASKED: 48},
         {orientations.TURNS: 48, orientations.ASKED: 4},
+        orientations.ASKED,
     ),
     Part("doors", "who gets in", doors.run, {}, {}),
     Part(
@@ -52,7 +54,15 @@ _ALL = (
         {rollout.KILLS: 2},
         rollout.KILLS,
     ),
-    Part("faults", "a machine that fails", faults.run, {faults.REPEATS: 50}, {faults.REPEATS: 10}),
-    Part("fuzz", "coverage-guided runs on each decoder", fuzz.run, {fuzz.SECONDS: 1800}, {fuzz.SECONDS: 10}),
+    Part("faults", "a machine that fails", faults.run, {faults.REPEATS: 50}, {faults.REPEATS: 10}, faults.REPEATS),
+    Part(
+        "fuzz",
+        "coverage-guided runs on each decoder",
+        fuzz.run,
+        {fuzz.SECONDS: 1800},
+        {fuzz.SECONDS: 10},
+        fuzz.SECONDS,
+        fuzz.join,
+    ),
 )
 PARTS: dict[str, Part] = {part.name: part for part in _ALL}

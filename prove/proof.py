@@ -35,7 +35,8 @@ class Ground:
     ``folder``: for whatever the part writes; ``effort``: how many of what, as the part's :class:`Part` has it;
     ``tell``: takes a line for who waits; ``plots``: where pictures go that belong into the report. ``kept``: what the
     part's earlier turns came to (:class:`Part`), which it reads and brings up to date; ``ends``: when this turn is to
-    stop, as ``time.monotonic`` has it."""
+    stop, as ``time.monotonic`` has it. ``work``: a folder that the next turn finds again; ``only``: the decoders that
+    are wanted, none: all."""
 
     seed: int
     effort: Mapping[str, int]
@@ -45,6 +46,8 @@ class Ground:
     tell: Callable[[str], None] = lambda _line: None
     kept: dict[str, Any] = field(default_factory=dict)
     ends: float = math.inf
+    work: Path = Path()
+    only: Sequence[str] = ()
 
     @property
     def late(self) -> bool:
@@ -55,7 +58,8 @@ class Ground:
 @dataclass(frozen=True)
 class Part:
     """``whole`` and ``short``: its efforts, by name. ``turns``: which of them it counts up in several turns, if any.
-    Such a part has in ``kept`` of its ground how many are ``done``."""
+    Such a part has in ``kept`` of its ground how many are ``done``. ``join``: for a part of which two turns may run at
+    once, makes one of what both have kept, and its rows."""
 
     name: str
     about: str
@@ -63,6 +67,7 @@ class Part:
     whole: Mapping[str, int]
     short: Mapping[str, int]
     turns: str = ""
+    join: Callable[[Mapping[str, Any], Mapping[str, Any], Claims], dict[str, Any]] | None = None
 
 
 @dataclass

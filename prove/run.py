@@ -15,8 +15,9 @@ from pathlib import Path
 
 from archive.store import release_folder
 from prove import record
+from prove.mutate import MUTATORS
 from prove.parts import PARTS
-from prove.proof import Claims, Ground, Part
+from prove.proof import Claims, Ground, Part, Proof
 from prove.stand import make_store
 
 Tell = Callable[[str], None]
@@ -26,10 +27,12 @@ Tell = Callable[[str], None]
 class Wish:
     """What is asked for. ``parts``: names, none: all. ``count``: takes the place of each part's amounts, by their name.
     ``again``: also what is recorded already. ``minutes``: how long a turn may be of a part that can go on in
-    another."""
+    another. ``work``: a folder for what turns leave to each other beside the record; ``decoders``: of ``fuzz``, none:
+    all."""
 
     parts: Sequence[str]
     out: Path
+    work: Path
     store: Path
     version: str
     seed: int
@@ -37,6 +40,7 @@ class Wish:
     again: bool = False
     count: Mapping[str, int] | None = None
     minutes: float = math.inf
+    decoders: Sequence[str] = ()
 
 
 def effort_of(part: Part, wish: Wish) -> dict[str, int]:
@@ -48,7 +52,7 @@ def effort_of(part: Part, wish: Wish) -> dict[str, int]:
 def command_of(part: Part, wish: Wish, effort: Mapping[str, int]) -> str:
     """What shows the same again, with this effort."""
     usual = part.short if wish.short else part.whole
-    own = [f"--count {name}={number}" for name, number in effort.items() if number != usual[name]]
+    own = [f"--count {name}={number}" for name, number in effort.items() if number not in (0, usual[name])]
     return " ".join(["./scripts/prove", part.name, *(["--short"] if wish.short else []), f"--seed {wish.seed}", *own])
 
 
@@ -64,6 +68,10 @@ def _parts(wish: Wish) -> list[Part]:
     counts = {name for part in parts for name in part.whole}
     if unknown := [name for name in wish.count or {} if name not in counts]:
         raise ValueError(f"nothing counts {', '.join(unknown)}; there are {', '.join(sorted(counts))}")
+    if unknown := [kind for kind in wish.decoders if kind not in MUTATORS]:
+        raise ValueError(f"no decoder {', '.join(unknown)}; there are {', '.join(MUTATORS)}")
+    if wish.decoders and list(wish.parts) != ["fuzz"]:
+        raise ValueError("decoders are chosen for the part fuzz alone: ./scripts/prove fuzz --decoder NAME")
     return parts
 
 
@@ -88,10 +96,14 @@ def prove(wish: Wish, tell: Tell) -> list[record.Done]:
             earlier = _to_go_on_from(part, wish, digest, effort, old)
             ends = time.monotonic() + 60 * wish.minutes
             kept = copy.deepcopy(dict(earlier.kept)) if earlier else {}
-            ground = Ground(wish.seed, effort, store, folder / part.name, wish.out, tell, kept, ends)
+            ground = Ground(
+                wish.seed, effort, store, folder / part.name, wish.out, tell, kept, ends, wish.work, wish.decoders
+            )
             outcome = _one(part, wish, ground, digest, earlier)
-            done = {**done, **record.read(wish.out), part.name: outcome}  # another command may have written meanwhile
-            record.write(wish.out, [done[name] for name in PARTS if name in done], whole)
+            with record.alone(wish.out):
+                now = record.read(wish.out)  # another command may have written meanwhile
+                done = {**done, **now, part.name: _joined(part, wish, outcome, now.get(part.name), old, earlier)}
+                record.write(wish.out, [done[name] for name in PARTS if name in done], whole)
     return [done[part.name] for part in parts]
 
 
@@ -101,7 +113,34 @@ def _to_go_on_from(
     """What is recorded of ``part`` where it is the beginning of what is asked for."""
     if old is None or not part.turns or wish.again or (old.seed, old.digest) != (wish.seed, digest):
         return None
-    return old if 0 < int(old.kept.get("done", 0)) < effort[part.turns] else None
+    same = all(old.effort.get(name) == number for name, number in effort.items() if name != part.turns)
+    return old if same and int(old.kept.get("done", effort[part.turns])) < effort[part.turns] else None
+
+
+def _joined(
+    part: Part,
+    wish: Wish,
+    own: record.Done,
+    now: record.Done | None,
+    old: record.Done | None,
+    earlier: record.Done | None,
+) -> record.Done:
+    """``own`` and what another command has recorded of the same part since ``old`` was read, where the part can make
+    one of both."""
+    if part.join is None or now is None or now == old or (now.seed, now.digest) != (own.seed, own.digest):
+        return own
+    claims = Claims(part.name, wish.seed, "")
+    kept = part.join(now.kept, own.kept, claims)
+    kept["turns"] = int(now.kept.get("turns", 0)) + 1
+    effort = {**own.effort, part.turns: min(int(kept["done"]), effort_of(part, wish)[part.turns])}
+    failed = [] if own.kept else own.rows  # it has not come to its end, which its row says
+    rows = _named(part, wish, effort, [*claims.rows, *failed])
+    seconds = round(now.seconds + own.seconds - (earlier.seconds if earlier else 0), 1)
+    return replace(own, effort=effort, began=now.began, seconds=seconds, kept=kept, rows=rows)
+
+
+def _named(part: Part, wish: Wish, effort: Mapping[str, int], rows: Sequence[Proof]) -> tuple[Proof, ...]:
+    return tuple(replace(row, command=command_of(part, wish, effort)) for row in rows)
 
 
 def _one(part: Part, wish: Wish, ground: Ground, digest: str, earlier: record.Done | None) -> record.Done:
@@ -113,7 +152,7 @@ def _one(part: Part, wish: Wish, ground: Ground, digest: str, earlier: record.Do
     try:
         part.run(ground, claims)
         if part.turns:
-            effort[part.turns] = int(ground.kept["done"])
+            effort[part.turns] = min(int(ground.kept["done"]), effort[part.turns])
             ground.kept["turns"] = int(ground.kept.get("turns", 0)) + 1
     except Exception as error:  # it is a failed claim, and the other parts go on
         ground.tell(traceback.format_exc())
@@ -121,5 +160,5 @@ def _one(part: Part, wish: Wish, ground: Ground, digest: str, earlier: record.Do
         ground.kept.clear()  # nothing to go on from
     seconds = round(time.monotonic() - clock + (earlier.seconds if earlier else 0), 1)
     began = earlier.began if earlier else when
-    rows = tuple(replace(row, command=command_of(part, wish, effort)) for row in claims.rows)
+    rows = _named(part, wish, effort, claims.rows)
     return record.Done(part.name, wish.seed, digest, effort, where, began, seconds, rows, ground.kept)

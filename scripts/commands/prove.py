@@ -14,6 +14,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from archive.store import MODEL_STORE, ROOT, default_version
+from prove.mutate import MUTATORS
 from prove.parts import PARTS
 from prove.record import table
 from prove.run import Wish, prove
@@ -41,8 +42,14 @@ def main(
         list[str] | None, typer.Option(help="NAME=NUMBER instead of a part's own amount, such as inputs=500.")
     ] = None,
     minutes: Annotated[
-        float, typer.Option(help="Where a part counts inputs or kills: stop after so long; the same command goes on.")
+        float, typer.Option(help="Of each part but doors and memory: stop after so long; the same command goes on.")
     ] = math.inf,
+    decoder: Annotated[
+        list[str] | None, typer.Option(help=f"Of fuzz, one or more of {', '.join(MUTATORS)}; else all.")
+    ] = None,
+    work: Annotated[
+        Path, typer.Option(help="What turns of fuzz leave to the next: inputs that reached new code.")
+    ] = ROOT / "artifacts" / "prove",
     again: Annotated[bool, typer.Option("--again", help="Also what is recorded in --out already.")] = False,
     model_store: Annotated[Path, typer.Option(help="Where the release is that is served.")] = MODEL_STORE,
     version: Annotated[str | None, typer.Option(help="The release; else the store's default.")] = None,
@@ -53,8 +60,8 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers it started end too
     try:
         served = version or default_version(model_store)
-        places, own = (out.resolve(), model_store.resolve()), _counts(count or [])
-        wish = Wish(parts or [], *places, served, seed, short, again, own, minutes)
+        places, own = (out.resolve(), work.resolve(), model_store.resolve()), _counts(count or [])
+        wish = Wish(parts or [], *places, served, seed, short, again, own, minutes, decoder or [])
         done = prove(wish, lambda line: console.print(escape(line)))
     except (ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -15,11 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prove import fuzz, hostile, orientations
+from prove import faults, hostile, neighbours, orientations
 from prove.doors import LEFT, left, slip
 from prove.drawn.volumes import ORIENTATIONS, phantom
 from prove.faults import refused
-from prove.fuzz import SECONDS
 from prove.hostile import SHARES, Input, Tally, turns_of_ways
 from prove.killed import Kept, Manager, Reader
 from prove.memory import Look, judge
@@ -206,24 +206,84 @@ def test_a_manager_starts_again_what_has_ended(tmp_path: Path) -> None:
         server.kill()
 
 
-@pytest.mark.slow
-def test_a_coverage_guided_run_reaches_our_code(tmp_path: Path) -> None:
-    pytest.importorskip("atheris")
-    claims = Claims("fuzz", 1, "command")
-    fuzz.decode("png", Ground(1, {SECONDS: 2}, tmp_path, tmp_path, tmp_path), claims)
-    assert [row.seen for row in claims.rows if not row.passed] == []
-    assert len(claims.rows) == 2
+def test_neighbours_add_up_over_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight answers that are what they are alone, but for one beside the second mutated neighbour."""
+    sent: list[neighbours.Asked] = []
+    place = -1
+
+    class Batch:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def send(self, one: neighbours.Asked) -> Any:
+            return SimpleNamespace(status_code=200, json=lambda: {"size": len(one[0]), "timing_ms": len(sent)})
+
+        def together(self, asked: list[neighbours.Asked]) -> list[Any]:
+            sent.append(asked[len(sent) % neighbours.SIZE])
+            return [self.send((b"", {}) if len(sent) == fixed + 2 else one) for one in asked]
+
+        def close(self) -> None:
+            nonlocal place
+            place = len(sent)
+
+    def turn(kept: dict[str, Any], count: int, ends: float = math.inf) -> Claims:
+        claims = Claims("neighbours", 1, "command")
+        ground = Ground(1, {neighbours.MUTATED: count}, tmp_path, tmp_path, tmp_path, kept=kept, ends=ends)
+        neighbours.compare(server, "archive", ground, claims)
+        assert place == len(sent)  # it was taken away again
+        return claims
+
+    server: Any = SimpleNamespace(worker_pids=lambda: [1])
+    monkeypatch.setattr(neighbours, "Batch", Batch)
+    monkeypatch.setattr(neighbours, "tifffile_of", lambda _side: b"large")
+    fixed = sum(1 for _ in neighbours.bad(1, 0))
+    kept: dict[str, Any] = {}
+    turn(kept, 1, ends=0.0)
+    assert (sent, kept["done"]) == ([], 0)
+    turn(kept, 1)
+    kept = json.loads(json.dumps(kept))  # as it is recorded
+    claims = turn(kept, 3)
+    assert sent == [asked for _, asked in neighbours.bad(1, 3)]
+    assert (kept["done"], claims.rows[0].seen) == (3, f"{fixed + 3}; {7 * (fixed + 3)}")
+    assert [row.passed for row in claims.rows] == [True, False, True, True]
+    assert str(claims.rows[1].seen).startswith("7: scan 0 beside mutated ")
 
 
-@pytest.mark.slow
-def test_a_coverage_guided_run_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it runs is another program here, which leaves what libFuzzer leaves."""
-    code = "import pathlib, sys; pathlib.Path(sys.argv[2]).parent.joinpath('crash-1').touch(); sys.exit('Error: frogs')"
-    monkeypatch.setattr(fuzz, "python", lambda *words: [sys.executable, "-c", code, *words[2:]])
-    claims = Claims("fuzz", 1, "command")
-    fuzz.decode("png", Ground(1, {SECONDS: 1}, tmp_path, tmp_path, tmp_path), claims)
-    assert [row.passed for row in claims.rows] == [False, False]
-    assert "crash-1: Error: frogs" in str(claims.rows[0].seen)
+def test_more_orientations_begin_with_fewer_and_all_are_all() -> None:
+    all_of_them = orientations.some(48)
+    assert len({one.tobytes() for one in all_of_them}) == 48
+    for few in (1, 4, 30):
+        assert all(np.array_equal(one, other) for one, other in zip(orientations.some(few), all_of_them, strict=False))
+
+
+def test_faults_add_up_over_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def turn(kept: dict[str, Any], count: int = 5, ends: float = math.inf) -> list[bool | None]:
+        claims = Claims("faults", 1, "command")
+        faults.run(Ground(1, {faults.REPEATS: count}, tmp_path, tmp_path, tmp_path, kept=kept, ends=ends), claims)
+        return [row.passed for row in claims.rows]
+
+    def first(_ground: Ground, claims: Claims) -> None:
+        tried.append("first")
+        claims.equal("it held", 1, 2)
+
+    def second(_ground: Ground, _claims: Claims) -> None:
+        tried.append("second")
+        raise OSError("no room")
+
+    monkeypatch.setattr(faults, "FAULTS", (first,))
+    kept: dict[str, Any] = {}
+    assert turn(kept) == [False]
+    assert kept["done"] == 5
+    monkeypatch.setattr(faults, "FAULTS", (first, second))
+    assert turn(kept, ends=0.0) == [False, None]
+    assert kept["done"] == 0
+    kept = json.loads(json.dumps(kept))  # as it is recorded
+    assert turn(kept) == [False, False]
+    assert (kept["done"], tried) == (5, ["first", "second"])
+    turn(kept, 6)
+    assert tried[2:] == ["first", "second"]
 
 
 def test_an_answer_that_differs_is_told_by_where() -> None:

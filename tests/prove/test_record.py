@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +22,7 @@ COUNT = "things"
 @pytest.fixture
 def wish(tmp_path: Path) -> Wish:
     write_tiny_release(tmp_path / "store")
-    return Wish((), tmp_path / "out", tmp_path / "store", "1.0", seed=7, short=True)
+    return Wish((), tmp_path / "out", tmp_path / "work", tmp_path / "store", "1.0", seed=7, short=True)
 
 
 @pytest.fixture
@@ -71,6 +74,30 @@ def test_a_part_in_turns_goes_on_where_it_ended(wish: Wish, ran: list[str], monk
     assert ran[3:] == ["0-2", "0-2"]
 
 
+def test_a_turn_in_which_nothing_could_be_counted_is_gone_on_from(
+    wish: Wish, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of faults: each is done wholly, and all of them are what counts; other amounts are another proof."""
+
+    def work(ground: Ground, claims: Claims) -> None:
+        found = ground.kept.setdefault("found", [])
+        found.append(ground.effort["size"])
+        ground.kept["done"] = ground.effort[COUNT] if len(found) == 2 else 0
+        claims.shown("found", str(found))
+
+    part = Part("third", "in turns", work, {COUNT: 10, "size": 2}, {COUNT: 3, "size": 1}, COUNT)
+    monkeypatch.setattr(run, "PARTS", {"third": part})
+    whole = replace(wish, short=False)
+    (done,) = prove(whole, told)
+    assert (done.effort[COUNT], done.rows[0].command) == (0, "./scripts/prove third --seed 7")
+    assert f"{COUNT} 0 of 10; " in (wish.out / record.PAGE_FILE).read_text()
+    (done,) = prove(whole, told)
+    assert (done.effort[COUNT], done.rows[0].seen) == (10, "[2, 2]")
+    assert prove(whole, told) == [done]
+    (done,) = prove(replace(whole, count={"size": 5}), told)
+    assert done.rows[0].seen == "[5]"
+
+
 def told(_line: str) -> None:
     pass
 
@@ -103,6 +130,60 @@ def test_two_commands_at_once_lose_nothing_of_each_other(
     assert set(record.read(wish.out)) == {"first", "second"}
 
 
+def test_two_turns_of_one_part_at_once_are_made_one(
+    wish: Wish, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One decoder each, side by side: what the other has recorded meanwhile is neither lost nor counted twice."""
+    begun: list[str] = []
+
+    def work(ground: Ground, claims: Claims) -> None:
+        (kind,) = ground.only
+        assert ground.work == wish.work
+        if not begun:
+            begun.append(kind)
+            prove(replace(whole, decoders=("jpeg",)), told)
+        if len(begun) == 1 and kind == "png" and ground.kept.get("turns"):
+            raise OSError("no room")
+        ground.kept.setdefault("of", {})[kind] = ground.effort[COUNT]
+        ground.kept["done"] = 0
+        claims.shown("found", str(ground.kept["of"]))
+
+    def join(one: Mapping[str, Any], other: Mapping[str, Any], claims: Claims) -> dict[str, Any]:
+        both = {**one["of"], **other.get("of", {})}
+        claims.shown("found", str(both))
+        return {"of": both, "done": 4}
+
+    part = Part("fuzz", "at once", work, {COUNT: 10}, {COUNT: 3}, COUNT, join)
+    monkeypatch.setattr(run, "PARTS", {"fuzz": part})
+    whole = replace(wish, short=False, parts=("fuzz",), decoders=("png",))
+    (done,) = prove(whole, told)
+    assert record.read(wish.out)["fuzz"] == done
+    assert (done.effort[COUNT], done.kept["turns"]) == (4, 2)
+    assert [row.seen for row in done.rows] == ["{'jpeg': 10, 'png': 10}"]
+    begun.clear()  # the next breaks, and loses nothing of the other
+    (done,) = prove(whole, told)
+    assert [row.passed for row in done.rows] == [True, False]
+    assert done.kept["of"] == {"jpeg": 10, "png": 10}
+
+
+def test_the_record_is_written_by_one_at_a_time(wish: Wish) -> None:
+    wish.out.mkdir()
+    with record.alone(wish.out):
+        other = threading.Thread(target=write_nothing, args=(wish.out,), daemon=True)
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()
+        assert not (wish.out / record.JSON_FILE).exists()
+    other.join(60)
+    assert not other.is_alive()
+    assert record.read(wish.out) == {}
+
+
+def write_nothing(folder: Path) -> None:
+    with record.alone(folder):
+        record.write(folder, [], {})
+
+
 def test_a_failed_claim_and_an_error_fail_the_part_and_the_others_go_on(wish: Wish, ran: list[str]) -> None:
     first, second = prove(replace(wish, short=False), told)
     assert (first.passed, second.passed) == (False, False)
@@ -132,6 +213,8 @@ def test_what_cannot_be_meant_is_said(wish: Wish, ran: list[str]) -> None:
     for wrong, said in (
         (replace(wish, parts=("third",)), "no part third; there are first, second"),
         (replace(wish, count={"frogs": 3}), "nothing counts frogs; there are things"),
+        (replace(wish, decoders=("bmp",)), "no decoder bmp; there are png, jpeg, "),
+        (replace(wish, decoders=("png",)), "decoders are chosen for the part fuzz alone"),
     ):
         with pytest.raises(ValueError, match=said):
             prove(wrong, told)

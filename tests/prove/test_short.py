@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,14 @@ def test_neighbours_in_a_batch(server: Server, ground: Ground, claims: Claims) -
 
 
 def test_orientations(server: Server, ground: Ground, claims: Claims) -> None:
-    orientations.core(ground, claims)
-    orientations.through(server, ground, claims)
+    for asked in (1, 2):  # in two turns
+        ground = replace(ground, effort={**EFFORT, orientations.ASKED: asked})
+        orientations.core(ground, claims)
+        orientations.through(server, ground, claims)
     assert faults(claims) == []
+    assert ground.kept["done"] == 2
+    assert "in 2 orientations" in claims.rows[-2].claim
+    assert ground.kept["core"]["NIfTI"] == [0, 6, 6]
 
 
 def test_doors(server: Server, ground: Ground, claims: Claims) -> None:
