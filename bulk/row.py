@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 NOT_ASSESSED = "not_assessed"
 UNREADABLE, NOT_WRITTEN, LOST, SLOW = "unreadable", "not_written", "worker_lost", "too_slow"
 # Codes after which the next run tries again: the scan was not to blame, or it cannot be known.
-AGAIN = frozenset({UNREADABLE, NOT_WRITTEN, "internal_error"})
+AGAIN = frozenset({UNREADABLE, NOT_WRITTEN, "internal_error", "out_of_memory"})
 
 
 @dataclass(frozen=True)

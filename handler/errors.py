@@ -38,6 +38,7 @@ PROBLEMS: dict[str, Problem] = {
     "worker_lost": Problem(502, "The worker died on this request"),
     "queue_full": Problem(503, "The queue is full"),
     "not_ready": Problem(503, "No worker is ready"),
+    "out_of_memory": Problem(503, "The worker has not enough memory left"),
     "timeout": Problem(504, "The answer took too long"),
 }
 

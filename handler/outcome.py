@@ -10,6 +10,7 @@ from typing import Any
 
 from handler.answer import Answer, Summary, problem_answer
 from handler.errors import RequestError
+from handler.memory import out_of_memory, ran_out
 from handler.turns import Turn
 from handler.wanted import UnwantedError, ask, asking
 
@@ -46,10 +47,18 @@ def guarded(headers: Mapping[str, Any], work: Callable[[dict[str, float], Turn],
     except UnwantedError:
         gone = RequestError("timeout", "Nobody waited for the answer any more.")
         return Outcome(problem_answer(gone), "gone", None, seconds)
-    except RequestError as error:
-        return Outcome(problem_answer(error), error.code, None, seconds)
-    except Exception:
-        # Our own fault: the neighbours in the batch and the worker must not pay for it.
-        logger.exception("a request failed inside the handler%s", _named(headers))
-        fault = RequestError("internal_error", "The request could not be answered; the server's log says why.")
-        return Outcome(problem_answer(fault), fault.code, None, seconds)
+    except Exception as error:
+        refusal = _refusal(error, _named(headers))
+        return Outcome(problem_answer(refusal), refusal.code, None, seconds)
+
+
+def _refusal(error: Exception, named: str) -> RequestError:
+    """What the client is told of ``error``; what is our own fault goes into the log. The neighbours in the batch and
+    the worker must not pay for it."""
+    if ran_out(error):
+        logger.error("no memory was left for a request%s", named)  # a traceback would want some
+        return out_of_memory()
+    if isinstance(error, RequestError):
+        return error
+    logger.error("a request failed inside the handler%s", named, exc_info=error)
+    return RequestError("internal_error", "The request could not be answered; the server's log says why.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,9 +46,17 @@ class BrainSegService:
             )
         except (ValueError, OSError) as error:
             raise RuntimeError(f"BrainSeg refuses to start: {error}") from error
+        self._start_threads()
         engine = self._model.engine
         card = self._model.card
         logger.info("%s %s: engine %s, %d threads", card.name, card.version, engine.name, engine.threads)
+
+    def _start_threads(self) -> None:
+        """All of them, now: when memory is short none could be started, and the whole batch would fail."""
+        started = threading.Barrier(MOST_AT_ONCE)
+        for _ in range(MOST_AT_ONCE - 1):
+            self._beside.submit(started.wait)
+        started.wait()
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """One answer an item, in the order of ``data``, all worked on at once: while the network runs for one, another

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Answers that are our fault. Any other code is the client's, and says nothing about a version.
-FAULTS = ("internal_error", "timeout")
+FAULTS = ("internal_error", "out_of_memory", "timeout")
 _LINE = re.compile(r"^(\w+)\{([^}]*)\}\s+(\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 

@@ -36,6 +36,7 @@ CODES = {
     "worker_lost": 502,
     "queue_full": 503,
     "not_ready": 503,
+    "out_of_memory": 503,
     "timeout": 504,
 }
 WARNINGS = (

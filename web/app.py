@@ -127,4 +127,6 @@ def _fault(error: Exception) -> Response:
         place = place.tb_next
     where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
     logger.error("fault id=%s %s at %s", g.request_id, type(error).__name__, where)
+    if isinstance(error, MemoryError):
+        return _problem(RefusedError("out_of_memory", "The front door has not enough memory left; try again later."))
     return _problem(RefusedError("internal_error", "The request could not be answered; the server's log says why."))

@@ -36,7 +36,7 @@ class BusyError(BrainSegError):
 
 
 class ServerError(BrainSegError):
-    """The server failed over this request."""
+    """The server failed over this request, or has not enough memory for it."""
 
 
 class UnreachableError(BrainSegError):
@@ -51,7 +51,8 @@ def error_of(
 ) -> BrainSegError:
     """The exception for a refusal."""
     kind: type[BrainSegError] = ServerError
-    if code in BUSY or status in (429, 503):
+    # Without memory the server is not busy: the same scan sent again at once would take from others what is left.
+    if code in BUSY or (status in (429, 503) and code != "out_of_memory"):
         kind = BusyError
     elif status in (401, 403):
         kind = AccessError

@@ -12,6 +12,7 @@ from handler.card import ModelCard
 from handler.engines.files import INPUT, OUTPUT, check_sides, squeezed, verified
 
 PARAM_FILE, WEIGHTS_FILE = "network.ncnn.param", "network.ncnn.bin"
+NO_MEMORY = -100
 
 
 class NcnnEngine:
@@ -46,6 +47,8 @@ class NcnnEngine:
         extractor = self._network.create_extractor()
         extractor.input(INPUT, ncnn.Mat(image))  # shares the array's memory, which outlives the call
         code, output = extractor.extract(OUTPUT)
+        if code == NO_MEMORY:
+            raise MemoryError(f"ncnn ended with code {code}")
         if code:
             raise RuntimeError(f"ncnn ended with code {code}")
         return np.array(output, np.float32)

@@ -102,7 +102,7 @@ def test_a_fault_of_ours_stays_with_its_item(slices: list[bytes], monkeypatch: p
     class Faulty(SmallEngine):
         def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
             if threading.current_thread() is not threading.main_thread():
-                raise MemoryError
+                raise ArithmeticError
             return super().logits(images)
 
     running = started(monkeypatch, replace(model(FLAIR_RULE), engine=Faulty(FLAIR_RULE)))

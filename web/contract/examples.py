@@ -168,6 +168,8 @@ DETAILS = {
     "unsupported_format": "The file is GIF; expected JPEG, PNG, TIFF, NIfTI, DICOM or a zip of DICOM files.",
     "corrupt_image": "The file begins like PNG but cannot be decoded. It may be cut off or damaged; save it again.",
     "queue_full": "TorchServe's queue is full; try again.",
+    "out_of_memory": "The worker had not enough memory left for this scan. Try again later, or send fewer or smaller "
+    "slices.",
     "not_ready": "No worker is ready to take the scan; try again later.",
 }
 

@@ -163,6 +163,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "worker_lost": (502, "The worker died on this request"),
     "queue_full": (503, "The queue is full"),
     "not_ready": (503, "No worker is ready"),
+    "out_of_memory": (503, "The worker has not enough memory left"),
     "timeout": (504, "The answer took too long"),
 }
 # Beyond the contract of TorchServe: what only a web server meets.

@@ -12,7 +12,13 @@ from web.contract.fields import Answer
 from web.contract.translate import REFUSED_HEADER, problem_code
 from web.health.drift import HEADER, Counts, counts_of
 
-FAULTS = ("internal_error", "timeout", "worker_lost", "not_ready")  # ours; any other code is the client's
+FAULTS = (
+    "internal_error",
+    "out_of_memory",
+    "timeout",
+    "worker_lost",
+    "not_ready",
+)  # ours; any other code is the client's
 _TIMING = re.compile(rb'"timing_ms": (\{[^{}]*\})')
 _VERSION = "X-BrainSeg-Model-Version".title()
 

@@ -18,7 +18,15 @@ from web.shares.trials import Trials
 from web.way.submission import Submission
 
 # Refusals that say something of the version asked, or of its queue, and nothing of the request.
-ELSEWHERE = ("model_not_found", "not_ready", "queue_full", "rate_limited", "worker_lost", "internal_error")
+ELSEWHERE = (
+    "model_not_found",
+    "not_ready",
+    "queue_full",
+    "rate_limited",
+    "worker_lost",
+    "out_of_memory",
+    "internal_error",
+)
 Forward = Callable[[Submission, Callable[[], bool]], Answer]
 
 

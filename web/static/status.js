@@ -6,7 +6,7 @@ import { words } from "./words.js";
 
 const SHOW_AFTER = 150; // ms; what is over sooner needs no bar
 
-const AGAIN = ["offline", "reconnected", "worker_lost", "queue_full", "not_ready", "rate_limited", "timeout", "internal_error", "interrupted", "cancelled"];
+const AGAIN = ["offline", "reconnected", "worker_lost", "queue_full", "not_ready", "rate_limited", "timeout", "out_of_memory", "internal_error", "interrupted", "cancelled"];
 
 let told = null; // the code on show
 

@@ -20,6 +20,7 @@ const WORDS = {
   worker_lost: ["The analysis broke off on this scan", "Try again. If it happens with this scan only, save it in another format."],
   queue_full: ["The server is busy", "Others are in front of you. Try again in a moment."],
   not_ready: ["The server is not ready yet", "The model is being loaded. Try again in a moment."],
+  out_of_memory: ["The server is short of memory", "Try again later, or send fewer or smaller slices."],
   timeout: ["The analysis took too long", "Send fewer slices at a time."],
   not_assessed: ["This scan was not assessed", "There is no mask of it. Ask again with the gate off to get one all the same."],
   nothing_to_explain: ["There is nothing to explain here", "No tumour is marked on this slice: ask what moves the verdict, or choose another slice."],
