@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.store import ROOT
+from archive.store import BESIDE, ROOT, release_folder, released_versions
 from prove.server import Server
 
 pytestmark = pytest.mark.server
@@ -57,6 +57,17 @@ def adapted(code: str, server: Server) -> str:
     return code.replace("scripts/token", f"scripts/token --state {server.state}").replace(".run/", f"{server.state}/")
 
 
+@pytest.fixture
+def store(server: Server) -> Path:
+    """The server's model store, with the models beside the segmentation too: packaged where a block names one."""
+    for model in BESIDE:
+        for version in released_versions(model=model):
+            link = release_folder(version, server.store, model)
+            if not link.exists():
+                link.symlink_to(release_folder(version, model=model))
+    return server.store
+
+
 def test_the_pages_have_blocks_that_run() -> None:
     assert len([block for block in RUN if block.when is None]) >= 8
     assert all(len(block.why) > 5 for block in BLOCKS if block.why is not None)
@@ -66,6 +77,7 @@ def test_the_pages_have_blocks_that_run() -> None:
     "block",  # the page says why one is long
     [pytest.param(b, id=b.name, marks=[pytest.mark.long] if b.when else []) for b in RUN],
 )
+@pytest.mark.usefixtures("store")
 def test_block_runs(block: Block, server: Server, tmp_path: Path) -> None:
     code = adapted(block.code, server)
     command = ["bash", "-euo", "pipefail", "-c", code] if block.language == "bash" else [sys.executable, "-c", code]
