@@ -33,11 +33,14 @@ from prove.drawn.volumes import nifti
 from prove.server import Server
 from rollout.types import FILES, DeployedTypes, write_types
 from samples.make import FOLDER, HEALTHY
+from serving.ports import free_port
 from tests.bulk.conftest import rows, showing
 from tests.handler.volumes.test_classes import agree, mask_of, scan_of
 from tests.labelled import LABELS, painted, truth, write_labelled_detector
 from tests.tiny import TINY, package_quietly
+from tests.web.open_inference.test_grpc import call, infer, refused
 from training.release.folder import write_release
+from web.open_inference.messages import MESSAGES
 
 # A server of its own, two archives and a minute of answers: what its parts do is tested with stand-ins.
 pytestmark = [pytest.mark.server, pytest.mark.long]
@@ -46,6 +49,7 @@ NAME = "brainseg-regions"
 COARSE = np.stack([truth(128), np.zeros((128, 128), np.uint8), truth(128, core=False)])
 MASKS = COARSE.repeat(2, axis=1).repeat(2, axis=2)
 WAIT = 300
+GRPC_PORT = free_port()
 
 
 def stack_of(masks: NDArray[np.uint8]) -> bytes:
@@ -79,7 +83,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     archive = store / f"{NAME}-0.1.mar"
     package_quietly(write_labelled_detector(store), archive)
     write_types(state / FILES[NAME], DeployedTypes("0.1", archive.name, sha256_of(archive)))
-    server = Server(store, state, options=("--jobs", str(folder / "jobs")))
+    server = Server(store, state, options=("--jobs", str(folder / "jobs"), "--grpc-port", str(GRPC_PORT)))
     server.start()
     yield server
     server.kill()
@@ -144,6 +148,39 @@ def test_open_inference_gives_the_same(both: Server, model: str) -> None:
     assert requests.get(f"{path}/versions/9/ready", timeout=WAIT).status_code == 404
     other = requests.post(f"{path}/infer", json={"inputs": [entry], "model_name": "brainseg-types"}, timeout=WAIT)
     assert other.status_code == 404
+
+
+@pytest.mark.parametrize("model", ["brainseg", NAME])
+def test_grpc_gives_the_same(both: Server, model: str) -> None:
+    wanted = ask(both.door, STACK, model=model)
+    request = infer(STACK, model)
+    request.outputs.add(name="mask")
+    found = call(GRPC_PORT, "ModelInfer", request)
+    version = "0.1" if model == NAME else "1.0"
+    assert (found.model_name, found.model_version) == (model, version)
+    shapes = {one.name: tuple(one.shape) for one in found.outputs}
+    told, mask = found.raw_output_contents
+    np.testing.assert_array_equal(np.frombuffer(mask, np.uint8).reshape(shapes["mask"]), drawn(wanted["slices"]))
+    assert json.loads(told[4:])["labels"] == wanted["labels"]
+    metadata = call(GRPC_PORT, "ModelMetadata", MESSAGES["ModelMetadataRequest"](name=model))
+    assert (metadata.name, list(metadata.versions)) == (model, [version])
+    assert call(GRPC_PORT, "ModelReady", MESSAGES["ModelReadyRequest"](name=model, version=version)).ready
+    for other in (infer(STACK, "brainseg-types"), infer(STACK, model, version="9.9")):
+        assert refused(GRPC_PORT, other) == ("NOT_FOUND", "model_not_found")
+
+
+@pytest.mark.parametrize("model", ["brainseg", NAME])
+def test_a_passport_is_replayed_by_the_model_that_it_names(
+    both: Server, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scan.tiff").write_bytes(STACK)
+    (tmp_path / "answer.json").write_text(json.dumps(ask(both.door, STACK, model=model, passport="on")))
+    command = ["verify", str(tmp_path / "answer.json"), str(tmp_path / "scan.tiff"), "--server", both.door]
+    assert main(command) == 0, capsys.readouterr().err
+    assert "the same mask, pixel for pixel" in capsys.readouterr().out
+    (tmp_path / "scan.tiff").write_bytes(stack_of(MASKS[:2]))
+    assert main(command) == 1
+    assert "another scan" in capsys.readouterr().err
 
 
 def test_a_volume_by_client_and_command(both: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

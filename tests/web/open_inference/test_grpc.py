@@ -145,6 +145,21 @@ def test_tritons_client_sees_the_masks_of_rest(stage: Stage, tmp_path: Path) -> 
     assert seen["refused"][0][0] == "StatusCode.NOT_FOUND"
 
 
+def test_the_model_that_is_named_is_asked(stage: Stage, lesion: bytes) -> None:
+    name = "brainseg-regions"
+    with listening(stage) as (_, opened_port):
+        port = opened_port.number
+        found = call(port, "ModelInfer", infer(lesion, name, version="2.0"))
+        assert found.model_name == name
+        assert ("POST", f"/predictions/{name}/2.0") in [one[:2] for one in stage.seen]
+        told = call(port, "ModelMetadata", MESSAGES["ModelMetadataRequest"](name=name))
+        assert (told.name, list(told.versions)) == (name, ["1.0", "2.0"])
+        assert call(port, "ModelReady", MESSAGES["ModelReadyRequest"](name=name)).ready
+        stage.absent = (name,)
+        assert refused(port, infer(lesion, name)) == ("NOT_FOUND", "model_not_found")
+        assert refused(port, infer(lesion, "brainseg-types")) == ("NOT_FOUND", "model_not_found")
+
+
 def test_keys_limits_and_refusals(stage: Stage, lesion: bytes, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(f"ward {KEY}\n")
