@@ -63,6 +63,7 @@ _ALL = (
         {fuzz.SECONDS: 10},
         fuzz.SECONDS,
         fuzz.join,
+        served=False,
     ),
 )
 PARTS: dict[str, Part] = {part.name: part for part in _ALL}

@@ -59,7 +59,7 @@ class Ground:
 class Part:
     """``whole`` and ``short``: its efforts, by name. ``turns``: which of them it counts up in several turns, if any.
     Such a part has in ``kept`` of its ground how many are ``done``. ``join``: for a part of which two turns may run at
-    once, makes one of what both have kept, and its rows."""
+    once, makes one of what both have kept, and its rows. ``served``: whether it serves the ground's store."""
 
     name: str
     about: str
@@ -68,6 +68,7 @@ class Part:
     short: Mapping[str, int]
     turns: str = ""
     join: Callable[[Mapping[str, Any], Mapping[str, Any], Claims], dict[str, Any]] | None = None
+    served: bool = True
 
 
 @dataclass

@@ -84,20 +84,21 @@ def prove(wish: Wish, tell: Tell) -> list[record.Done]:
     digest = record.digest_of(release_folder(wish.version, wish.store))
     with tempfile.TemporaryDirectory(prefix="bs-prove-") as temporary:
         folder = Path(temporary)
-        store: Path | None = None
+        made = folder / "store"
         for part in parts:
             effort = effort_of(part, wish)
             old = done.get(part.name)
             if old and not wish.again and (old.seed, old.digest, old.effort) == (wish.seed, digest, effort):
                 tell(f"{part.name}: recorded already ({old.began})")
                 continue
-            store = store or make_store(folder / "store", wish.store, wish.version)
+            if part.served and not made.exists():  # it may have to be packaged, which takes its time
+                make_store(made, wish.store, wish.version)
             tell(f"{part.name}: {part.about}")
             earlier = _to_go_on_from(part, wish, digest, effort, old)
             ends = time.monotonic() + 60 * wish.minutes
             kept = copy.deepcopy(dict(earlier.kept)) if earlier else {}
             ground = Ground(
-                wish.seed, effort, store, folder / part.name, wish.out, tell, kept, ends, wish.work, wish.decoders
+                wish.seed, effort, made, folder / part.name, wish.out, tell, kept, ends, wish.work, wish.decoders
             )
             outcome = _one(part, wish, ground, digest, earlier)
             with record.alone(wish.out):

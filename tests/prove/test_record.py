@@ -130,6 +130,22 @@ def test_two_commands_at_once_lose_nothing_of_each_other(
     assert set(record.read(wish.out)) == {"first", "second"}
 
 
+def test_a_store_is_made_once_and_where_it_is_served(
+    wish: Wish, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def make(folder: Path, *_: object) -> None:
+        folder.mkdir(parents=True)
+        made.append(ran[-1])
+
+    monkeypatch.setattr(run, "make_store", make)
+    third = replace(run.PARTS["first"], name="third", served=False)
+    monkeypatch.setattr(run, "PARTS", {"third": third, **run.PARTS})
+    prove(wish, told)
+    assert (ran, made) == (["third", "first", "second"], ["third"])
+
+
 def test_two_turns_of_one_part_at_once_are_made_one(
     wish: Wish, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
