@@ -16,7 +16,8 @@ from bulk.row import Row
 from bulk.task import Part, Task, digest_of
 
 _TABLES = """
-create table file (address text, size integer, stamp text, study text, place integer primary key autoincrement);
+create table file (address text, size integer, stamp text, study text, sequence text,
+    place integer primary key autoincrement);
 create unique index file_address on file (address);
 create table scan (key integer primary key, first integer, files integer);
 create table member (scan integer, place integer);
@@ -58,15 +59,16 @@ class Book:
 
     # -- the listing
 
-    def listed(self, part: Part, study: str = "") -> None:
+    def listed(self, part: Part, study: str = "") -> bool:
         """``study``: what keeps the files of one study together, empty for a file that is a scan by itself. The same
-        address twice is left out the second time."""
+        address twice is left out the second time; whether it was not."""
         made = self._base.execute(
-            "insert or ignore into file (address, size, stamp, study) values (?, ?, ?, ?)",
-            (text_of(part.address), part.size, part.stamp, study),
+            "insert or ignore into file (address, size, stamp, study, sequence) values (?, ?, ?, ?, ?)",
+            (text_of(part.address), part.size, part.stamp, study, part.sequence),
         )
         if not made.rowcount:
             self.leave_out(LeftOut(part.address, "listed twice"))
+        return bool(made.rowcount)
 
     def leave_out(self, one: LeftOut) -> None:
         self._base.execute("insert into left_out values (?, ?)", (text_of(one.address), one.reason))
@@ -118,18 +120,21 @@ class Book:
 
     def waiting(self) -> int:
         """Strikes out the scans that are done, as far as that can be told without reading them; how many are left."""
-        known = ((key, digest_of(digests)) for key, digests in self._digests() if None not in digests)
+        known = (
+            (key, digest_of(digests, sequences)) for key, digests, sequences in self._digests() if None not in digests
+        )
         self._base.executemany("delete from scan where key = ?", ((key,) for key, one in known if self.is_done(one)))
         return self._count("select count(*) from scan")
 
-    def _digests(self) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Of each scan its parts' digests, None for one that has to be read."""
+    def _digests(self) -> Iterator[tuple[int, tuple[str, ...], tuple[str, ...]]]:
+        """Of each scan its parts' digests, None for one that has to be read, and what sequences they are."""
         rows = self._base.execute(
-            "select m.scan, i.sha256 from member m join file f on f.place = m.place "
+            "select m.scan, i.sha256, f.sequence from member m join file f on f.place = m.place "
             "left join input i on i.address = f.address and i.stamp = f.stamp and f.stamp <> '' order by m.scan"
         )
         for key, group in groupby(rows, lambda row: int(row[0])):
-            yield key, tuple(row[1] for row in group)
+            _, digests, sequences = zip(*group, strict=True)
+            yield key, digests, sequences
 
     def tasks(self) -> Iterator[Task]:
         """The scans that :meth:`waiting` has left, in the order of the listing."""
@@ -142,11 +147,11 @@ class Book:
 
     def _parts(self, key: int) -> tuple[Part, ...]:
         rows = self._base.execute(
-            "select f.address, f.size, f.stamp from member m join file f on f.place = m.place where m.scan = ? "
-            "order by f.address",
+            "select f.address, f.size, f.stamp, f.sequence from member m join file f on f.place = m.place "
+            "where m.scan = ? order by f.sequence, f.address",
             (key,),
         )
-        return tuple(Part(address_of(row[0]), row[1], row[2]) for row in rows)
+        return tuple(Part(address_of(row[0]), *row[1:]) for row in rows)
 
     def parts_of(self, path: str) -> tuple[Part, ...]:
         """Of the scan whose first file lies at ``path``, as its row has it; none where it was not listed."""
@@ -159,10 +164,11 @@ class Book:
         return self._base.execute("select 1 from done where sha256 = ?", (sha256,)).fetchone() is not None
 
     def read(self, parts: Sequence[Part], digests: Sequence[str]) -> None:
-        """The parts were read and had these digests."""
+        """The parts were read and had these digests. What is one case now need not be one for the next run."""
         for part, sha256 in zip(parts, digests, strict=True):
             self._base.execute(
-                "insert or replace into fresh select address, stamp, size, ?, study from file where address = ?",
+                "insert or replace into fresh select address, stamp, size, ?, "
+                "case sequence when '' then study else '' end from file where address = ?",
                 (sha256, text_of(part.address)),
             )
 

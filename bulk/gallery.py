@@ -8,10 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from brainseg_client.volumes import zipped
 from bulk.book import Book
 from bulk.places import Destination
-from bulk.reading import Refused, read_scan
+from bulk.reading import Refused, read_scan, request_of
 from bulk.release import Opened, open_archive
 from bulk.report import Shown
 from bulk.table import Tables, rows_of
@@ -27,18 +26,22 @@ def _largest(destination: Destination, tables: Tables, count: int) -> list[tuple
     return heapq.nlargest(count, (one for one in found if one[0]))
 
 
-def _asked(model: Model, data: bytes, **fields: str) -> Mapping[str, Any] | None:
-    outcome = answer(model, {"body": data}, {f"X-BrainSeg-{name}": value for name, value in fields.items()})
+Sent = tuple[Mapping[str, bytes], Mapping[str, str]]  # as bulk.reading.request_of gives it
+
+
+def _asked(model: Model, sent: Sent, **fields: str) -> Mapping[str, Any] | None:
+    parts, headers = sent
+    outcome = answer(model, parts, {**headers, **{f"X-BrainSeg-{name}": value for name, value in fields.items()}})
     return json.loads(outcome.answer.body) if outcome.code == "ok" else None
 
 
-def _shown(model: Model, data: bytes, sha256: str) -> Shown | None:
+def _shown(model: Model, sent: Sent, sha256: str) -> Shown | None:
     """The slice with most tumour, where it still answers."""
-    found = _asked(model, data, Outputs="none")
+    found = _asked(model, sent, Outputs="none")
     if found is None or not found["tumor_pixels"]:
         return None
     best = max(found["slices"], key=lambda one: one["tumor_pixels"] or 0)["index"]
-    drawn = _asked(model, data, Outputs="overlay", Slices=f"{best}-{best}")
+    drawn = _asked(model, sent, Outputs="overlay", Slices=f"{best}-{best}")
     if drawn is None:
         return None
     volume = found["tumor_volume_ml"]
@@ -66,6 +69,6 @@ def gallery(
             files = read_scan(parts, model.limits.unpacked_bytes, authorization) if parts else []
         except Refused:
             continue
-        if files and (one := _shown(model, files[0] if len(files) == 1 else zipped(files), sha256)):
+        if files and (one := _shown(model, request_of(parts, files), sha256)):
             shown.append(one)
     return shown

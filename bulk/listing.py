@@ -121,6 +121,15 @@ def list_folder(book: Book, folder: Path, wanted: Wanted) -> None:
         ahead += reversed(inner)
 
 
+def file_part(path: Path) -> Part | None:
+    """``path`` as a part; None where a folder lies there. One that is not there is known when it is to be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return Part(os.fspath(path), 0)
+    return None if stat.S_ISDIR(status.st_mode) else Part(os.fspath(path), status.st_size, _stamp(status))
+
+
 def list_file(book: Book, path: Path, wanted: Wanted) -> None:
     """One file, as if its folder held nothing else. Raises ``OSError``."""
     status = path.stat()

@@ -61,7 +61,7 @@ def section(parts: Parts, labels: Sequence[Label]) -> str:
         if rows:
             told.append(table((head, "scans that have it", "ml in all volumes"), rows))
         for name, one in parts.of(kind):
-            told.append(_one(name, one, colours.get(name) if kind == LABELS else None))
+            told.append(_one(f"{head} {name}", one, colours.get(name) if kind == LABELS else None))
     return f"<h2>Parts of the tumour</h2>{''.join(told)}" if told else ""
 
 

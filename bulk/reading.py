@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brainseg_client.dicomweb import ArchiveError, LargeAnswerError, NoMrError
-from brainseg_client.volumes import LARGEST_SERIES
+from brainseg_client.volumes import LARGEST_SERIES, zipped
 from bulk.places import read
 from bulk.row import UNREADABLE
 from bulk.studies import is_studies, read_study
 from bulk.task import Part, digest_of
+from handler.request import RAW_PART
 
 
 class Refused(Exception):  # noqa: N818  it is a value: what the scan's row says
@@ -50,6 +51,14 @@ def _of_study(address: str, authorization: str) -> list[bytes]:
         raise Refused("not_mr", f"The archive says: {error}.") from error
     except ArchiveError as error:
         raise Refused(UNREADABLE, f"The study cannot be read: {error}") from error
+
+
+def request_of(parts: Sequence[Part], files: Sequence[bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """What was read of ``parts``, as the handler is asked about it: its parts and the headers that they want."""
+    if parts[0].sequence:
+        sent = {part.sequence: data for part, data in zip(parts, files, strict=True)}
+        return sent, {"Content-Type": "multipart/form-data"}
+    return {RAW_PART: files[0] if len(files) == 1 else zipped(files)}, {}
 
 
 def digests_of(parts: Sequence[Part], files: Sequence[str]) -> tuple[str, ...]:

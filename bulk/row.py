@@ -82,7 +82,8 @@ class Row:
 
 # Column -> what it means; its type is the field's. docs/bulk.md says the same.
 MEANING = {
-    "input_sha256": "of the file; of several files, of their sorted digests, a line each; null where it cannot be read",
+    "input_sha256": "of the file; of several files, of their sorted digests, a line each, in a case behind its "
+    "sequence; null where it cannot be read",
     "path": "where the scan (its first file) lies",
     "files": "how many files make the scan",
     "bytes": "of all of them",

@@ -27,7 +27,7 @@ from bulk.results import MASKS, Scan, failed
 from bulk.row import AGAIN, NOT_WRITTEN, Row
 from bulk.source import list_source
 from bulk.table import Tables
-from bulk.task import Done, Lost, Outcome, Part, Task, digest_of
+from bulk.task import Done, Lost, Outcome, Part, Task, digest_of, sequences_of
 
 Showing = Callable[[int], AbstractContextManager[Callable[[int, int], None]]]
 Say = Callable[[str], None]
@@ -83,8 +83,8 @@ def _digest(task: Task, authorization: str) -> str:
     try:
         if local(task.parts[0].address) is None:
             read = read_scan(task.parts, LARGEST_SERIES, authorization)
-            return digest_of(tuple(hashlib.sha256(one).hexdigest() for one in read))
-        return digest_of(tuple(_of_file(part) for part in task.parts))
+            return digest_of([hashlib.sha256(one).hexdigest() for one in read], sequences_of(task.parts))
+        return digest_of([_of_file(part) for part in task.parts], sequences_of(task.parts))
     except (OSError, Refused):
         return ""
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bulk.book import Book
 from bulk.errors import BulkError
-from bulk.listing import Wanted, list_address, list_file, list_folder, take
+from bulk.listing import Wanted, file_part, list_address, list_file, list_folder, take
 from bulk.places import local, without_secret
 from bulk.studies import is_studies, list_studies
 from bulk.task import Part
+from handler.request import SEQUENCE_PARTS
 
 COLUMN = "path"
+CASE = SEQUENCE_PARTS  # columns instead of it, the first always
 MANIFESTS = (".csv", ".parquet")
 
 
@@ -42,15 +45,23 @@ def list_source(book: Book, source: str, wanted: Wanted, authorization: str = ""
     return book.grouped()
 
 
-def _rows(path: Path) -> Iterator[str]:
+def _columns(path: Path, names: Sequence[str]) -> list[str]:
+    """``path`` alone, or the sequences of a case. Raises :class:`BulkError` where there is neither."""
+    if COLUMN in names:
+        return [COLUMN]
+    if CASE[0] in names:
+        return [name for name in CASE if name in names]
+    raise BulkError(f"{path} has no column {COLUMN} (or {', '.join(CASE)}); it has {', '.join(names) or 'none'}")
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
     if path.suffix.lower() == ".csv":
         with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             try:
-                if COLUMN not in (names := reader.fieldnames or ()):
-                    raise BulkError(f"{path} has no column {COLUMN}; it has {', '.join(names) or 'none'}")
+                wanted = _columns(path, reader.fieldnames or ())
                 for row in reader:
-                    yield row[COLUMN] or ""
+                    yield {name: row[name] or "" for name in wanted}
             except csv.Error as error:
                 raise BulkError(f"{path}, after line {reader.line_num}: {error}") from error
         return
@@ -59,10 +70,8 @@ def _rows(path: Path) -> Iterator[str]:
 
     try:
         with pq.ParquetFile(path) as table:
-            if COLUMN not in table.schema_arrow.names:
-                raise BulkError(f"{path} has no column {COLUMN}; it has {', '.join(table.schema_arrow.names)}")
-            for batch in table.iter_batches(columns=[COLUMN]):
-                yield from (str(one or "") for one in batch.column(0).to_pylist())
+            for batch in table.iter_batches(columns=_columns(path, table.schema_arrow.names)):
+                yield from ({name: str(one or "") for name, one in row.items()} for row in batch.to_pylist())
     except pa.ArrowInvalid as error:
         raise BulkError(f"{path} cannot be read as Parquet: {str(error)[:200]}") from error
 
@@ -70,13 +79,18 @@ def _rows(path: Path) -> Iterator[str]:
 def _manifest(book: Book, path: Path, wanted: Wanted) -> None:
     """Relative paths are the manifest's folder's. What is named but not there gets a row that says so."""
     plain = Wanted(wanted.out, "")  # what is named is wanted
-    for number, name in enumerate(_rows(path), 1):
-        if not name:
-            raise BulkError(f"{path}: row {number} has an empty {COLUMN}")
+    for number, row in enumerate(_rows(path), 1):
+        for column, name in row.items():
+            if not name and column in (COLUMN, CASE[0]):
+                raise BulkError(f"{path}: row {number} has an empty {column}")
+            if "\0" in name:
+                raise BulkError(f"{path}: row {number} has a {column} with a zero byte")
+            without_secret(name)
+        if COLUMN not in row:
+            _case(book, path, number, row)
+            continue
+        name = row[COLUMN]
         found = local(name)
-        if "\0" in name:
-            raise BulkError(f"{path}: row {number} has a {COLUMN} with a zero byte")
-        without_secret(name)
         if found is None:
             take(book, Part(name, 0), name.rpartition("/")[2], plain)
             continue
@@ -88,3 +102,19 @@ def _manifest(book: Book, path: Path, wanted: Wanted) -> None:
                 list_file(book, place, plain)
         except OSError:
             book.listed(Part(os.fspath(place), 0))
+
+
+def _case(book: Book, manifest: Path, number: int, row: Mapping[str, str]) -> None:
+    """``row``: a file each of the sequences that the case has; of a FLAIR alone it is a scan as any other."""
+    given = {column: name for column, name in row.items() if name}
+    for column, name in given.items():
+        found = local(name)
+        part = Part(name, 0) if found is None else file_part(Path(os.path.normpath(manifest.parent / found)))
+        if is_studies(name) or part is None:
+            raise BulkError(
+                f"{manifest}: row {number}, {column}: expected one file, such as a NIfTI or a zip of a series"
+            )
+        if not book.listed(
+            replace(part, sequence=column if len(given) > 1 else ""), f"case {number}" if len(given) > 1 else ""
+        ):
+            raise BulkError(f"{manifest}: row {number}, {column}: the file was named before; one is of one case")

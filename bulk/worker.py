@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from archive.store import MODEL_NAME
-from brainseg_client.volumes import zipped
 from bulk.names import text_of
 from bulk.places import Destination
-from bulk.reading import Refused, digests_of, read_scan
+from bulk.reading import Refused, digests_of, read_scan, request_of
 from bulk.release import open_archive
 from bulk.results import Scan, failed, result_of
 from bulk.row import NOT_ASSESSED, NOT_WRITTEN, Row
-from bulk.task import Done, Task, digest_of
+from bulk.task import Done, Task, digest_of, sequences_of
 from handler.pipeline import Model, answer
+from handler.request import RAW_PART, SEQUENCE_PARTS
 from handler.volumes.sniff import is_volume
 
 FIELDS = {"Accept": "application/json", "X-BrainSeg-Outputs": "mask"}
 VOLUME_FIELDS = {"Accept": "application/zip"}
 KNOWN_FIELDS = {"Accept": "application/json", "X-BrainSeg-Outputs": "none"}
 FAULT = "internal_error"
+FIRST = SEQUENCE_PARTS[0]
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,10 @@ class Worker:
             files = read_scan(task.parts, self.model.limits.request_bytes, self.setup.authorization)
             each = tuple(hashlib.sha256(one).hexdigest() for one in files)
             digests = digests_of(task.parts, each)
-            scan = self._scan(task, digest_of(each))
+            scan = self._scan(task, digest_of(each, sequences_of(task.parts)))
             if len(files) != len(task.parts):
                 scan = replace(scan, files=len(files), bytes=sum(map(len, files)))
-            row = self._segmented(scan, files[0] if len(files) == 1 else zipped(files), begin)
+            row = self._segmented(scan, *request_of(task.parts, files), begin)
         except Refused as refused:
             row = failed(scan, refused.code, refused.detail, time.perf_counter() - begin)
         except Exception as error:  # ours: its words may hold a name, so only its kind is told
@@ -72,11 +74,11 @@ class Worker:
         setup = self.setup
         return Scan(sha256, path, len(task.parts), size, setup.version, setup.model_digest, setup.model)
 
-    def _segmented(self, scan: Scan, data: bytes, begin: float) -> Row:
-        fields = VOLUME_FIELDS if is_volume(data) else FIELDS
-        outcome = answer(self.model, {"body": data}, fields)
+    def _segmented(self, scan: Scan, sent: Mapping[str, bytes], headers: Mapping[str, str], begin: float) -> Row:
+        fields = VOLUME_FIELDS if FIRST in sent or is_volume(sent[RAW_PART]) else FIELDS
+        outcome = answer(self.model, sent, {**headers, **fields})
         if outcome.code == NOT_ASSESSED:  # which has no mask; what is known all the same is in the JSON alone
-            outcome = answer(self.model, {"body": data}, KNOWN_FIELDS)
+            outcome = answer(self.model, sent, {**headers, **KNOWN_FIELDS})
         row, files = result_of(scan, outcome, time.perf_counter() - begin)
         for name, content in files.items():
             try:

@@ -134,7 +134,7 @@ def main(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder, file, manifest (.csv, .parquet: column path), address, or dicomweb+https://…?query."
+            help="Folder, file, manifest (.csv, .parquet: column path, or flair, t1, t1c), address, or dicomweb+https://…?query."
         ),
     ],
     out: Annotated[str, typer.Option(help="Folder or address for the results.")],

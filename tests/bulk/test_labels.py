@@ -126,7 +126,7 @@ def test_the_report_shows_them(done: tuple[Bulk, Path, Path]) -> None:
     assert f"<title>{REGIONS_NAME} 0.1</title>" in text
     for label in LABELS:
         colour = "#{:02x}{:02x}{:02x}".format(*label.colour)
-        assert f'style="background:{colour}"></span>{label.name}<' in text
+        assert f'style="background:{colour}"></span>label {label.name}<' in text
         assert f'<td>{label.name}</td><td class="n">4 of 4</td>' in text
     assert "<td>tumour core</td>" in text
     assert text.count("<img") == 2
