@@ -71,9 +71,15 @@ class Stage:
         )
 
     def live(self) -> str:
-        """The version that answers when none is named, as the front door says."""
-        told = get(f"{self.server.door}/api/v1/models", timeout=60).json()
-        return str(told["default"])
+        """The version that answers when none is named, as the front door says. While TorchServe is busy it says 503 and
+        when to come again, and is asked again. Raises ``TimeoutError`` with its last answer."""
+        deadline = time.monotonic() + TAKEN_BACK_SECONDS
+        while (reply := get(f"{self.server.door}/api/v1/models", timeout=120)).status_code == 503:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"/api/v1/models: {reply.status_code} {reply.text[:200]}")
+            time.sleep(1)
+        reply.raise_for_status()
+        return str(reply.json()["default"])
 
     def words(self, kind: str) -> tuple[str | Path, ...]:
         """What is typed for one of :data:`WORDS`."""
@@ -92,7 +98,7 @@ def inconsistent(stage: Stage, scan: bytes) -> list[str]:
     default = get(url, headers=server.auth("management"), timeout=120).json()[0]["modelVersion"]
     listed = sorted(str(one["modelVersion"]) for one in server.describe())
     expected = sorted(str(one["version"]) for one in [declared["live"], *declared["served"]])
-    told = get(f"{server.door}/api/v1/models", timeout=120).json()
+    told = stage.live()
     reply = server.post(scan)
     said = reply.json()["model"]["version"] if reply.ok else f"{reply.status_code} {reply.text[:80]}"
     held = [str(declared[name]) for name in ("change",) if declared.get(name)]
@@ -100,7 +106,7 @@ def inconsistent(stage: Stage, scan: bytes) -> list[str]:
     checks = {
         "TorchServe's default": (default, live),
         "versions in TorchServe": (listed, expected),
-        "the front door's default": (told["default"], live),
+        "the front door's default": (told, live),
         "the answer's version": (said, live),
         "left under way": (held, []),
         "archives that are gone": (missing, []),
