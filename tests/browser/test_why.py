@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from archive.store import SAMPLES
+from samples.head import draw_head
+from samples.make import HEAD
 from tests.browser.alone import Alone
 from tests.browser.driver import Driver
 from tests.browser.faults import faults
@@ -64,3 +68,25 @@ def test_a_refusal_is_said_in_words(open_alone: OpenPage, healthy: bytes) -> Non
     driver.page.locator("input[name=question][value=area]").check(force=True)
     expect(driver.page.locator("#error-title")).to_have_text("There is nothing to explain here")
     expect(driver.page.locator("#why-panel")).to_be_hidden()
+
+
+def test_of_a_volume_it_is_the_slice_under_the_crosshair(open_alone: OpenPage, alone: Alone, axe: str) -> None:
+    head, driver = draw_head(), open_alone()
+    page, panel = driver.page, driver.page.locator("#volume-why-panel")
+    driver.drop((SAMPLES / HEAD).read_bytes(), HEAD)
+    expect(page.locator("#volume")).to_have_attribute("data-shown", "1")
+    page.focus("#volume-why")
+    page.keyboard.press("Enter")
+    expect(panel).to_be_visible()
+    # At first the crosshair is in the middle of the lesion, between two slices.
+    middle = [int(one) for one in np.unique(np.argwhere(head.mask)[:, 0])[1:-1]]
+    asked = alone.asked[-1]
+    assert (asked["question"], asked["version"]) == ("verdict", "1.0")
+    assert int(asked["slice"]) in middle
+    slice_ = int(asked["slice"]) + 1
+    expect(page.locator("#volume-why-title")).to_have_text(f"What moves the verdict on slice {slice_}")
+    expect(page.locator("#volume-why-title")).to_be_focused()
+    assert "Not a medical device" in driver.text("#volume-why-notice")
+    assert not faults(page, axe)
+    page.locator("input[name=volume-question][value=area]").check(force=True)
+    expect(page.locator("#volume-why-title")).to_have_text(f"What moves the area on slice {slice_}")

@@ -18,7 +18,8 @@ export function objection(scan) {
   return sizes.reduce((sum, size) => sum + size, 0) > LARGEST ? "too_large" : null;
 }
 
-function bodyOf({ parts }) {
+// What is sent of a volume that is packed.
+export function bodyOf({ parts }) {
   if (parts.length === 1 && parts[0][0] === "file") return parts[0][1];
   const form = new FormData();
   for (const [field, file] of parts) form.append(field, file, `${field}.nii`); // not the name: it may be a patient's

@@ -22,7 +22,10 @@ const OF_A_MASK = ["mask", "overlay", "heatmap"];
 
 let current = null; // the Case on show
 const comparison = new Comparison();
-const why = new Why();
+const why = new Why("", () => {
+  const { file, model, version, gate, count } = current, { index } = stack;
+  return { of: [current, index], file, count, fields: { model, version, threshold: settings.threshold, ...(gate === "off" ? { gate } : {}) } };
+});
 const stack = new Stack(() => {
   forgetType();
   drawSoon();
@@ -151,9 +154,7 @@ export function connectPicture() {
   openReadout(() => ({ slice: current?.slices.get(stack.shown), settings, labels: current?.labels }));
   $("types-ask").addEventListener("click", () => guarded(() => askType(() => ({ file: current?.file, index: stack.index }))));
   $("compare").addEventListener("change", () => guarded(compare));
-  const ask = () => guarded(() => why.open(current, stack.index, settings.threshold));
-  $("why").addEventListener("click", ask);
-  for (const radio of document.querySelectorAll("input[name=question]")) radio.addEventListener("change", ask);
+  why.connect();
   $("save-png").addEventListener("click", () => guarded(() => saveMask(current, stack.shown, settings)));
   $("save-tiff").addEventListener("click", () => guarded(() => working("Drawing the masks", () => saveStack(current, settings))));
   $("save-json").addEventListener("click", () => guarded(() => saveJson(current, allFigures(), settings)));

@@ -1,6 +1,6 @@
 // A volume on show: three planes with the mask over it, its lesions in a list.
 
-import { openVolume } from "./ask.js";
+import { bodyOf, openVolume } from "./ask.js";
 import { ApiError } from "./api.js";
 import { $, describe, plural, setText, show } from "./dom.js";
 import { nameVerdict, showWarnings, timeText } from "./finding.js";
@@ -9,14 +9,36 @@ import { offer, stem } from "./save.js";
 import { modelText } from "./server.js";
 import { showTrust } from "./trust.js";
 import { Viewer } from "./viewer.js";
+import { Why } from "./why.js";
 
 const CHANNELS = { flair: "FLAIR", t1: "T1", t1c: "T1 with contrast" };
 const mm = (values) => values.map((value) => value.toFixed(0)).join(", ");
 
 let shown = null; // {entry, answer, files, archive, picture}
+let crosshair = null; // in mm, null while there is none
 const viewer = new Viewer($("planes"), (place, value) => {
+  crosshair = place;
+  why.keepFor(shown, sliceOnShow());
   const where = value ? `in ${partName(shown?.answer.labels, value) || "the mask"}` : "not in the mask";
   setText("place", `Crosshair at ${mm(place)} mm (right, front, head), ${where}`);
+});
+
+// Of the file, counted from 0: where the crosshair is, or the one with most tumour.
+function sliceOnShow() {
+  if (!shown) return null;
+  const { input, slices } = shown.answer, { geometry } = input;
+  if (!crosshair || !geometry) return slices.reduce((most, one, index) => (one.tumor_pixels > (slices[most].tumor_pixels ?? 0) ? index : most), 0);
+  const [i, j, k, origin] = [0, 1, 2, 3].map((column) => geometry.affine_ras.slice(0, 3).map((row) => row[column]));
+  const across = [1, 2, 0].map((one, at) => i[one] * j[(at + 2) % 3] - i[(at + 2) % 3] * j[one]);
+  const along = (vector) => vector.reduce((sum, one, at) => sum + one * across[at], 0);
+  const slice = Math.round(along(crosshair.map((one, at) => one - origin[at])) / along(k));
+  return Math.min(geometry.size[2] - 1, Math.max(0, slice));
+}
+
+const why = new Why("volume-", () => {
+  const { entry, answer } = shown, { model, series, gate } = entry;
+  const fields = { model, version: answer.model.version, series, ...(gate === "off" ? { gate } : {}) };
+  return { of: [shown, sliceOnShow()], file: bodyOf(entry.scan), fields, count: answer.input.slices };
 });
 
 function lesionRow(lesion, index) {
@@ -84,7 +106,8 @@ export async function prepareVolume(entry, raw, { signal } = {}) {
 }
 
 export async function presentVolume(prepared) {
-  shown = prepared;
+  why.close();
+  [shown, crosshair] = [prepared, null];
   const { picture, files } = prepared;
   show($("volume"), true);
   showAnswer(shown);
@@ -99,6 +122,7 @@ export async function presentVolume(prepared) {
 }
 
 export function hideVolume() {
+  why.close();
   shown = null;
   show($("volume"), false);
 }
@@ -111,6 +135,7 @@ export function drawForPaper() {
 const save = (file, suffix, type) => offer(new Blob([shown.files.get(file)], { type }), `${stem(shown.entry.name)}${suffix}`);
 
 export function connectVolume() {
+  why.connect();
   for (const radio of document.querySelectorAll("input[name=view]")) {
     radio.addEventListener("change", () => viewer.setView(radio.value));
   }

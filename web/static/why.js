@@ -2,21 +2,27 @@
 
 import { explain } from "./api.js";
 import { $, setText, show } from "./dom.js";
-import { Latest } from "./status.js";
+import { Latest, guarded } from "./status.js";
 
 const NAMES = { verdict: "the verdict", area: "the area" };
 
 export class Why {
-  // `of`: [case, slice] of what is shown or asked for, null where nothing is.
-  constructor() {
-    this.of = null;
-    this.run = new Latest();
+  // `prefix`: of the panel's elements. `what`: says what is on show, null where nothing is: {of: [case, slice], file,
+  // fields, count}, with `fields` as of explain() in api.js and `count` slices.
+  constructor(prefix, what) {
+    Object.assign(this, { prefix, what, of: null, run: new Latest() });
+  }
+
+  connect() {
+    const ask = () => guarded(() => this.open());
+    $(`${this.prefix}why`).addEventListener("click", ask);
+    for (const radio of document.querySelectorAll(`input[name=${this.prefix}question]`)) radio.addEventListener("change", ask);
   }
 
   close() {
     this.run.stop();
     this.of = null;
-    show($("why-panel"), false);
+    show($(`${this.prefix}why-panel`), false);
   }
 
   // Gone when it is not of what is on show.
@@ -24,34 +30,34 @@ export class Why {
     if (this.of && (this.of[0] !== item || this.of[1] !== index)) this.close();
   }
 
-  async open(item, index, threshold) {
-    const of = [item, index], question = document.querySelector("input[name=question]:checked").value;
+  async open() {
+    const what = this.what();
+    if (!what) return;
+    const { of, file, fields, count } = what, question = document.querySelector(`input[name=${this.prefix}question]:checked`).value;
     this.run.stop();
     this.of = of;
-    const gate = item.gate === "off" ? { gate: "off" } : {};
-    const fields = { model: item.model, version: item.version, threshold, question, slice: index, ...gate };
     let answer;
     try {
-      answer = await this.run.working(`Asking what moves ${NAMES[question]}`, (options) => explain(item.file, fields, options));
+      answer = await this.run.working(`Asking what moves ${NAMES[question]}`, (options) => explain(file, { ...fields, question, slice: of[1] }, options));
     } catch (error) {
       if (this.of === of) this.close();
       throw error;
     }
     if (this.of !== of) return;
-    this.show(answer, item.count);
+    this.show(answer, count);
   }
 
   show({ images, said, deletion, question, slice, notice }, count) {
-    const where = count > 1 ? ` on slice ${slice + 1}` : "";
-    setText("why-title", `What moves ${NAMES[question]}${where}`);
-    $("why-picture").src = `data:image/png;base64,${images.overlay}`;
-    $("why-picture").alt = `The scan, bright where the answer hangs on it. ${deletion.said}`;
-    setText("why-said", said);
-    setText("why-believed", deletion.said);
-    $("why-believed").classList.toggle("doubted", !deletion.faithful);
-    setText("why-notice", notice);
-    show($("why-panel"), true);
-    $("why-title").focus({ preventScroll: true });
-    $("why-panel").scrollIntoView({ block: "nearest" });
+    const { prefix } = this, where = count > 1 ? ` on slice ${slice + 1}` : "";
+    setText(`${prefix}why-title`, `What moves ${NAMES[question]}${where}`);
+    $(`${prefix}why-picture`).src = `data:image/png;base64,${images.overlay}`;
+    $(`${prefix}why-picture`).alt = `The scan, bright where the answer hangs on it. ${deletion.said}`;
+    setText(`${prefix}why-said`, said);
+    setText(`${prefix}why-believed`, deletion.said);
+    $(`${prefix}why-believed`).classList.toggle("doubted", !deletion.faithful);
+    setText(`${prefix}why-notice`, notice);
+    show($(`${prefix}why-panel`), true);
+    $(`${prefix}why-title`).focus({ preventScroll: true });
+    $(`${prefix}why-panel`).scrollIntoView({ block: "nearest" });
   }
 }
