@@ -90,3 +90,8 @@ def test_of_a_volume_it_is_the_slice_under_the_crosshair(open_alone: OpenPage, a
     assert not faults(page, axe)
     page.locator("input[name=volume-question][value=area]").check(force=True)
     expect(page.locator("#volume-why-title")).to_have_text(f"What moves the area on slice {slice_}")
+    page.locator("input[value=coronal]").check(force=True)
+    box = page.locator("#planes").bounding_box()
+    assert box
+    page.locator("#planes").click(position={"x": 0.5 * box["width"], "y": 0.3 * box["height"]})
+    expect(panel).to_be_hidden()
