@@ -225,7 +225,8 @@ def test_a_share_lasts_as_long_as_there_is_a_server(site: Site, monkeypatch: pyt
     assert time.monotonic() - one.clock() >= before + 0.3
 
 
-@pytest.mark.parametrize("worse", ["latency", "error rate"])
+# Of how many requests twice the time stands out depends on what else takes the machine's.
+@pytest.mark.parametrize("worse", [pytest.param("latency", marks=pytest.mark.latency), "error rate"])
 def test_a_worse_canary_is_taken_back_by_itself(worse: str, stage: Two, site: Site, front: Inside) -> None:
     with clients(front) as seen:
         until(lambda: len(seen) > 20, "nobody is answered")

@@ -38,7 +38,11 @@ export async function getJson(path) {
   }
   const text = await response.text();
   if (!response.ok) throw problem(response.status, text);
-  return JSON.parse(text);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ApiError("internal_error", "The answer is no JSON: is there a login page or a proxy in between?");
+  }
 }
 
 export async function getFile(path) {
