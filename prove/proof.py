@@ -10,6 +10,20 @@ from pathlib import Path
 from typing import Any
 
 Value = float | int | str
+# What makes up a server, what is sent to it and what looks at it.
+ROOMS = (
+    "archive",
+    "client",
+    "exchange",
+    "handler",
+    "pacs",
+    "prove",
+    "rollout",
+    "samples",
+    "scripts",
+    "serving",
+    "web",
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,8 @@ class Ground:
 class Part:
     """``whole`` and ``short``: its efforts, by name. ``turns``: which of them it counts up in several turns, if any.
     Such a part has in ``kept`` of its ground how many are ``done``. ``join``: for a part of which two turns may run at
-    once, makes one of what both have kept, and its rows. ``served``: whether it serves the ground's store."""
+    once, makes one of what both have kept, and its rows. ``served``: whether it serves the ground's store. ``rooms``:
+    folders and files whose sources its outcome depends on; a change in another one leaves the record as it is."""
 
     name: str
     about: str
@@ -69,6 +84,7 @@ class Part:
     turns: str = ""
     join: Callable[[Mapping[str, Any], Mapping[str, Any], Claims], dict[str, Any]] | None = None
     served: bool = True
+    rooms: Sequence[str] = ROOMS
 
 
 @dataclass

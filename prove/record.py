@@ -18,20 +18,6 @@ from prove.proof import Proof
 JSON_FILE, PAGE_FILE = "proof.json", "proof.md"
 NOTICE = "Research use only. Not a medical device."
 Whole = Mapping[str, Mapping[str, int]]  # by part: how many of what it takes as a whole
-# What a part's outcome depends on, beside the release that is served.
-_ROOMS = (
-    "archive",
-    "client",
-    "exchange",
-    "handler",
-    "pacs",
-    "prove",
-    "rollout",
-    "samples",
-    "scripts",
-    "serving",
-    "web",
-)
 
 
 @dataclass(frozen=True)
@@ -56,11 +42,13 @@ class Done:
         return all(row.passed is not False for row in self.rows)
 
 
-def digest_of(release: Path, root: Path = ROOT) -> str:
-    """``sha256:`` over the sources that a proof depends on and the release's card, which holds the weights' own."""
+def digest_of(rooms: Sequence[str], release: Path | None, root: Path = ROOT) -> str:
+    """``sha256:`` over the sources in ``rooms``, folders or files, and the card of the release that is served, if any,
+    which holds the weights' own."""
     digest = hashlib.sha256()
-    sources = [path for room in _ROOMS for path in sorted((root / room).rglob("*.py"))]
-    for path in [*sources, release / "model-card.json"]:
+    places = [root / room for room in rooms]
+    sources = [path for place in places for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
+    for path in [*sources, *([release / "model-card.json"] if release else [])]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return f"sha256:{digest.hexdigest()}"
 

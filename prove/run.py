@@ -81,12 +81,13 @@ def prove(wish: Wish, tell: Tell) -> list[record.Done]:
     for names that are none and for a record that cannot be read."""
     parts, whole = _parts(wish), {part.name: part.whole for part in PARTS.values()}
     done = record.read(wish.out)
-    digest = record.digest_of(release_folder(wish.version, wish.store))
+    release = release_folder(wish.version, wish.store)
     with tempfile.TemporaryDirectory(prefix="bs-prove-") as temporary:
         folder = Path(temporary)
         made = folder / "store"
         for part in parts:
             effort = effort_of(part, wish)
+            digest = record.digest_of(part.rooms, release if part.served else None)
             old = done.get(part.name)
             if old and not wish.again and (old.seed, old.digest, old.effort) == (wish.seed, digest, effort):
                 tell(f"{part.name}: recorded already ({old.began})")

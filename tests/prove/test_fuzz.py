@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archive.store import ROOT
 from prove import fuzz
 from prove.fuzz import SECONDS
 from prove.mutate import MUTATORS
+from prove.parts import PARTS
 from prove.proof import Claims, Ground
 
 
@@ -40,6 +43,21 @@ def test_coverage_guided_runs_reach_our_code_and_add_up(tmp_path: Path) -> None:
     assert seen[0][SECONDS] < effort[SECONDS] <= seen[1][SECONDS]
     assert 10 < seen[0]["inputs"] < seen[1]["inputs"]
     assert len(list((tmp_path / "fuzz" / "png").iterdir())) > 3  # more than what it began with
+
+
+def test_all_that_a_fuzzed_process_is_made_of_counts_for_its_record() -> None:
+    """Else its seconds would go on to be counted for code that was never run."""
+    atheris = "import sys, types, contextlib; a = sys.modules['atheris'] = types.ModuleType('atheris')\n"
+    atheris += "a.instrument_imports = lambda **_: contextlib.nullcontext()\n"
+    loaded = "print(*(getattr(module, '__file__', 0) for module in sys.modules.values()), sep='\\n')"
+    code = f"{atheris}import prove.fuzzing, prove.drawn.whole\n{loaded}"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    ours = {Path(name).relative_to(ROOT) for name in ran.stdout.split("\n") if name.startswith(f"{ROOT}/")}
+    ours = {name for name in ours if not name.parts[0].startswith(".")}  # .venv
+    rooms = [Path(room) for room in PARTS["fuzz"].rooms]
+    assert {Path("handler/pipeline.py"), Path("prove/mutate/png.py")} <= ours
+    left_out = {name for name in ours if not any(name.is_relative_to(room) for room in rooms)}
+    assert left_out == {Path("prove/__init__.py")}
 
 
 def test_a_coverage_guided_run_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

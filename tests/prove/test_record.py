@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Mapping
@@ -114,6 +115,29 @@ def test_what_is_recorded_is_not_run_again(wish: Wish, ran: list[str]) -> None:
     (wish.store / "brainseg-1.0" / "model-card.json").write_text("{}")  # another release
     prove(replace(wish, seed=8), told)
     assert ran[5:] == ["first", "second"]
+
+
+def test_a_change_in_another_room_leaves_a_record_as_it_is(
+    wish: Wish, ran: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A part that serves nothing does not depend on the release either."""
+    for file in ("handler/read.py", "prove/fuzzing.py", "web/door.py"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("")
+    monkeypatch.setattr(run.record, "digest_of", functools.partial(record.digest_of, root=tmp_path))
+    first = replace(run.PARTS["first"], rooms=("handler", "prove/fuzzing.py"), served=False)
+    second = replace(run.PARTS["second"], rooms=("handler", "web"))
+    monkeypatch.setattr(run, "PARTS", {"first": first, "second": second})
+    prove(wish, told)
+    (tmp_path / "web" / "door.py").write_text("changed = True")
+    prove(wish, told)
+    assert ran == ["first", "second", "second"]
+    (wish.store / "brainseg-1.0" / "model-card.json").write_text("{}")
+    prove(wish, told)
+    assert ran[3:] == ["second"]
+    (tmp_path / "prove" / "fuzzing.py").write_text("changed = True")
+    prove(wish, told)
+    assert ran[4:] == ["first"]
 
 
 def test_two_commands_at_once_lose_nothing_of_each_other(
