@@ -23,8 +23,9 @@ import requests
 import yaml
 
 from archive.programs import environment
-from archive.store import ROOT
+from archive.store import MODEL_NAME, MODELS, ROOT, released_versions
 from bulk.cluster import NEEDED, VARIABLES
+from bulk.release import SEGMENTING
 from serving.ports import free_port
 from tests.bulk.conftest import draw, rows
 from tests.deploy.manifests import RAY, Resource, build, check, open_in, pods, unpack_kubectl
@@ -143,6 +144,15 @@ def test_what_an_image_is_made_of_is_there(recipe: str) -> None:
     (groups,) = re.findall(rf'^ +{level}\) groups="([\w ]*)"', bootstrap, re.MULTILINE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(groups.split()) <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked"), [("deploy/Dockerfile", set(MODELS)), ("deploy/ray/Dockerfile", set(SEGMENTING))]
+)
+def test_an_image_has_the_archive_of_every_model_that_is_asked_there(recipe: str, asked: set[str]) -> None:
+    """What is released and not packaged cannot be deployed in a container whose root is read-only."""
+    packaged = re.findall(r"scripts/package(?: --model ([\w-]+))?", (ROOT / recipe).read_text())
+    assert {model or MODEL_NAME for model in packaged} == {model for model in asked if released_versions(model=model)}
 
 
 @dataclass(frozen=True)
