@@ -92,10 +92,11 @@ class Spool:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # a COMMIT that fails leaves it open, and no other could begin
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
     def _ask(self, question: str, *values: object) -> list[tuple[object, ...]]:
         with self._lock:
@@ -231,6 +232,7 @@ class Spool:
     def sweep(self) -> None:
         """Removes the files of studies that have ended."""
         for study in self.all():
-            if study.state in (SENT, FAILED):
-                shutil.rmtree(self.outgoing(study.study), ignore_errors=True)
-                shutil.rmtree(self.incoming(study.study), ignore_errors=True)
+            with self._lock:  # else an object that opens one again just now would go, though it was taken
+                if self._state(study.study) in (SENT, FAILED):
+                    shutil.rmtree(self.outgoing(study.study), ignore_errors=True)
+                    shutil.rmtree(self.incoming(study.study), ignore_errors=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from pacs.spool import COMPLETE, FAILED, RECEIVING, SEGMENTED, SENT, Spool, digest
+from pacs.spool import COMPLETE, FAILED, RECEIVING, SEGMENTED, SENT, Spool, Study, digest
 
 STUDY = digest("1.2.3")
 
@@ -130,3 +131,30 @@ def test_nobody_else_may_look_in_and_no_uid_is_a_name(spool: Spool, tmp_path: Pa
     folder = tmp_path / "spool"
     assert folder.stat().st_mode & 0o077 == 0
     assert not [path for path in folder.rglob("*") if "1.2.3" in path.name or "4.5.6" in path.name]
+
+
+def test_an_object_that_comes_while_files_are_swept_is_not_swept(
+    spool: Spool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.keep("1.2.3", "a", b"1")
+    finish(spool, clock)
+    ended = spool.all()
+
+    def comes_just_then() -> list[Study]:
+        assert spool.keep("1.2.3", "b", b"2")  # answered with success
+        return ended
+
+    monkeypatch.setattr(spool, "all", comes_just_then)
+    spool.sweep()
+    assert [path.read_bytes() for path in spool.incoming(STUDY).iterdir()] == [b"2"]
+
+
+def test_a_change_that_cannot_be_committed_stands_in_nobodys_way(spool: Spool) -> None:
+    spool._database.executescript(
+        "PRAGMA foreign_keys = ON; CREATE TABLE one (a PRIMARY KEY);"
+        "CREATE TABLE two (a REFERENCES one DEFERRABLE INITIALLY DEFERRED);"
+    )
+    with pytest.raises(sqlite3.IntegrityError), spool._change() as database:
+        database.execute("INSERT INTO two VALUES (1)")  # found out at the commit, as a full disk may be
+    assert spool.keep("1.2.3", "a", b"1")
+    assert state(spool) == RECEIVING
