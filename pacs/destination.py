@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pynetdicom import AE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
@@ -35,7 +36,7 @@ class Destination:
     def parse(cls, text: str, own: str) -> Destination:
         """``TITLE@HOST:PORT``. Raises ``ValueError``."""
         found = _FORM.fullmatch(text)
-        if not found or not 0 < int(found[3]) < 65536:
+        if not found or not found[1].strip() or not 0 < int(found[3]) < 65536:
             raise ValueError(f"destination {text[:60]!r}: expected TITLE@HOST:PORT, such as ARCHIVE@10.0.0.5:104")
         return cls(found[1], found[2].strip("[]"), int(found[3]), own)
 
@@ -47,7 +48,10 @@ class Destination:
 
     def store(self, path: Path) -> None:
         """Sends the DICOM file ``path``. Raises :class:`SendError`, or ``OSError`` where it cannot be read."""
-        data = pydicom.dcmread(io.BytesIO(path.read_bytes()))
+        try:
+            data = pydicom.dcmread(io.BytesIO(path.read_bytes()))
+        except InvalidDicomError as error:
+            raise SendError(f"{path.name} is no DICOM file") from error
         entity = self._entity()
         entity.add_requested_context(data.SOPClassUID, data.file_meta.TransferSyntaxUID)
         link = entity.associate(self.host, self.port, ae_title=self.title)
@@ -57,6 +61,8 @@ class Destination:
             if not link.accepted_contexts:
                 raise SendError(f"{self.title} does not take objects of the class {data.SOPClassUID.name}")
             status = link.send_c_store(data).get("Status")
+        except (RuntimeError, ValueError) as error:  # the link is gone just now, or the object cannot be encoded
+            raise SendError(f"an object could not be sent to {self.title} ({type(error).__name__})") from error
         finally:
             link.release()
         if status not in STORED:

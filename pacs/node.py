@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from pacs.spool import Spool, digest
+from pacs.spool import Spool, digest, reason
 
 logger = logging.getLogger(__name__)
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
@@ -56,7 +57,7 @@ class Node:
             return SUCCESS
         try:
             self._spool.keep(study, instance, data)
-        except OSError as error:
-            logger.error("study %s: an object could not be kept: %s", digest(study), error.strerror)
+        except (OSError, sqlite3.Error) as error:
+            logger.error("study %s: an object could not be kept: %s", digest(study), reason(error))
             return OUT_OF_RESOURCES
         return SUCCESS

@@ -35,6 +35,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+def reason(error: OSError | sqlite3.Error) -> str:
+    """Why the spool cannot be used, without a path."""
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Study:
     """``study``: the digest of its UID; ``note``: why it failed, or what the last try met."""

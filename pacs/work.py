@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from typing import Protocol
 
 from brainseg_client.errors import BrainSegError, ScanError
 from brainseg_client.volumes import unpacked, zipped
 from pacs.destination import Destination, SendError
-from pacs.spool import COMPLETE, FAILED, SEGMENTED, SENT, Result, Spool
+from pacs.spool import COMPLETE, FAILED, SEGMENTED, SENT, Result, Spool, reason
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -30,10 +31,17 @@ class Work:
         self._spool, self._door, self._destination, self._settle = spool, door, destination, settle_seconds
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set; the step in hand is ended first."""
+        """Until ``stop`` is set; the step in hand is ended first. While the queue cannot be written, as on a full disk,
+        nothing is done and nothing lost."""
         self._spool.sweep()
-        while not stop.wait(POLL_SECONDS):
-            self.step()
+        pause = POLL_SECONDS
+        while not stop.wait(pause):
+            pause = POLL_SECONDS
+            try:
+                self.step()
+            except (OSError, sqlite3.Error) as error:
+                pause = FIRST_PAUSE
+                logger.error("the queue cannot be used: %s; again in %g s", reason(error), pause)
 
     def step(self) -> None:
         """Whatever is due."""
@@ -54,13 +62,13 @@ class Work:
             files = [path.read_bytes() for path in sorted(self._spool.incoming(study).glob("*.dcm"))]
             answer = unpacked(self._door.archive(zipped(files)))
             objects = {name: data for name, data in answer.items() if name.endswith(".dcm")}
+            self._spool.segmented(study, objects)
         except ScanError as error:  # as it is, it will be refused again
             logger.warning("study %s: not segmented: %s", study, error)
             self._spool.end(study, FAILED, f"{error.code}: {error.detail}")
         except (BrainSegError, OSError) as error:
             self._later(study, attempts, f"not segmented yet: {error}")
         else:
-            self._spool.segmented(study, objects)
             logger.info("study %s: segmented, %d objects to send", study, len(objects))
 
     def _send(self, study: str, attempts: int) -> None:
