@@ -179,11 +179,9 @@ class Book:
         return [dict(zip(("path", "stamp", "bytes", "sha256", "study"), row, strict=True)) for row in found]
 
     def finish(self, row: Row) -> bool:
-        """Whether ``row`` is the first of its digest: another one is not to be written."""
+        """Whether ``row``, which has a digest, is the first of it: another one is not to be written."""
         if self._base.execute("delete from unfinished where path = ?", (row.path,)).rowcount:
             self.unfinished_changed = True
-        if row.input_sha256 is None:
-            return True
         return bool(self._base.execute("insert or ignore into done values (?)", (row.input_sha256,)).rowcount)
 
     def put_off(self, row: dict[str, object]) -> None:

@@ -76,6 +76,12 @@ class Row:
     labels: tuple[LabelFound, ...] | None = None
     regions: tuple[RegionFound, ...] | None = None
 
+    @property
+    def again(self) -> bool:
+        """Whether the next run tries the scan again; also one that was not read, as too large: it has no digest by
+        which it would be known to be done."""
+        return self.error_code in AGAIN or self.input_sha256 is None
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 

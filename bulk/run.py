@@ -24,7 +24,7 @@ from bulk.reading import Refused, read_scan
 from bulk.release import PREFIX, Opened
 from bulk.report import Shown, write_left_out, write_report
 from bulk.results import MASKS, Scan, failed
-from bulk.row import AGAIN, NOT_WRITTEN, Row
+from bulk.row import NOT_WRITTEN, Row
 from bulk.source import list_source
 from bulk.table import Tables
 from bulk.task import Done, Lost, Outcome, Part, Task, digest_of, sequences_of
@@ -168,7 +168,7 @@ class _Run:
             summary.alike += 1
             return
         summary.done += 1
-        summary.again += row.error_code in AGAIN
+        summary.again += row.again
         summary.refused += row.error_code is not None
 
 

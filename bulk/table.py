@@ -10,7 +10,7 @@ from typing import Any
 from bulk.book import Book
 from bulk.errors import BulkError, NoRoomError
 from bulk.places import Destination, run_name
-from bulk.row import AGAIN, LATER, NAMES, Row, table
+from bulk.row import LATER, NAMES, Row, table
 
 TABLE, INPUTS, UNFINISHED = "table", "inputs", "unfinished.parquet"
 # Parts sort behind those of builds whose tables had fewer columns: pandas and DuckDB take the first file's columns for
@@ -104,7 +104,7 @@ class Tables:
 
     def add(self, row: Row) -> bool:
         """Whether the table did not have it. Raises :class:`NoRoomError` when a part is due and cannot be written."""
-        if row.error_code in AGAIN:
+        if row.again:
             self._book.put_off(row.as_json())
             new = True
         elif new := self._book.finish(row):

@@ -203,6 +203,9 @@ def test_the_limits_of_the_handler_hold(bulk: Bulk, tmp_path: Path) -> None:
     bulk.alone(source, out)
     codes = {Path(row["path"]).name: row["error_code"] for row in rows(out)}
     assert codes == {"large.png": "too_large", "small.png": "unsupported_shape", "empty.png": "empty_body"}
+    again = bulk.alone(source, out)  # the large one, which has no digest to be known by
+    assert (again.scans, again.before, again.again) == (3, 2, 1)
+    assert sorted(Path(row["path"]).name for row in rows(out)) == ["empty.png", "large.png", "small.png"]
 
 
 def test_an_archive_that_was_tampered_with_is_not_believed(opened: Opened, packaged: Path, tmp_path: Path) -> None:
