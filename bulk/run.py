@@ -180,8 +180,10 @@ def _pictures(destination: Destination, tables: Tables, book: Book, opened: Open
 
 def run(options: Options, opened: Opened, executor: Executor, watching: Watching) -> Summary:
     """Raises :class:`BulkError` where it cannot begin or go on; what was done until then is written."""
-    without_secret(options.source)
-    without_secret(options.out)
+    for what, address in (("SOURCE", options.source), ("--out", options.out)):
+        if not address.strip():  # a shell's variable that is not set: the folder where one stands, or the root
+            raise BulkError(f"{what} is empty: expected a folder or an address")
+        without_secret(address)
     destination, summary = Destination(options.out), Summary()
     out = destination.path.resolve() if destination.path else None
     wanted = Wanted(out, options.skip, "" if out else destination.address)

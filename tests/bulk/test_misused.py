@@ -71,6 +71,17 @@ def test_no_room_for_the_runs_own_notes(bulk: Bulk, tmp_path: Path, monkeypatch:
         bulk.alone(draw(tmp_path / "in", 300), tmp_path / "out")
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_address_is_neither_the_root_nor_where_one_stands(
+    empty: str, bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(draw(tmp_path / "in", 1))
+    for source, out, said in ((empty, tmp_path / "out", "SOURCE is empty"), (tmp_path / "in", empty, "--out is empty")):
+        with pytest.raises(BulkError, match=said):
+            bulk.alone(source, out)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_password_in_an_address_is_refused_and_not_shown(bulk: Bulk, tmp_path: Path) -> None:
     hidden = "s3://who:secret@bucket/scans"
     for source, out in ((hidden, str(tmp_path)), (str(tmp_path), hidden)):
