@@ -143,7 +143,8 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Dice over tumour slices at 0.5, and the share of tumour-free slices left without a tumour pixel; of all
-        processes' slices together, each slice once. With labels the same of each region, all regions together."""
+        processes' slices together, each slice once. With labels the same of each region, all regions together. What
+        there is no slice for is not logged: a figure in its place would be taken for a measured one."""
         trainer, slices = self.trainer, self._validation_slices()
         counts = torch.cat(self._scores).float()
         self._scores.clear()
@@ -155,8 +156,9 @@ class SegmentationModule(pl.LightningModule):
         clean = (found == 0)[~tumour].float()
         sums = torch.tensor([dice.sum(), len(dice), clean.sum(), len(clean)], device=self.device)
         overlap, with_tumour, silent, without = trainer.strategy.reduce(sums, reduce_op="sum").tolist()
-        self.log("val/dice", overlap / with_tumour if with_tumour else 0.0, prog_bar=True, sync_dist=True)
-        self.log("val/specificity", silent / without if without else 1.0, prog_bar=True, sync_dist=True)
+        for name, sum_, count in (("val/dice", overlap, with_tumour), ("val/specificity", silent, without)):
+            if count:
+                self.log(name, sum_ / count, prog_bar=True, sync_dist=True)
 
     def _validation_slices(self) -> int:
         loader = self.trainer.val_dataloaders

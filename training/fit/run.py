@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2  # comes with albumentations
 import lightning.pytorch as pl
+import numpy as np
 import rich
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
@@ -41,6 +42,7 @@ from training.fit.machine import Machine
 from training.fit.module import SegmentationModule
 from training.fit.origin import RunError, Start, check_same_start, record_start
 from training.fit.recipe import NewCasesRecipe, Recipe
+from training.fit.region_loss import judged
 from training.fit.start import State, encoder_state, load_checkpoint, network_state
 from training.fit.stop_early import StopEarly
 from training.fit.teacher import Teachers, open_teacher
@@ -122,7 +124,7 @@ def train(
 
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
     where a recipe wants teachers and none are given or the other way round, or names a network that cannot be built, or
-    wants validation cases to stop by and there are none, or treats new cases apart and nothing tells which are new,
+    wants validation cases to stop by and there are none, or there are some and none has tumour, or treats new cases apart and nothing tells which are new,
     LeakError where start weights or teachers have seen cases that are to choose or to judge, StartWeightsError where
     they are not there or do not fit, InUseError while another process trains into `folder`, StoppedError when Ctrl-C or
     SIGTERM ends it early.
@@ -161,6 +163,7 @@ def _train(
     pairs = find_slices(data, recipe).pairs
     there = [split.present(pairs, side) for side in ("train", "validation")]
     trained_on, chosen_on = (read_slices(selected, recipe, advance) for selected in there)
+    _check_can_choose(chosen_on, recipe)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     told = ToldToEnd()
     trainer = _trainer(recipe, folder, machine, told, validates=bool(chosen_on))
@@ -177,6 +180,19 @@ def _train(
     except SystemExit as ended:  # Lightning's answer to KeyboardInterrupt
         raise StoppedError(told.signal or signal.SIGINT, last) from ended
     return last
+
+
+def _check_can_choose(slices: Sequence[Slice], recipe: Recipe) -> None:
+    """Raises SettingsError where there are `slices` to validate on and none has what Dice is of: then it says the same of
+    every epoch, and the first would be kept for the best."""
+    labelling, spec = recipe.labelling, input_spec(recipe)
+    wanted = sorted({value for one in judged(labelling) for value in one}) if labelling else [1]
+    if slices and not any(item.tumour_pixels and np.isin(item.mask_on(spec), wanted).any() for item in slices):
+        cases = len({item.pair.case for item in slices})
+        raise SettingsError(
+            f"none of the {len(slices)} validation slices ({cases} cases) has tumour as the network sees it, so that "
+            "nothing tells a good epoch from a bad one: give a --split with such cases, or train without by --refit"
+        )
 
 
 def _done_steps(last: Path) -> int:

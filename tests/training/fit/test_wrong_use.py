@@ -8,7 +8,9 @@ from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from scripts.commands import evaluate, train
@@ -122,3 +124,21 @@ def test_files_without_their_other_half_are_told(phantoms: Path, release: Path, 
     assert stopped.exit_code == 1
     assert said in stopped.output
     assert said not in CliRunner().invoke(train.app, [*never, "--data", str(phantoms), "--accelerator", "cpu"]).output
+
+
+def test_validation_without_a_tumour_cannot_choose_and_is_refused(
+    phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dice is of slices with tumour: without one it was 0 in each epoch, and the first was kept for the best."""
+    monkeypatch.setattr("scripts.commands.train.rehearse", lambda *_: [])
+    data = shutil.copytree(phantoms, tmp_path / "data")
+    first, second, *others = sorted(path.name for path in (data / "kaggle_3m").iterdir())
+    for mask in (data / "kaggle_3m" / first).glob("*_mask.tif"):
+        tifffile.imwrite(mask, np.zeros_like(tifffile.imread(mask)))
+    split = tmp_path / "split.json"
+    write_split(Split("case", 1, tuple(others), (first,), (second,)), split)
+    wanted = ["--recipe", "smoke", "--data", str(data), "--accelerator", "cpu", "--threads", "1"]
+    done = CliRunner().invoke(train.app, ["--run", str(tmp_path / "run"), "--split", str(split), *wanted])
+    assert isinstance(done.exception, SystemExit), done.output
+    assert "none of the 4 validation slices (1 cases) has tumour" in done.output
+    assert not (tmp_path / "run" / "last.ckpt").exists()
