@@ -92,14 +92,15 @@ def prepare(recipe: Recipe, data: Path, folder: Path, sides: Sides = Sides()) ->
     written = folder / RECIPE_FILE
     if written.is_file() and not _says(written, recipe):
         raise RunError(f"{folder} was begun with another recipe ({written}); resume with that one or take a new folder")
-    if (folder / SPLIT_FILE).is_file():
-        begun = read_split(folder / SPLIT_FILE)
-        if sides != Sides() and sides.split(recipe, data) != begun:
-            raise RunError(f"{folder} was begun with another split ({SPLIT_FILE}); resume with that one or without any")
-        return begun
-    split = sides.split(recipe, data)
-    write_split(split, folder / SPLIT_FILE)
-    write_atomic(written, json.dumps(asdict(recipe), indent=1).encode())
+    begun = read_split(folder / SPLIT_FILE) if (folder / SPLIT_FILE).is_file() else None
+    split = sides.split(recipe, data) if begun is None or sides != Sides() else begun
+    if begun not in (None, split):
+        raise RunError(f"{folder} was begun with another split ({SPLIT_FILE}); resume with that one or without any")
+    # The recipe first: a run that is killed between the two may only be gone on with by that one.
+    if not written.is_file():
+        write_atomic(written, json.dumps(asdict(recipe), indent=1).encode())
+    if begun is None:
+        write_split(split, folder / SPLIT_FILE)
     return split
 
 
@@ -124,10 +125,10 @@ def train(
 
     `advance` is called for each slice read. Raises TrainingDivergedError on a loss that is not finite, SettingsError
     where a recipe wants teachers and none are given or the other way round, or names a network that cannot be built, or
-    wants validation cases to stop by and there are none, or there are some and none has tumour, or treats new cases apart and nothing tells which are new,
-    LeakError where start weights or teachers have seen cases that are to choose or to judge, StartWeightsError where
-    they are not there or do not fit, InUseError while another process trains into `folder`, StoppedError when Ctrl-C or
-    SIGTERM ends it early.
+    wants validation cases to stop by and there are none, or there are some and none has tumour, or treats new cases
+    apart and nothing tells which are new, LeakError where start weights or teachers have seen cases that are to choose
+    or to judge, StartWeightsError where they are not there or do not fit, InUseError while another process trains into
+    `folder`, StoppedError when Ctrl-C or SIGTERM ends it early.
     """
     # Before the slices: weights that are not there or do not fit are not to be found after all of them are read.
     teachers = _teachers(start, recipe)
@@ -183,15 +184,15 @@ def _train(
 
 
 def _check_can_choose(slices: Sequence[Slice], recipe: Recipe) -> None:
-    """Raises SettingsError where there are `slices` to validate on and none has what Dice is of: then it says the same of
-    every epoch, and the first would be kept for the best."""
+    """Raises SettingsError where there are `slices` to validate on and none has what Dice is of: it would say the same
+    of every epoch, and the first would be kept for the best."""
     labelling, spec = recipe.labelling, input_spec(recipe)
     wanted = sorted({value for one in judged(labelling) for value in one}) if labelling else [1]
     if slices and not any(item.tumour_pixels and np.isin(item.mask_on(spec), wanted).any() for item in slices):
         cases = len({item.pair.case for item in slices})
         raise SettingsError(
             f"none of the {len(slices)} validation slices ({cases} cases) has tumour as the network sees it, so that "
-            "nothing tells a good epoch from a bad one: give a --split with such cases, or train without by --refit"
+            "nothing tells a good epoch from a bad one: in a new folder, give a --split with such cases or --refit"
         )
 
 

@@ -112,6 +112,25 @@ def test_a_run_begun_before_a_setting_was_known_goes_on(phantoms: Path, tmp_path
         prepare(SMOKE, phantoms, tmp_path)
 
 
+def test_a_run_that_ended_while_it_was_begun_has_its_recipe(
+    phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By it alone its checkpoints are gone on with and judged."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("write_atomic", "write_split"):
+        run = tmp_path / name
+        monkeypatch.setattr(f"training.fit.run.{name}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(SMOKE, phantoms, run)
+        monkeypatch.undo()
+        split = prepare(SMOKE, phantoms, run)
+        assert (run / "recipe.json").is_file()
+        assert read_split(run / "split.json") == split
+
+
 def test_a_killed_run_resumes_to_the_same_weights(smoke_run: Path, phantoms: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ("--run", run, "--recipe", "smoke", "--data", phantoms, "--accelerator", "cpu", "--threads", "1")
