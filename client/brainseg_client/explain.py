@@ -9,6 +9,7 @@ from pathlib import Path
 from brainseg_client.api import Client
 from brainseg_client.errors import BrainSegError, ScanError
 from brainseg_client.files import write_atomic
+from brainseg_client.jobs import stem_of
 from brainseg_client.keys import find_key
 from brainseg_client.names import shown
 from brainseg_client.segment import DONE, NO_ROOM, NO_SERVER, NOTICE, SOME_FAILED, USAGE, say
@@ -34,7 +35,8 @@ class ExplainOptions:
 
 
 def explain(options: ExplainOptions) -> int:
-    """Runs the command; the exit status. Writes ``NAME.why.png``, ``NAME.why.json`` and ``NAME.heat.png``."""
+    """Runs the command; the exit status. Writes ``NAME.why.png``, ``NAME.why.json`` and ``NAME.heat.png``; NAME
+    is the scan's without its ending, as in ``brainseg segment``."""
     try:
         client = Client(options.url, find_key(options.api_key_file, say), options.patience)
         found = client.explain(
@@ -60,10 +62,13 @@ def explain(options: ExplainOptions) -> int:
         "heat.png": found.heat,
         "why.json": (json.dumps(told, indent=2) + "\n").encode(),  # the last: where it is, the others are
     }
+    folder = options.scan.is_dir()
+    named = stem_of(Path((options.scan.resolve() if folder else options.scan).name), folder)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"{named}.why.json").unlink(missing_ok=True)  # of an earlier answer, whose pictures go
         for ending, content in files.items():
-            write_atomic(options.out / f"{options.scan.name.split('.')[0]}.{ending}", content)
+            write_atomic(options.out / f"{named}.{ending}", content)
     except OSError as error:
         say(f"brainseg: {shown(str(error.filename or 'a file'))}: {error.strerror or error}")
         return NO_ROOM

@@ -74,7 +74,7 @@ def _scans(inputs: Sequence[Path], out: Path, skip: str) -> Iterator[tuple[Path,
             raise JobError(f"{shown(str(given))} is neither a file nor a folder")
 
 
-def _stem(name: Path, folder: bool) -> Path:
+def stem_of(name: Path, folder: bool) -> Path:
     """Of a file without its ending, ``.nii.gz`` being one; a folder's name has none, whatever dots are in it."""
     if folder:
         return name
@@ -94,7 +94,7 @@ def plan_jobs(inputs: Sequence[Path], out: Path, skip: str) -> list[Job]:
             f"two scans are called {shown(str(doubled[0]))}: give their folders one by one, each with an --out of its "
             "own"
         )
-    short = [_stem(name, bool(parts)) for _, name, parts in found]
+    short = [stem_of(name, bool(parts)) for _, name, parts in found]
     stems = Counter(short)
     # a.png beside a.tif: the results keep the ending.
     return [

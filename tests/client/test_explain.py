@@ -54,6 +54,19 @@ def test_an_answer_that_is_none_and_a_refusal_have_their_exceptions(door: Door) 
     assert refusal.value.code == "explain_unavailable"
 
 
+def test_names_that_differ_behind_a_dot_are_two(door: Door, tmp_path: Path) -> None:
+    """As those of DICOM files, which are often UIDs."""
+    out, folder = tmp_path / "out", tmp_path / "2026.01.02"
+    folder.mkdir()
+    scans = [tmp_path / name for name in ("1.2.840.1.dcm", "1.2.840.2.dcm", "case.1.nii.gz")]
+    for scan in (*scans, folder / "one.dcm"):
+        scan.write_bytes(b"scan")
+    for scan in (*scans, folder):
+        assert main(["explain", str(scan), "--out", str(out), "--url", door.url]) == 0
+    named = {path.name.removesuffix(".why.json") for path in out.glob("*.why.json")}
+    assert named == {"1.2.840.1", "1.2.840.2", "case.1", "2026.01.02"}
+
+
 def test_the_command_writes_pictures_and_words(door: Door, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scan, out = tmp_path / "case.nii.gz", tmp_path / "out"
     scan.write_bytes(b"scan")
