@@ -95,6 +95,8 @@ def canary_command(
             raise UsageError("give --share PERCENT, or --steps PERCENT,PERCENT,... --every TIME")
         shares = (_share(share),) if share is not None else _steps(steps or "")
         every_seconds = _seconds(every) if steps else 0.0
+        if steps and not every_seconds:  # 0 means by hand: the first step would last for ever
+            raise UsageError(f"--every {every}: expected a time above 0; for a share that stays give --share")
         if archive is None:
             if steps:
                 raise UsageError("--steps needs the ARCHIVE; a canary on trial is given another --share")
