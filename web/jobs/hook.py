@@ -51,8 +51,16 @@ def read_secret(path: Path) -> bytes:
     Raises ``OSError`` or ``ValueError``."""
     if not path.exists():
         text = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text + "\n")
+        # Under another name first: half a key, as of a full disk, would be refused at every start.
+        made = path.with_name(f".new-{secrets.token_hex(8)}")
+        try:
+            with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            made.replace(path)
+        finally:
+            made.unlink(missing_ok=True)
     text = path.read_text(encoding="ascii").strip()
     key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     if not text.startswith(SECRET_PREFIX) or len(key) < 24:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -157,3 +158,20 @@ def test_the_secret_is_kept(tmp_path: Path) -> None:
     path.write_text("whsec_c2hvcnQ=")
     with pytest.raises(ValueError, match="expected whsec_"):
         read_secret(path)
+
+
+class _Full(io.TextIOWrapper):
+    """A file on a disk without room."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was refused at every start, when there was room again too."""
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fdopen", lambda number, mode: _Full(io.FileIO(number, mode)))
+        with pytest.raises(OSError, match="No space"):
+            read_secret(tmp_path / "secret")
+    assert list(tmp_path.iterdir()) == []
+    assert len(read_secret(tmp_path / "secret")) == 32
