@@ -66,12 +66,17 @@ class TypeSlice:
 def find_slices(folder: Path, classes: Sequence[str]) -> tuple[TypeSlice, ...]:
     """The slices of `classes` below `folder`, in order of class and number. Pictures are only listed, not opened.
 
-    Raises DataError for a zip or table that is missing or another, a slice in the table that is in no zip, and a class
-    of which the table lists some slices and not others."""
+    Raises DataError for a zip or table that is missing or another, two pictures of one number, a slice in the table
+    that is in no zip, and a class of which the table lists some slices and not others."""
     table = _table(folder / TABLE)
     found: list[TypeSlice] = []
     for kind in classes:
-        members = {Path(name).stem: name for name in _names(folder / f"{kind}.zip") if not name.endswith("/")}
+        members: dict[str, str] = {}
+        for name in _names(folder / f"{kind}.zip"):
+            if not name.endswith("/") and (first := members.setdefault(Path(name).stem, name)) != name:
+                raise DataError(
+                    f"{kind}.zip holds {first} and {name}, both number {Path(name).stem}; leave one of them"
+                )
         rows = {number: row for (of, number), row in table.items() if of == kind}
         if lost := sorted(rows.keys() - members.keys()):
             raise DataError(f"{TABLE} lists {kind}/{lost[0]} and {len(lost) - 1} more that {kind}.zip does not hold")

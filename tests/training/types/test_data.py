@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -47,11 +48,17 @@ def test_grids_are_what_serving_makes_of_the_picture(data: Path) -> None:
     assert grids[0][inside].mean() > 0.8 > 0.3 > grids[0][box.on(32, 64) == 0].mean()
 
 
+def _double(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "glioma.zip", "a") as archive:
+        archive.writestr("glioma/00.png", b"another")
+
+
 @pytest.mark.parametrize(
     ("change_it", "said"),
     [
         (lambda folder: (folder / "slices.csv").unlink(), "no slices.csv"),
         (lambda folder: (folder / "glioma.zip").write_bytes(b"no zip"), "glioma.zip is no zip"),
+        (lambda folder: _double(folder), "holds glioma/00.webp and glioma/00.png, both number 00"),
         (lambda folder: _append(folder, "glioma,99,G9,0.5,0.5,0.1,0.1"), "lists glioma/99"),
         (lambda folder: _append(folder, "glioma,98,G9,middle,0.5,0.1,0.1"), "line 38"),
     ],
