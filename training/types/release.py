@@ -70,6 +70,8 @@ def release_types(order: TypesOrder) -> ModelCard:
 
     Raises DataError for runs of another recipe or split, and where nothing was judged."""
     described = _described(order.run)
+    if described["fold"] and described["by"] != "patient":
+        raise DataError(f"{order.run} held out slices of patients that it was trained on; release one by patient")
     for run in order.judged:
         other = _described(run)
         if other["recipe"] != described["recipe"] or other["by"] != "patient":
@@ -125,10 +127,10 @@ def _entry(judged: Judged, note: str, without: tuple[str, ...] = ()) -> dict[str
 
 
 def _patients(order: TypesOrder, recipe: TypesRecipe) -> dict[str, list[str]]:
-    """By side, as the run dealt them."""
+    """By side, as the run dealt them; of a slice that names no patient its own name."""
     slices = find_slices(order.data, recipe.classes)
     fold = _described(order.run)["fold"]
     parts = parts_of(slices, fold[1], recipe.seed) if fold else [0] * len(slices)
-    held = {item.patient for item, part in zip(slices, parts, strict=True) if fold and part == fold[0] - 1}
-    trained = {item.patient for item in slices} - held
-    return {"train": sorted(map(str, trained)), "test": sorted(map(str, held))}
+    owners = [item.patient or item.name for item in slices]  # one without a patient is dealt by itself
+    held = {owner for owner, part in zip(owners, parts, strict=True) if fold and part == fold[0] - 1}
+    return {"train": sorted({*owners} - held), "test": sorted(held)}

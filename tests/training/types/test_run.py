@@ -26,7 +26,7 @@ from training.fit.origin import RunError
 from training.types import run as run_module
 from training.types.figures import read_judged
 from training.types.recipe import load_types_recipe
-from training.types.release import TypesOrder, release_types
+from training.types.release import TypesOrder, _patients, release_types
 from training.types.run import PREDICTIONS, RUN_FILE, WEIGHTS, TypesRun, train_types
 from training.types.slices import find_slices, read_grids
 from training.types.stages import cut
@@ -164,6 +164,25 @@ def test_figures_of_another_recipe_are_not_taken(wanted: TypesRun, trained: Path
     (other / RUN_FILE).write_text(json.dumps(described | {"by": "slice"}), encoding="utf-8")
     with pytest.raises(DataError, match="another recipe or split"):
         release_types(TypesOrder(trained, (other,), wanted.data, "0.1", tmp_path / "out", ""))
+
+
+def test_a_run_that_leaks_is_not_released(wanted: TypesRun, trained: Path, tmp_path: Path) -> None:
+    """Its card would name patients as held out whose slices it has seen."""
+    leaks = shutil.copytree(trained, tmp_path / "leaks")
+    described = json.loads((trained / RUN_FILE).read_text("utf-8"))
+    (leaks / RUN_FILE).write_text(json.dumps(described | {"by": "slice"}), encoding="utf-8")
+    with pytest.raises(DataError, match="held out slices of patients that it was trained on"):
+        release_types(TypesOrder(leaks, (trained,), wanted.data, "0.1", tmp_path / "out", ""))
+
+
+def test_slices_without_a_patient_are_named_by_themselves(wanted: TypesRun, tmp_path: Path) -> None:
+    recipe = replace(wanted.recipe, classes=(*wanted.recipe.classes, "notumor"))
+    (tmp_path / RUN_FILE).write_text(json.dumps(replace(wanted, recipe=recipe).described()), encoding="utf-8")
+    sides = _patients(TypesOrder(tmp_path, (), wanted.data, "0.1", tmp_path / "out", ""), recipe)
+    assert not {*sides["train"]} & {*sides["test"]}
+    assert "None" not in {*sides["train"], *sides["test"]}
+    assert len([name for side in sides.values() for name in side if name.startswith("notumor/")]) == 6
+    assert any(name.startswith("notumor/") for name in sides["test"])
 
 
 def test_the_commands_say_what_is_wrong_and_write_the_page(wanted: TypesRun, trained: Path, tmp_path: Path) -> None:
