@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,16 @@ from training.release.regions import RegionsOrder, publish_regions
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
+
+
+def _check_meant(labels: bool, of_labels: Mapping[str, object], of_one_class: Mapping[str, object]) -> None:
+    """Raises SettingsError for an option that the kind of network has no use for: a licence that was given and is not
+    in the card would be missed by nobody."""
+    if given := [name for name, value in (of_one_class if labels else of_labels).items() if value]:
+        kind = "of several classes" if labels else "of one class"
+        raise SettingsError(
+            f"{', '.join(given)}: not for a network {kind}, as the checkpoint's recipe has it; leave it out"
+        )
 
 
 @app.command()
@@ -51,6 +62,8 @@ def main(
     bars = Bars(console)
     try:
         trained = read_checkpoint(checkpoint)
+        of_labels = {"--judged": judged, "--data-set": data_set, "--licence": licence}
+        _check_meant(bool(trained.recipe.labels), of_labels, {"--twin": twin})
         if trained.recipe.labels:
             order = RegionsOrder(
                 checkpoint, version, out, data_set, licence, tuple(judged or ()), attribution, judge_test=test
