@@ -61,7 +61,14 @@ def main(
         console.print(f"[red]not packaged:[/red] --model {escape(model)}: expected {escape(' or '.join(MODELS))}")
         raise typer.Exit(1)
     key = _key(sign)
-    for version in versions or released_versions(model_store, model):
+    chosen = versions or released_versions(model_store, model)
+    if not chosen:
+        console.print(
+            f"[red]not packaged:[/red] no release of {model} in {escape(str(model_store))}: expected a folder such as "
+            f"{model}-1.0 with its model card; for others give --model-store"
+        )
+        raise typer.Exit(1)
+    for version in chosen:
         release = release_folder(version, model_store, model)
         archive = archive_path(as_version or version, model_store, model)
         _check_released(release, version, model_store, model)

@@ -20,7 +20,7 @@ from archive.digests import DIGESTS_FILE, record_path, write_record
 from archive.engines.parity import HALF_TOLERANCE, ParityError, compare, difference
 from archive.inputs import is_current, why_stale
 from archive.mar import pack, package
-from archive.store import ROOT
+from archive.store import MODELS, ROOT
 from archive.verify import read_release
 from handler.card import Architecture, FileRecord, InputSpec, ModelCard, parse_card
 from handler.engines import open_engine
@@ -215,6 +215,16 @@ def test_a_number_that_cannot_be_is_refused(
     with pytest.raises(typer.Exit):
         main(arguments[0], packaged[0].parent, arguments[1])
     assert reason in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_where_nothing_is_released_nothing_is_packaged_and_that_is_said(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        main(model_store=tmp_path / "typo", model=model)
+    assert ended.value.exit_code == 1
+    assert f"no release of {model} in {tmp_path / 'typo'}" in capsys.readouterr().out
 
 
 def test_a_full_temporary_disk_is_one_line_and_leaves_nothing(packaged: tuple[Path, Path]) -> None:
