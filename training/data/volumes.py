@@ -154,7 +154,7 @@ def relabelled(values: NDArray[np.float32], table: Mapping[int, int], case: str)
     for value in np.unique(values):
         if value == 0:
             continue
-        if int(value) != value or int(value) not in table:
+        if not np.isfinite(value) or int(value) != value or int(value) not in table:
             raise DataError(
                 f"{case}: the mask has the value {value:g}; the recipe's table `masks` knows {sorted(table)}. Add it "
                 "there, with the label that it means"

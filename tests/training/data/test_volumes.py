@@ -128,8 +128,9 @@ def test_labels_of_other_years_become_the_same() -> None:
     assert np.array_equal(relabelled(np.where(values == 4, 3, values), {1: 1, 2: 2, 3: 3}, "a"), want)
     of_2013 = np.array([[0, 1, 2], [4, 3, 4]], np.float32)
     assert np.array_equal(relabelled(of_2013, {1: 1, 2: 2, 3: 1, 4: 3}, "a"), want)
-    with pytest.raises(DataError, match=r"value 0\.5"):
-        relabelled(np.array([0.5], np.float32), {1: 1}, "a")
+    for wrong, said in ((0.5, r"value 0\.5"), (np.nan, "value nan"), (np.inf, "value inf")):
+        with pytest.raises(DataError, match=said):
+            relabelled(np.array([wrong], np.float32), {1: 1}, "a")
 
 
 @settings(max_examples=10, deadline=None)
