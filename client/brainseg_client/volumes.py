@@ -42,8 +42,11 @@ def is_dicom(path: Path) -> bool:
 
 
 def series_files(folder: Path) -> list[Path]:
-    """The DICOM files that lie in ``folder`` itself, in order of name. Raises ``OSError``."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and is_dicom(path))
+    """The DICOM files that lie in ``folder`` itself, in order of name; hidden ones, as macOS puts beside others, are
+    none. Raises ``OSError``."""
+    return sorted(
+        path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file() and is_dicom(path)
+    )
 
 
 def zipped(files: Sequence[bytes]) -> bytes:

@@ -19,7 +19,7 @@ import pytest
 from brainseg_client import Client, ScanError, UnreachableError, command, volumes
 from brainseg_client.jobs import plan_jobs
 from brainseg_client.results import segmentation
-from brainseg_client.volumes import is_volume, read_series, unpacked
+from brainseg_client.volumes import is_volume, read_series, series_files, unpacked
 from prove.drawn.volumes import Phantom, dicom_series, dicom_zip, nifti, phantom
 from prove.server import Server
 from samples.head import draw_head
@@ -51,6 +51,12 @@ def series_in(folder: Path, suffix: str = "") -> Path:
     for number, (_, data) in enumerate(dicom_series(SMALL)):
         (folder / f"IM{number}{suffix}").write_bytes(data)
     return folder
+
+
+def test_hidden_files_of_a_folder_are_no_part_of_its_series(tmp_path: Path) -> None:
+    folder = series_in(tmp_path / "study", ".dcm")
+    (folder / "._IM0.dcm").write_bytes(b"\0\5\x16\7 of macOS, beside each file on other disks")
+    assert [path.name for path in series_files(folder)] == ["IM0.dcm", "IM1.dcm"]
 
 
 def test_volumes_are_known_by_their_first_bytes(lesion: bytes, stack: bytes) -> None:
