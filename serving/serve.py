@@ -30,7 +30,7 @@ from serving.java import find_java_home
 from serving.ports import port_is_free
 from serving.ready import RefusedError, wait_front_door, wait_ready
 from serving.running import Running, StartError
-from serving.torchserve import ARENAS, Places, Ports
+from serving.torchserve import MANY_THREADS, Places, Ports
 
 console = Console(soft_wrap=True, highlight=False)
 START_SECONDS = 300
@@ -100,7 +100,7 @@ def _start_front_door(running: Running, ports: Ports, door: Door) -> None:
         console_log.replace(console_log.with_suffix(".log.1"))
     with console_log.open("ab") as output:
         process = subprocess.Popen(
-            door.command(running.places, ports), cwd=ROOT, env={**environment(), **ARENAS},
+            door.command(running.places, ports), cwd=ROOT, env={**environment(), **MANY_THREADS},
             stdout=None if door.log_stdout else output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     running.processes.append((FRONT_DOOR, process))

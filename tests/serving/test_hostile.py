@@ -16,7 +16,7 @@ from handler.resources import plan
 from prove.drawn.pictures import jpeg, png
 from prove.server import Server
 from samples.phantom import draw
-from serving.torchserve import ARENAS
+from serving.torchserve import ARENAS, MANY_THREADS
 from tests.malformed import malformed_inputs
 
 pytestmark = pytest.mark.server
@@ -90,6 +90,7 @@ def test_a_full_queue_gets_what_each_gets_alone(tiny_server: Server, lesion: byt
         assert (described["batchSize"], described["maxBatchDelay"]) == (plan().at_once, plan().delay_ms)
     answering = [*tiny_server.worker_pids(), tiny_server.processes()["front door"].pid]
     assert all(ARENAS.items() <= psutil.Process(pid).environ().items() for pid in answering)
+    assert MANY_THREADS.items() <= psutil.Process(answering[-1]).environ().items()
     scans = [lesion, healthy, lesion[:500], png(draw(3, 0.08).image), jpeg(draw(4, 0.05).image)] * 4
     alone = [tiny_server.post(scan).json() for scan in scans[:5]] * 4
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
