@@ -61,7 +61,8 @@ def changed_slice(grid: NDArray[np.float32], recipe: TypesRecipe, epoch: int, in
 
 
 def digest_of(recipe: TypesRecipe, start: str, slices: Sequence[TypeSlice]) -> str:
-    """What the maps depend on, in 16 hex digits; `start` is the digest of the start weights."""
+    """What the maps depend on, in 16 hex digits; `start` is the digest of the start weights. Patients too: who draws
+    which slices, and so which row is whose, hangs on them."""
     network = {key: value for key, value in asdict(recipe.network).items() if key not in ("head", "dropout")}
     parts = [
         network,
@@ -70,7 +71,7 @@ def digest_of(recipe: TypesRecipe, start: str, slices: Sequence[TypeSlice]) -> s
         recipe.epochs,
         recipe.per_patient,
         start,
-        [item.name for item in slices],
+        [(item.name, item.patient, item.crc) for item in slices],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

@@ -50,13 +50,15 @@ def _covered(first: float, last: float, cells: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class TypeSlice:
-    """One picture. `patient` and `box` are None for a class that the table does not list: its source names neither."""
+    """One picture. `patient` and `box` are None for a class that the table does not list: its source names neither.
+    `crc`: of its file, as the zip has it."""
 
     kind: str
     number: str
     member: str
     patient: str | None = None
     box: Box | None = None
+    crc: int = 0
 
     @property
     def name(self) -> str:
@@ -72,7 +74,8 @@ def find_slices(folder: Path, classes: Sequence[str]) -> tuple[TypeSlice, ...]:
     found: list[TypeSlice] = []
     for kind in classes:
         members: dict[str, str] = {}
-        for name in _names(folder / f"{kind}.zip"):
+        sums = _members(folder / f"{kind}.zip")
+        for name in sums:
             if not name.endswith("/") and (first := members.setdefault(Path(name).stem, name)) != name:
                 raise DataError(
                     f"{kind}.zip holds {first} and {name}, both number {Path(name).stem}; leave one of them"
@@ -84,7 +87,7 @@ def find_slices(folder: Path, classes: Sequence[str]) -> tuple[TypeSlice, ...]:
             raise DataError(f"{kind}.zip holds {loose[0]} and {len(loose) - 1} more that {TABLE} names no patient for")
         for number, member in sorted(members.items()):
             patient, box = rows.get(number, (None, None))
-            found.append(TypeSlice(kind, number, member, patient, box))
+            found.append(TypeSlice(kind, number, member, patient, box, sums[member]))
     return tuple(found)
 
 
@@ -104,10 +107,11 @@ def _table(path: Path) -> dict[tuple[str, str], tuple[str, Box]]:
     return rows
 
 
-def _names(path: Path) -> list[str]:
+def _members(path: Path) -> dict[str, int]:
+    """Names in a zip, each with its CRC."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
+            return {one.filename: one.CRC for one in archive.infolist()}
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name} is no zip of pictures in {path.parent} ({error})") from error
 

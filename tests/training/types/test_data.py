@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from settings.mapping import SettingsError
 from tests.training.types.drawn import CORNERS, PATIENTS, SLICES, write_recipe, write_types
 from training.data.cases import DataError
 from training.types.changes import change
+from training.types.features import digest_of
 from training.types.recipe import RECIPES, ChangesRecipe, load_types_recipe
 from training.types.slices import Box, TypeSlice, find_slices, read_grids
 from training.types.split import drawn, parts_of
@@ -34,6 +36,19 @@ def test_slices_have_patient_and_box_where_the_table_has_them(data: Path) -> Non
     assert tumours[0].box is not None
     assert tumours[0].box.left == pytest.approx(0.1)
     assert all(item.patient is None and item.box is None for item in slices if item.kind == "notumor")
+
+
+def test_what_is_kept_of_frozen_stages_is_of_these_patients_and_pictures(data: Path, tmp_path: Path) -> None:
+    """Which row is whose hangs on the patients: with others in the table, rows of other slices were taken."""
+    recipe = load_types_recipe(str(write_recipe(tmp_path / "recipe.yaml")))
+    slices = find_slices(data, KINDS)
+    known = digest_of(recipe, "none", slices)
+    assert digest_of(recipe, "none", find_slices(data, KINDS)) == known
+    other = write_types(tmp_path / "data")
+    table = other / "slices.csv"
+    table.write_text(table.read_text().replace(",G1,", ",G0,"))
+    assert digest_of(recipe, "none", find_slices(other, KINDS)) != known
+    assert digest_of(recipe, "none", [replace(slices[0], crc=1), *slices[1:]]) != known
 
 
 def test_grids_are_what_serving_makes_of_the_picture(data: Path) -> None:
