@@ -16,8 +16,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     folder: Annotated[Path, typer.Argument(help="Where to write kaggle_3m/<case>/…; made when missing.")],
-    size: Annotated[int, typer.Option(min=32, max=1024, help="Side of a slice in pixels.")] = 64,
-    slices: Annotated[int, typer.Option(min=1, max=99, help="Slices per case; every other one has a lesion.")] = 4,
+    size: Annotated[
+        int | None, typer.Option(min=32, max=1024, help="Side of a slice in pixels: 64, of volumes 48, if not given.")
+    ] = None,
+    slices: Annotated[
+        int | None,
+        typer.Option(min=1, max=99, help="Slices per case, of which every other one has a lesion: 4; of volumes 12."),
+    ] = None,
     volumes: Annotated[
         bool, typer.Option("--volumes", help="Six volumes with three labels in the layout of BraTS instead.")
     ] = False,
@@ -25,9 +30,10 @@ def main(
     """Writes ten cases of phantoms into FOLDER in the published layout."""
     try:
         if volumes:
-            typer.echo(f"wrote {write_phantom_volumes(folder)} slices of volumes below {folder}")
+            count = write_phantom_volumes(folder, size or 48, slices or 12)
+            typer.echo(f"wrote {count} slices of volumes below {folder}")
             return
-        pairs = write_phantoms(folder, size, slices)
+        pairs = write_phantoms(folder, size or 64, slices or 4)
     except OSError as error:
         typer.echo(f"phantom-data: {error}", err=True)
         raise typer.Exit(1) from error

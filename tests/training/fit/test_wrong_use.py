@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from scripts.commands import evaluate, train
+from scripts.commands import evaluate, phantom_data, train
 from settings.mapping import SettingsError
 from training.data.split import Split, read_split, write_split
 from training.fit.recipe import load_recipe
@@ -142,3 +143,13 @@ def test_validation_without_a_tumour_cannot_choose_and_is_refused(
     assert isinstance(done.exception, SystemExit), done.output
     assert "none of the 4 validation slices (1 cases) has tumour" in done.output
     assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_phantoms_are_as_large_as_was_asked(tmp_path: Path) -> None:
+    """`--volumes` took no heed of either."""
+    for name, more in (("slices", []), ("volumes", ["--volumes"])):
+        wanted = [str(tmp_path / name), "--size", "32", "--slices", "3", *more]
+        assert CliRunner().invoke(phantom_data.app, wanted).exit_code == 0
+    assert nibabel.load(next((tmp_path / "volumes").rglob("*_seg.nii.gz"))).shape == (32, 32, 3)
+    masks = list((tmp_path / "slices").rglob("*_mask.tif"))
+    assert (len(masks), tifffile.imread(masks[0]).shape) == (30, (32, 32))
