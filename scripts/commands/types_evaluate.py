@@ -98,6 +98,8 @@ def main(
     compared with the first one named."""
     torch.set_num_threads(threads)
     try:
+        if pictures is not None and data is None:
+            raise DataError("--pictures draws what was looked at: give --data too")
         made, first = ["\n"], None
         groups = _groups(runs)
         of = {which: read_judged([folder / PREDICTIONS for folder in folders]) for which, folders in groups.items()}

@@ -218,6 +218,8 @@ def test_the_commands_say_what_is_wrong_and_write_the_page(wanted: TypesRun, tra
     both = [str(trained), str(other), "--output", str(page)]
     assert CliRunner().invoke(types_evaluate.app, both).exit_code == 0
     assert "#### other less drawn\n\n9 slices of 3 patients" in page.read_text("utf-8")
+    blind = CliRunner().invoke(types_evaluate.app, [*both, "--pictures", str(tmp_path / "none")])
+    assert (blind.exit_code, "give --data too" in blind.output) == (1, True)
     wrong = CliRunner().invoke(types_evaluate.app, [*both, "--apart", "notumour"])
     assert wrong.exit_code == 1
     assert "--apart notumour: none of these runs has that class" in wrong.output
