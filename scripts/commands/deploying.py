@@ -181,6 +181,10 @@ def release_types(asked: Asked, dry_run: bool) -> None:
     with exits():
         limits = read_limits(asked.limits_file)
         verified, name = trusted_release(asked.archive), asked.archive.name
+        if asked.scans is not None:
+            raise UsageError(
+                f"--scans is for the gate of a segmentation, and {verified.card.name} has none; leave it out"
+            )
         folder = find_state(asked.state)
         say(f"{name}: {verified.card.name} {verified.version}, manifest, card and digests are right")
         say(
