@@ -102,8 +102,12 @@ def _read_judged(files: Sequence[Path], trained: Trained) -> tuple[CaseScore, ..
     for file in files:
         try:
             report = json.loads(file.read_text("utf-8"))
-            if report["origin"]["recipe"] != trained.recipe.name or report["side"] == "train":
-                raise DataError(f"{file} is of recipe {report['origin']['recipe']}, side {report['side']}")
+            # Side "all" has the cases that were trained on among the others.
+            if report["origin"]["recipe"] != trained.recipe.name or report["side"] not in SIDES:
+                raise DataError(
+                    f"{file} is of recipe {report['origin']['recipe']}, side {report['side']}; expected "
+                    f"{trained.recipe.name}, side {' or '.join(SIDES)}"
+                )
             scores += read_scores(report)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{file} cannot be used: {error}; expected report.json of scripts/evaluate") from error
