@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from handler.files import sha256_of, write_atomic
+from settings.mapping import SettingsError
 from training.data.seen import START_FILE
 from training.fit.recipe import NewCasesRecipe, Recipe
 from training.fit.start import HUBS, file_of, name_of
@@ -21,13 +22,21 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Start:
-    """Where weights come from: `encoder` is "imagenet", "none" or a file; `network` (a file or folder) wins.
+    """Where weights come from: `encoder` is "imagenet", "none" or a file, or `network` a file or folder of all of them.
     `teachers` (released folders or checkpoints) are asked about each sample where the recipe's loss has a use for it.
+    Raises SettingsError for both: the encoder's would be of no use.
     """
 
     encoder: str = "none"
     network: str | None = None
     teachers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.network and self.encoder != "none":
+            raise SettingsError(
+                f"--init {self.network} has weights of the whole network, so --encoder-weights {self.encoder} would be "
+                "left unused; give one of them"
+            )
 
     @property
     def origins(self) -> tuple[str, ...]:

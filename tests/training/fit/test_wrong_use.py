@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from scripts.commands import evaluate, phantom_data, train
 from settings.mapping import SettingsError
 from training.data.split import Split, read_split, write_split
+from training.fit.origin import Start
 from training.fit.recipe import load_recipe
 from training.judge.predictor import SourceError, open_predictor
 
@@ -153,3 +154,10 @@ def test_phantoms_are_as_large_as_was_asked(tmp_path: Path) -> None:
     assert nibabel.load(next((tmp_path / "volumes").rglob("*_seg.nii.gz"))).shape == (32, 32, 3)
     masks = list((tmp_path / "slices").rglob("*_mask.tif"))
     assert (len(masks), tifffile.imread(masks[0]).shape) == (30, (32, 32))
+
+
+def test_two_starts_are_refused() -> None:
+    """The encoder's went unused without a word."""
+    with pytest.raises(SettingsError, match="--encoder-weights imagenet would be left unused; give one of them"):
+        Start("imagenet", "model_store/brainseg-2.0")
+    Start("none", "model_store/brainseg-2.0")
