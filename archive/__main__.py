@@ -64,8 +64,8 @@ def main(
     chosen = versions or released_versions(model_store, model)
     if not chosen:
         console.print(
-            f"[red]not packaged:[/red] no release of {model} in {escape(str(model_store))}: expected a folder such as "
-            f"{model}-1.0 with its model card; for others give --model-store"
+            f"[red]not packaged:[/red] no release of {escape(model)} in {escape(str(model_store))}: expected a folder "
+            f"such as {escape(model)}-1.0 with its model card; for others give --model-store"
         )
         raise typer.Exit(1)
     for version in chosen:
