@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from brainseg_client.api import Client
 from brainseg_client.dicomweb import Archive
-from brainseg_client.errors import BrainSegError, ScanError
+from brainseg_client.errors import BrainSegError, ScanError, UnreachableError
 from brainseg_client.files import write_atomic
 from brainseg_client.keys import find_key
 from brainseg_client.names import shown
-from brainseg_client.volumes import unpacked, zipped
+from brainseg_client.results import Segmentation
+from brainseg_client.volumes import RESULT, result_of, unpacked, zipped
 
 DONE, REFUSED, USAGE, NO_SERVER = 0, 1, 2, 3
 NOTICE = "Research use only. Not a medical device."
@@ -36,6 +36,15 @@ class StudyOptions:
     model: str | None = None
 
 
+def _said(answer: Segmentation) -> str:
+    """Verdict and volumes in words. Raises :class:`UnreachableError` where the labels are not the contract's."""
+    try:
+        parts = "".join(f"{shown(one['name'])} {one['volume_ml']} ml. " for one in answer.labels or ())
+    except (KeyError, TypeError) as error:
+        raise UnreachableError("unreachable", f"the labels in the answer's {RESULT} are not the contract's") from error
+    return f"{answer.verdict}, {answer.tumor_volume_ml} ml. {parts}"
+
+
 def _run(options: StudyOptions, say: Callable[[str], None]) -> int:
     archive = Archive(options.dicomweb)
     client = Client(options.url, find_key(options.api_key_file, say), options.patience)
@@ -45,15 +54,13 @@ def _run(options: StudyOptions, say: Callable[[str], None]) -> int:
     results = unpacked(
         client.archive(zipped(files), version=options.version, series=options.series, model=options.model)
     )
+    found = _said(result_of(results))  # what is no answer is neither written nor stored
     for name, data in results.items():
         write_atomic(options.out / name, data)
     objects = [data for name, data in sorted(results.items()) if name.endswith(".dcm")]
     if options.store and objects:
         archive.store(options.study, objects)
-    answer = json.loads(results["result.json"])
     kept = f"{len(objects)} objects stored in the archive. " if options.store else ""
-    parts = "".join(f"{shown(one['name'])} {one['volume_ml']} ml. " for one in answer.get("labels") or ())
-    found = f"{answer['verdict']}, {answer['tumor_volume_ml']} ml. {parts}"
     print(f"{found}{kept}Results: {shown(str(options.out))}. {NOTICE}")
     return DONE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def unpacked(bundle: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(bundle)) as packed:
             return {name: packed.read(name) for name in packed.namelist() if Path(name).name == name}
-    except zipfile.BadZipFile as error:
+    # The last three: a part that does not inflate, breaks off, or is encrypted or packed by other means.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise UnreachableError("unreachable", "the answer is not the contract's zip: is this a front door?") from error
 
 
@@ -95,6 +97,6 @@ def result_of(files: Mapping[str, bytes]) -> Segmentation:
     """The measurements out of the server's zip. Raises :class:`UnreachableError` where they are not the contract's."""
     try:
         return segmentation(json.loads(files[RESULT]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         said = f"the answer's {RESULT} is not the contract's: {type(error).__name__}"
         raise UnreachableError("unreachable", said) from error

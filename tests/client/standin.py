@@ -10,7 +10,7 @@ import io
 import json
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,14 @@ PARTS = {  # of the model beside
     "regions": [{"name": "whole", "labels": [1, 2], "pixels": 7, "volume_ml": 0.5, "max_probability": 0.9}],
 }
 VOLUME_FILES = {"mask.nii.gz": b"a mask", "seg.dcm": b"a SEG", "sr-volume.dcm": b"a report"}
+
+
+def zip_of(files: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    return buffer.getvalue()
 
 
 @dataclass
@@ -89,11 +97,7 @@ class Door:
         result["input"] |= {"format": "nifti", "geometry": {"size": [8, 8, 1], "orientation": "RAS"}}
         found = {"lesions": [{"volume_ml": 0.5}, {"volume_ml": 0.25}], "tumor_volume_ml": 0.75}
         result |= {**found, "sequences": [{"channel": "flair"}], "verdict": "tumor_detected"}
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as packed:
-            for name, data in {**self.files, "result.json": json.dumps(result).encode()}.items():
-                packed.writestr(name, data)
-        return buffer.getvalue()
+        return zip_of({**self.files, "result.json": json.dumps(result).encode()})
 
 
 class _Handler(BaseHTTPRequestHandler):

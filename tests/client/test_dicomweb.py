@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from brainseg_client.command import main
 from brainseg_client.dicomweb import Archive, ArchiveError, instance_uid, parts_of, valid_uid
 from prove.drawn.volumes import dicom_series, phantom
+from tests.client.standin import VOLUME_FILES, Door, standing, zip_of
 
 
 def test_parts_of_an_answer() -> None:
@@ -93,3 +96,45 @@ def test_nobody_there_and_a_wrong_uid_end_with_their_exit_codes(
     assert "no answer from the archive" in capsys.readouterr().err
     assert main([*command, "../1"]) == 2
     assert "no UID" in capsys.readouterr().err
+
+
+def _damaged() -> bytes:
+    """A zip whose directory is whole, and whose one part does not inflate."""
+    whole = zip_of({"result.json": b"{}" * 99}, zipfile.ZIP_DEFLATED)
+    return whole[:41] + b"\xff" * 4 + whole[45:]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"no zip",
+        _damaged(),
+        zip_of(VOLUME_FILES),
+        zip_of(VOLUME_FILES | {"result.json": b"no JSON"}),
+        zip_of(VOLUME_FILES | {"result.json": b"[]"}),
+        zip_of(
+            VOLUME_FILES
+            | {"result.json": json.dumps(Door(paths=[""]).answer(b"", 0.5, False) | {"labels": [{}]}).encode()}
+        ),
+    ],
+    ids=["no zip", "damaged", "no result", "no JSON", "a list", "labels without names"],
+)
+def test_an_answer_that_is_none_is_told_and_goes_nowhere(
+    answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored: list[object] = []
+    monkeypatch.setattr(Archive, "mr_series", lambda *_: ["1.2.3"])
+    monkeypatch.setattr(Archive, "instances", lambda *_: [data for _, data in dicom_series(phantom(size=(16, 16, 2)))])
+    monkeypatch.setattr(Archive, "store", lambda *found: stored.append(found))
+    command = ["segment", "--dicomweb", "http://127.0.0.1:9/dicom-web", "--study", "1.2", "--store"]
+    with standing() as door:
+        good, bad = ([*command, "--url", door.url, "--out", str(tmp_path / name)] for name in ("good", "bad"))
+        assert main(good) == 0
+        assert "tumor_detected, 0.75 ml. 2 objects stored" in capsys.readouterr().out
+        assert len(list((tmp_path / "good").iterdir())) == len(VOLUME_FILES) + 1
+        stored.clear()
+        monkeypatch.setattr(door, "bundle", lambda *_: answer)
+        assert main(bad) == 3
+    assert "not the contract's" in capsys.readouterr().err
+    assert not stored
+    assert not (tmp_path / "bad").exists()
