@@ -55,6 +55,15 @@ def _share(text: str) -> float:
     return value
 
 
+def _path(text: str) -> Path:
+    if not text.strip():  # a shell's variable that is not set: the folder where one stands
+        raise argparse.ArgumentTypeError("it is empty, expected a file or a folder")
+    return Path(text)
+
+
+_path.__name__ = "path"  # in argparse's messages
+
+
 def _segment_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "brainseg segment",
@@ -68,11 +77,11 @@ def _segment_parser() -> argparse.ArgumentParser:
     add(
         "scans",
         nargs="+",
-        type=Path,
+        type=_path,
         metavar="SCANS",
         help="pictures, NIfTI, DICOM or zips of it, or folders that are searched below",
     )
-    add("--out", type=Path, required=True, help="folder for the results; made when missing")
+    add("--out", type=_path, required=True, help="folder for the results; made when missing")
     add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
     add("--version", help="model version; else the server's default")
     add("--model", metavar="NAME", help="a model beside the segmentation, such as brainseg-regions (parts of a tumour)")
@@ -85,7 +94,7 @@ def _segment_parser() -> argparse.ArgumentParser:
         "truth masks, *_mask.*")  # fmt: skip
     add("--job", action="store_true", help="each scan as a job, which outlives a broken connection and a server that "
         "starts again; it needs --jobs")  # fmt: skip
-    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    add("--api-key-file", type=_path, metavar="FILE", help="else BRAINSEG_API_KEY")
     return parser
 
 
@@ -100,14 +109,14 @@ def _study_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--dicomweb", required=True, metavar="URL", help="root of the archive's service, such as …/dicom-web")
     add("--study", required=True, metavar="UID", help="Study Instance UID")
-    add("--out", type=Path, required=True, help="folder for the results; made when missing")
+    add("--out", type=_path, required=True, help="folder for the results; made when missing")
     add("--model", metavar="NAME", help="a model beside the segmentation, such as brainseg-regions (parts of a tumour)")
     add("--store", action="store_true", help="store SEG and reports in the archive")
     add("--series", type=_whole(0), metavar="N", help="which series, where the server says that there are several")
     add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
     add("--version", help="model version; else the server's default")
     add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
-    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    add("--api-key-file", type=_path, metavar="FILE", help="else BRAINSEG_API_KEY")
     return parser
 
 
@@ -131,7 +140,7 @@ def _verify_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("passport", type=Path, metavar="PASSPORT", help="the answer, or its passport alone, as JSON")
+    add("passport", type=_path, metavar="PASSPORT", help="the answer, or its passport alone, as JSON")
     add(
         "scans",
         nargs="+",
@@ -140,15 +149,15 @@ def _verify_parser() -> argparse.ArgumentParser:
         help="the scan as it was sent; sequences as flair=FILE t1=FILE t1c=FILE",
     )
     add("--server", metavar="URL", help="replay there")
-    add("--keys", type=Path, metavar="PLACE", help="public key, or folder of *.pub; else those that the server lists")
+    add("--keys", type=_path, metavar="PLACE", help="public key, or folder of *.pub; else those that the server lists")
     add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
-    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    add("--api-key-file", type=_path, metavar="FILE", help="else BRAINSEG_API_KEY")
     return parser
 
 
 def _part(text: str) -> tuple[str, Path]:
     part, found, path = text.partition("=")
-    return (part, Path(path)) if found and part in ("flair", "t1", "t1c") else ("file", Path(text))
+    return (part, _path(path)) if found and part in ("flair", "t1", "t1c") else ("file", _path(text))
 
 
 _part.__name__ = "file"  # in argparse's messages
@@ -173,8 +182,8 @@ def _explain_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("scan", type=Path, metavar="SCAN", help="a picture, NIfTI, DICOM or a zip of it")
-    add("--out", type=Path, required=True, help="folder for the results; made when missing")
+    add("scan", type=_path, metavar="SCAN", help="a picture, NIfTI, DICOM or a zip of it")
+    add("--out", type=_path, required=True, help="folder for the results; made when missing")
     add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
     add("--method", choices=METHODS, help="by gradients, or by covering a part at a time (gradcam)")
     add("--question", choices=QUESTIONS, help="what moves the verdict, or the area (verdict)")
@@ -185,7 +194,7 @@ def _explain_parser() -> argparse.ArgumentParser:
     add("--threshold", type=_share, help="0 < t < 1; else the model's")
     add("--gate", choices=("on", "off"), help="off: also of what the model does not know")
     add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
-    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    add("--api-key-file", type=_path, metavar="FILE", help="else BRAINSEG_API_KEY")
     return parser
 
 
@@ -204,13 +213,13 @@ def _classify_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("scans", nargs="+", type=Path, metavar="SCAN", help="pictures, NIfTI, DICOM or zips of it")
+    add("scans", nargs="+", type=_path, metavar="SCAN", help="pictures, NIfTI, DICOM or zips of it")
     add("--url", help=f"the front door; else {URL_VARIABLE}, else {DEFAULT_URL}")
     add("--slice", type=_whole(0), metavar="N", help="counted from 0; needed where there are several")
     add("--version", help="model version; else the server's default")
     add("--json", action="store_true", dest="as_json", help="print the whole answers, a line of JSON each")
     add("--patience", type=_seconds, default=300.0, metavar="SECONDS", help="wait for a busy server (300)")
-    add("--api-key-file", type=Path, metavar="FILE", help="else BRAINSEG_API_KEY")
+    add("--api-key-file", type=_path, metavar="FILE", help="else BRAINSEG_API_KEY")
     return parser
 
 

@@ -327,6 +327,26 @@ def test_wrong_options_are_said_and_nothing_is_made(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "segment a.png --out {}", "segment {} --out out", "segment --dicomweb http://x --study 1 --out {}",
+        "explain a.png --out {}", "explain {} --out out", "classify {}", "verify a.json a.png --keys {}",
+        "verify a.json flair={}", "classify a.png --api-key-file {}",
+    ],
+)  # fmt: skip
+def test_an_empty_path_is_not_where_one_stands(
+    given: str, empty: str, door: Door, scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(scans)
+    monkeypatch.setenv("BRAINSEG_URL", door.url)
+    there = sorted(scans.rglob("*"))
+    assert command.main([word.format(empty) for word in given.split()]) == 2
+    assert "it is empty, expected a file or a folder" in capsys.readouterr().err
+    assert (sorted(scans.rglob("*")), door.paths) == (there, [])
+
+
 def test_files_and_options_may_be_mixed_and_the_key_goes_along(door: Door, scans: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("ward-7 0123456789abcdef0123\n")
