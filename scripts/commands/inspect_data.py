@@ -28,14 +28,14 @@ def main(
     try:
         listing = find_pairs(data_folder(data))
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+        with counting("reading slices", len(listing.pairs), console) as advance:
+            found = inspect(listing, advance)
+        facts = summary(found)
+        write_atomic(out / "inspection.json", (json.dumps(facts, indent=1) + "\n").encode())
+        write_atomic(out / "inspection.html", inspection_page(found).encode(errors="backslashreplace"))
     except (DataError, OSError) as error:
         console.print(f"[bold red]inspect-data:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
-    with counting("reading slices", len(listing.pairs), console) as advance:
-        found = inspect(listing, advance)
-    facts = summary(found)
-    write_atomic(out / "inspection.json", (json.dumps(facts, indent=1) + "\n").encode())
-    write_atomic(out / "inspection.html", inspection_page(found).encode(errors="backslashreplace"))
     _print(facts)
     problems = [*found.broken, *found.missing]
     for problem in problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,7 +15,8 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from scripts.commands import evaluate, phantom_data, train
+from handler.files import write_atomic
+from scripts.commands import evaluate, inspect_data, phantom_data, train
 from settings.mapping import SettingsError
 from training.data.split import Split, read_split, write_split
 from training.fit.origin import Start
@@ -71,6 +73,23 @@ def test_wrong_use_is_told_in_a_line(
     assert said in done.output
     assert done.exit_code == 1
     assert isinstance(done.exception, SystemExit)  # anything else would be a traceback
+
+
+@pytest.mark.parametrize("page", ["inspection.json", "inspection.html"])
+def test_a_disk_too_full_for_an_inspection_is_told_in_a_line(
+    page: str, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        if path.name == page:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_atomic(path, data)
+
+    monkeypatch.setattr(inspect_data, "write_atomic", full)
+    done = CliRunner().invoke(inspect_data.app, ["--data", str(phantoms), "--out", str(tmp_path)])
+    assert "inspect-data: [Errno 28] No space left on device" in done.output
+    assert "wrote" not in done.output
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)
 
 
 @pytest.mark.parametrize("content", ["a: [1\nb: }", "\x00", "just words"])
