@@ -24,6 +24,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
 
 
+def spread(names: Sequence[str], most: int) -> list[str]:
+    """``most`` of ``names``, evenly over the list from its first; all where there are no more."""
+    count = min(most, len(names))
+    return [names[number * len(names) // count] for number in range(count)]
+
+
 @app.command()
 def main(
     release: Annotated[Path, typer.Argument(help="A released folder: card, weights, engine files where it has them.")],
@@ -44,7 +50,7 @@ def main(
         if not pairs:
             raise DataError(f"no slice of the {side} cases of {model.card.name} {model.card.version} in the data")
         names = sorted({pair.case for pair in pairs})
-        names = names[:: max(1, len(names) // cases)][:cases] if cases else names
+        names = spread(names, cases or len(names))
         slices = [richest([load_slice(pair) for pair in pairs if pair.case == name]) for name in names]
         with counting("explaining", len(slices), console) as advance:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,27 @@ def test_the_command_keeps_rows_and_says_what_is_wrong(
     assert CliRunner().invoke(command.app, ["release", "--data", str(tmp_path), "--side", "left"]).exit_code == 1
     assert CliRunner().invoke(command.app, ["release", "--data", str(tmp_path), "--side", "train"]).exit_code == 1
     assert np.isfinite([row["heat_inside"] for row in json.loads(out.read_text())]).all()
+
+
+@pytest.mark.parametrize(
+    ("cases", "most", "chosen"),
+    [
+        (18, 6, [0, 3, 6, 9, 12, 15]),  # those of docs/reasons.md
+        (11, 6, [0, 1, 3, 5, 7, 9]),
+        (11, 3, [0, 3, 7]),
+        (5, 4, [0, 1, 2, 3]),
+        (3, 9, [0, 1, 2]),
+    ],
+)
+def test_the_cases_are_spread_over_all_of_them(cases: int, most: int, chosen: list[int]) -> None:
+    names = [f"case {number}" for number in range(cases)]
+    assert command.spread(names, most) == [names[number] for number in chosen]
+
+
+def test_no_gap_between_the_cases_is_wider_than_another_by_more_than_one() -> None:
+    for cases in range(1, 40):
+        for most in range(1, cases + 1):
+            found = [int(name) for name in command.spread([str(n) for n in range(cases)], most)]
+            gaps = {after - before for before, after in pairwise([*found, cases])}
+            assert (found[0], len(found)) == (0, most)
+            assert max(gaps) - min(gaps) <= 1
