@@ -21,7 +21,7 @@ from training.fit.diverged import TrainingDivergedError
 from training.fit.machine import Machine
 from training.fit.origin import RunError, Start
 from training.fit.recipe import Recipe, load_recipe
-from training.fit.run import Sides, train
+from training.fit.run import RECIPE_FILE, Sides, train
 from training.fit.start import StartWeightsError
 from training.fit.told_to_end import StoppedError
 
@@ -81,7 +81,7 @@ def main(
         start = Start(encoder_weights, init, tuple(teacher or ()))
         sides = Sides(split, Fold.parse(fold) if fold else None, refit, every_case)
         machine = Machine(accelerator, devices, precision, threads, workers)
-        if not run.exists():
+        if not (run / RECIPE_FILE).is_file():  # not begun, though a call that was refused may have made it
             _rehearse(chosen)
         listing = find_slices(folder, chosen)
         for line in listing.left_out():

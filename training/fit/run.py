@@ -85,7 +85,7 @@ class Sides:
 
 
 def prepare(recipe: Recipe, data: Path, folder: Path, sides: Sides = Sides()) -> Split:
-    """Writes recipe and split into the run folder, or checks that those there are the same; returns the split.
+    """The split of a run in `folder`, whose recipe and split, where it was begun, are the same. Writes nothing.
 
     Raises RunError if `folder` was begun with another recipe or, where `sides` names one, another split.
     """
@@ -96,12 +96,16 @@ def prepare(recipe: Recipe, data: Path, folder: Path, sides: Sides = Sides()) ->
     split = sides.split(recipe, data) if begun is None or sides != Sides() else begun
     if begun not in (None, split):
         raise RunError(f"{folder} was begun with another split ({SPLIT_FILE}); resume with that one or without any")
-    # The recipe first: a run that is killed between the two may only be gone on with by that one.
-    if not written.is_file():
-        write_atomic(written, json.dumps(asdict(recipe), indent=1).encode())
-    if begun is None:
-        write_split(split, folder / SPLIT_FILE)
     return split
+
+
+def begin(recipe: Recipe, split: Split, folder: Path) -> None:
+    """Writes what of recipe and split is not in the run folder yet: from then on it is no other run's."""
+    # The recipe first: a run that is killed between the two may only be gone on with by that one.
+    if not (folder / RECIPE_FILE).is_file():
+        write_atomic(folder / RECIPE_FILE, json.dumps(asdict(recipe), indent=1).encode())
+    if not (folder / SPLIT_FILE).is_file():
+        write_split(split, folder / SPLIT_FILE)
 
 
 def _says(written: Path, recipe: Recipe) -> bool:
@@ -173,8 +177,10 @@ def _train(
     module = SegmentationModule(recipe, total_steps=len(loader) * recipe.epochs, guide=guide)
     if state is not None:
         module.load_network(state)
-        record_start(start, seen - {case_of(member) for member in split.train}, new, folder)
     validation = _validation_loader(chosen_on, recipe, machine, trainer) if chosen_on else None
+    begin(recipe, split, folder)  # after all that may refuse: else the folder was taken for the next, right call
+    if state is not None:
+        record_start(start, seen - {case_of(member) for member in split.train}, new, folder)
     try:
         with told.listening():
             trainer.fit(module, loader, validation, ckpt_path=str(last) if last.is_file() else None, weights_only=True)

@@ -70,7 +70,7 @@ def train_types(run: TypesRun, folder: Path, say: Callable[[str], None] = lambda
     Raises RunError if the folder was begun with another run, SettingsError, DataError, StartWeightsError,
     TrainingDivergedError, InUseError."""
     with alone_in(folder):
-        _begin(run, folder)
+        described = _described(run, folder)
         slices = find_slices(run.data, run.recipe.classes)
         kinds = [item.kind for item in slices]
         if missing := [kind for kind in run.recipe.classes if kind not in kinds]:
@@ -79,6 +79,8 @@ def train_types(run: TypesRun, folder: Path, say: Callable[[str], None] = lambda
         network = _fresh(run)
         source = _source(run, network, slices, say)
         draws = [[index for index in drawn if index not in held] for drawn in _draws(run.recipe, slices)]
+        # After all that may refuse: else the folder was taken for the next, right call.
+        write_atomic(folder / RUN_FILE, described)
         _fit(run.recipe, network, source, draws, kinds, folder, say)
         if held:
             judged = [slices[index] for index in sorted(held)]
@@ -88,13 +90,14 @@ def train_types(run: TypesRun, folder: Path, say: Callable[[str], None] = lambda
     return folder
 
 
-def _begin(run: TypesRun, folder: Path) -> None:
+def _described(run: TypesRun, folder: Path) -> bytes:
+    """What is written of `run`. Raises RunError where `folder` has another."""
     file, text = folder / RUN_FILE, json.dumps(run.described(), indent=1)
     if file.is_file() and file.read_text("utf-8") != text:
         raise RunError(
             f"{folder} was begun with another recipe, fold or start weights; resume with those or take a new folder"
         )
-    write_atomic(file, text.encode())
+    return text.encode()
 
 
 def _held(run: TypesRun, slices: Sequence[TypeSlice]) -> set[int]:

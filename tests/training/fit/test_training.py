@@ -23,13 +23,13 @@ from training.data.cases import find_pairs
 from training.data.dataset import WholeSlices
 from training.data.slices import load_slice
 from training.data.split import Split, read_split
+from training.fit import run as run_module
 from training.fit.architecture import architecture_of, input_spec
 from training.fit.diverged import TrainingDivergedError
 from training.fit.loss import SegmentationLoss, soft_dice
 from training.fit.module import SegmentationModule
 from training.fit.origin import RunError
 from training.fit.recipe import LossRecipe, Recipe, load_recipe
-from training.fit.run import prepare
 from training.fit.start import StartWeightsError, encoder_state, load_checkpoint, network_state, released_state
 from training.judge.page import read_log
 from training.judge.predictor import LocalPredictor, open_predictor
@@ -98,18 +98,24 @@ def test_another_recipe_in_the_same_folder_is_refused(smoke_run: Path, phantoms:
     assert "Traceback" not in done.error
 
 
+def begun(recipe: Recipe, data: Path, folder: Path) -> Split:
+    split = run_module.prepare(recipe, data, folder)
+    run_module.begin(recipe, split, folder)
+    return split
+
+
 def test_a_run_begun_before_a_setting_was_known_goes_on(phantoms: Path, tmp_path: Path) -> None:
-    prepare(SMOKE, phantoms, tmp_path)
+    begun(SMOKE, phantoms, tmp_path)
     written = tmp_path / "recipe.json"
     known = json.loads(written.read_text())
     del known["augment"]["transplant"]
     written.write_text(json.dumps(known))
-    prepare(SMOKE, phantoms, tmp_path)
+    begun(SMOKE, phantoms, tmp_path)
     with pytest.raises(RunError, match="another recipe"):
-        prepare(replace(SMOKE, augment=replace(SMOKE.augment, transplant=0.5)), phantoms, tmp_path)
+        run_module.prepare(replace(SMOKE, augment=replace(SMOKE.augment, transplant=0.5)), phantoms, tmp_path)
     written.write_text(json.dumps({**known, "from_the_future": 1}))
     with pytest.raises(RunError, match="another recipe"):
-        prepare(SMOKE, phantoms, tmp_path)
+        begun(SMOKE, phantoms, tmp_path)
 
 
 def test_a_run_that_ended_while_it_was_begun_has_its_recipe(
@@ -124,9 +130,9 @@ def test_a_run_that_ended_while_it_was_begun_has_its_recipe(
         run = tmp_path / name
         monkeypatch.setattr(f"training.fit.run.{name}", killed)
         with pytest.raises(KeyboardInterrupt):
-            prepare(SMOKE, phantoms, run)
+            begun(SMOKE, phantoms, run)
         monkeypatch.undo()
-        split = prepare(SMOKE, phantoms, run)
+        split = begun(SMOKE, phantoms, run)
         assert (run / "recipe.json").is_file()
         assert read_split(run / "split.json") == split
 

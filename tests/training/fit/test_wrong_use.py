@@ -6,6 +6,7 @@ import errno
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from handler.files import write_atomic
 from scripts.commands import evaluate, inspect_data, phantom_data, train
 from settings.mapping import SettingsError
 from training.data.split import Split, read_split, write_split
+from training.fit import run as run_module
+from training.fit.machine import Machine
 from training.fit.origin import Start
 from training.fit.recipe import load_recipe
+from training.fit.run import Sides
 from training.judge.predictor import SourceError, open_predictor
 
 pytestmark = pytest.mark.training
@@ -129,7 +133,9 @@ def test_a_release_that_is_not_what_its_card_says_is_not_judged(
         open_predictor(str(folder), keep)
 
 
-def test_files_without_their_other_half_are_told(phantoms: Path, release: Path, tmp_path: Path) -> None:
+def test_files_without_their_other_half_are_told(
+    phantoms: Path, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = shutil.copytree(phantoms, tmp_path / "data")
     lost = sorted(data.rglob("*_mask.tif"))[0]
     lost.unlink()
@@ -140,7 +146,7 @@ def test_files_without_their_other_half_are_told(phantoms: Path, release: Path, 
     assert said in done.output
     assert lost.name.replace("_mask", "") in done.output
     never = ["--run", str(tmp_path / "run"), "--recipe", "smoke", "--init", "nowhere.ckpt"]
-    (tmp_path / "run").mkdir()  # nothing to rehearse
+    monkeypatch.setattr("scripts.commands.train.rehearse", lambda *_: [])
     stopped = CliRunner().invoke(train.app, [*never, "--data", str(data), "--accelerator", "cpu"])
     assert stopped.exit_code == 1
     assert said in stopped.output
@@ -162,7 +168,15 @@ def test_validation_without_a_tumour_cannot_choose_and_is_refused(
     done = CliRunner().invoke(train.app, ["--run", str(tmp_path / "run"), "--split", str(split), *wanted])
     assert isinstance(done.exception, SystemExit), done.output
     assert "none of the 4 validation slices (1 cases) has tumour" in done.output
-    assert not (tmp_path / "run" / "last.ckpt").exists()
+    assert not {path.name for path in (tmp_path / "run").iterdir()} & {"recipe.json", "split.json", "last.ckpt"}
+
+
+def test_a_run_that_was_refused_does_not_take_its_folder(phantoms: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("smoke")
+    early = replace(recipe, validation=replace(recipe.validation, patience=1))
+    with pytest.raises(SettingsError, match="stops early"):
+        run_module.train(early, phantoms, tmp_path, Start(), Machine("cpu"), sides=Sides(refit=True))
+    assert run_module.prepare(recipe, phantoms, tmp_path).validation
 
 
 def test_phantoms_are_as_large_as_was_asked(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from typer.testing import CliRunner
 
@@ -23,6 +23,7 @@ from tests.training.types.drawn import write_recipe, write_types
 from training.data.cases import DataError
 from training.data.split import Fold
 from training.fit.origin import RunError
+from training.fit.start import StartWeightsError
 from training.types import run as run_module
 from training.types.figures import read_judged
 from training.types.recipe import load_types_recipe
@@ -96,6 +97,14 @@ def test_a_folder_of_another_run_is_left_alone(wanted: TypesRun, trained: Path) 
     assert (trained / RUN_FILE).read_bytes() == before
     assert str(wanted.data) not in before.decode()
     assert json.loads(before)["fold"] == [1, 4]
+
+
+def test_a_run_that_was_refused_does_not_take_its_folder(wanted: TypesRun, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, other)
+    with pytest.raises(StartWeightsError):
+        train_types(replace(wanted, start=str(other)), tmp_path / "run")
+    assert not (tmp_path / "run" / RUN_FILE).exists()
 
 
 def test_without_frozen_stages_and_a_fold_all_is_trained_on(wanted: TypesRun, tmp_path: Path) -> None:
