@@ -20,6 +20,7 @@ from handler.subject import Seen, Steps
 from handler.trust.gate import Gate
 from handler.trust.report import ON, Trust, ungated
 from handler.volumes.channels import ORDER, Channels, channels_of, check_seen
+from handler.volumes.dicom.written import as_written
 from handler.volumes.infer import Inferred, infer, masks_of, picture_of, shown, slices_of
 from handler.volumes.lesions import measure
 from handler.volumes.out import bundle, nifti, seg
@@ -101,8 +102,8 @@ class Scanned:
         source = self.channels.flair.source
         if not isinstance(source, DicomSource):
             return [None] * self.slices
-        found = [source.datasets[frame.dataset].get("SOPInstanceUID") for frame in source.frames]
-        return [str(uid) if uid else None for uid in found]
+        found = [as_written(source.datasets[frame.dataset], "SOPInstanceUID") for frame in source.frames]
+        return [uid or None for uid in found]
 
     def spatial(self, mask: Mask) -> Spatial:
         """``mask``: bool or uint8 labels, (slices, rows, columns). Of the sequences those that the network saw."""

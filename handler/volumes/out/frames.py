@@ -8,9 +8,9 @@ slice, and name no patient. :func:`put_back` sets the true references in what co
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handler.errors import RequestError
+from handler.volumes.dicom.written import as_written
 from handler.volumes.grid import Grid
 from handler.volumes.volume import DicomSource, Volume
 
@@ -61,7 +62,7 @@ class Frames:
         return series
 
 
-@contextmanager
+@contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """No warnings of pydicom about values: they quote them, and the values are a patient's."""
     from pydicom import config
@@ -103,7 +104,7 @@ def _refused(why: str) -> RequestError:
 
 
 def _uid(dataset: Any, keyword: str, index: int) -> str:
-    value = str(dataset.get(keyword, None) or "")
+    value = as_written(dataset, keyword)
     if not UID.fullmatch(value):
         raise _refused(f"Slice {index} has {'no valid' if value else 'no'} {keyword}, which a DICOM mask must repeat.")
     return value
@@ -121,7 +122,17 @@ def _reference(source: DicomSource, index: int) -> Reference:
 
 
 def _position(source: DicomSource, grid: Grid, index: int) -> NDArray[np.float64]:
-    """The source's own ImagePositionPatient, to the last digit; the grid's where that is not read."""
+    """The source's own ImagePositionPatient, to the last digit; the grid's where that cannot be read."""
+    try:
+        found = _stated_position(source, index)
+    except Exception:  # pydicom converts when asked, and a broken value raises whatever its conversion does
+        found = None
+    if found is not None and found.shape == (3,) and np.isfinite(found).all():
+        return found
+    return grid.affine_lps[:3, :3] @ (0, 0, index) + grid.affine_lps[:3, 3]
+
+
+def _stated_position(source: DicomSource, index: int) -> NDArray[np.float64] | None:
     frame = source.frames[index]
     dataset = source.datasets[frame.dataset]
     holders = [dataset]
@@ -132,7 +143,7 @@ def _position(source: DicomSource, grid: Grid, index: int) -> NDArray[np.float64
     for holder in holders:
         if "ImagePositionPatient" in holder:
             return np.array([float(value) for value in holder.ImagePositionPatient])
-    return grid.affine_lps[:3, :3] @ (0, 0, index) + grid.affine_lps[:3, 3]
+    return None
 
 
 def stand_ins(volume: Volume, frames: Frames) -> list[Any]:
@@ -147,7 +158,7 @@ def stand_ins(volume: Volume, frames: Frames) -> list[Any]:
     normal = np.cross(columns[:, 0], columns[:, 1])
     between = abs(float(normal @ volume.grid.affine_lps[:3, 2]))
     thickness = _thickness(frames.head) or between
-    lossy = str(frames.head.get("LossyImageCompression", "")) == "01"
+    lossy = as_written(frames.head, "LossyImageCompression") == "01"
     made = []
     for index, position in enumerate(frames.positions):
         image = Dataset()
@@ -169,18 +180,17 @@ def stand_ins(volume: Volume, frames: Frames) -> list[Any]:
 
 
 def _thickness(dataset: Any) -> float | None:
-    """As stated, None where it is not or is no length."""
+    """As stated, None where it is not, is no length or cannot be read."""
     holders = [dataset]
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in (dataset.get(name) or ())[:1]:
-            holders[:0] = list(group.get("PixelMeasuresSequence") or ())[:1]
+        with contextlib.suppress(Exception):  # pydicom reads when asked, and raises whatever its reading does
+            for group in (dataset.get(name) or ())[:1]:
+                holders[:0] = list(group.get("PixelMeasuresSequence") or ())[:1]
     for holder in holders:
-        try:
+        with contextlib.suppress(Exception):
             value = float(holder.get("SliceThickness"))
-        except (TypeError, ValueError):
-            continue
-        if np.isfinite(value) and value > 0:
-            return value
+            if np.isfinite(value) and value > 0:
+                return value
     return None
 
 

@@ -14,6 +14,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from handler.volumes.dicom.written import as_written
 from handler.volumes.out.frames import Frames
 
 NO_DATE, NO_TIME = "19000101", "000000"  # where the source states none: type 1 in a SEG
@@ -59,9 +60,9 @@ def finish(dataset: Any, frames: Frames) -> bytes:
 
 
 def _carry(dataset: Any, frames: Frames) -> None:
-    found = {keyword: _text(frames.head, keyword) for keyword in TEXTS}
+    found = {keyword: as_written(frames.head, keyword) for keyword in TEXTS}
     for keyword, shape in SHAPES.items():
-        value = _text(frames.head, keyword)
+        value = as_written(frames.head, keyword)
         if re.fullmatch(shape, value) and (not keyword.endswith("Date") or _is_day(value)):
             found[keyword] = value
     for keyword in {*ALWAYS, *found}:
@@ -73,17 +74,6 @@ def _carry(dataset: Any, frames: Frames) -> None:
     dataset.StudyInstanceUID = frames.study
     if "FrameOfReferenceUID" in dataset:
         dataset.FrameOfReferenceUID = frames.frame_of_reference
-
-
-def _text(dataset: Any, keyword: str) -> str:
-    """As the source has it, to the letter: a PACS finds the patient by it. What cannot be read is left out."""
-    try:
-        value = dataset.get(keyword)
-    except Exception:  # pydicom converts when asked, and a broken value raises whatever its conversion does
-        return ""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else "\\".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _is_day(value: str) -> bool:
