@@ -58,7 +58,9 @@ def decode(kind: str, ground: Ground, clock: float = math.inf) -> None:
     ran = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     told = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
     left = [path.name for pattern in _LEFT for path in folder.glob(pattern)]
-    said = [line for line in ran.stderr.splitlines() if "ERROR" in line or "Error:" in line or "answered by" in line]
+    # atheris prints what was raised to the output; and not each library calls its errors so.
+    printed = [*ran.stdout.splitlines(), *ran.stderr.splitlines()]
+    said = [line for line in printed if re.search(r"ERROR|(Error|Exception)\b|answered by", line)]
     faults = [f"{name}: {'; '.join(said)[:300]}" for name in left]
     if ran.returncode and not left:
         faults.append(f"status {ran.returncode}: {ran.stderr[-300:]}")
