@@ -141,7 +141,7 @@ def test_what_a_killed_driver_left_is_swept_by_the_next_run(
     children = psutil.Process(process.pid).children(recursive=True)
     (held,) = (book.parent for book in place.glob(f"{PREFIX}*/book.sqlite"))  # a worker may still unpack its archive
     bulk.alone(draw(tmp_path / "few", 1), tmp_path / "other")
-    assert (held / "book.sqlite").exists()
+    until(lambda: list(place.glob(f"{PREFIX}*")) == [held], "more is left than what the other run holds")
     process.kill()
     process.wait()
     until(lambda: not any(map(lives, children)), "workers stayed")
